@@ -1,0 +1,132 @@
+"""What is deployed, as data: read by `infra/` (CDK) and by `local/` (moto) alike, so that they cannot differ.
+
+Law of the times: function timeout < lease < queue visibility. A worker that lost its lease has then lost its invocation
+as well, and a message comes back only when its claim may be taken over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+FUNCTION_TIMEOUT_S = 120
+LEASE_S = 130
+VISIBILITY_S = 140
+BEGIN_MARGIN_S = 5  # a step is begun only with its own timeout and this much left in the invocation
+ATTEMPT_TIMEOUT_S = 60  # of the default pool; a step's `timeout` overrides it
+MAX_DELAY_S = 900  # SQS: the longest delay of a message; longer waits lie in the `due` index
+MAX_RECEIVES = 20  # deliveries before a message is a dead letter; a message that meets a live claim uses one
+DUE_SHARDS = 16
+SWEEP_EVERY_S = 60
+LOG_RETENTION_DAYS = 30
+ARCHIVE_DAYS = 30
+
+LANES = ("critical", "high", "normal", "low")
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A sparse index: only items that have both key attributes are in it."""
+
+    name: str
+    hash_key: str
+    hash_type: str  # S or N
+    range_key: str
+    range_type: str
+    includes: tuple[str, ...] | None  # projected attributes beside the keys; None: keys only
+
+
+DUE = Index("due", "due_shard", "N", "due", "N", None)
+LIST = Index("list", "list_pk", "S", "list_sk", "S", ("status", "workflow", "version", "started_at", "ended_at", "attributes", "tenant"))
+INDEXES = (DUE, LIST)
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A standard queue with a dead-letter queue `NAME-dlq`. `consumer`: the function that its event source mapping feeds."""
+
+    name: str
+    consumer: str
+    batch_size: int = 1
+    max_concurrency: int = 50  # of the event source mapping (2 to 1000)
+
+
+QUEUES = (
+    Queue("lane-critical", "dispatcher", max_concurrency=400),
+    Queue("lane-high", "dispatcher", max_concurrency=200),
+    Queue("lane-normal", "dispatcher", max_concurrency=200),
+    Queue("lane-low", "dispatcher", max_concurrency=50),
+    Queue("completions", "completions", batch_size=10),
+    Queue("errors", "errors", batch_size=10),
+    Queue("submissions", "parser", batch_size=1),
+)
+
+
+def lane(priority: str) -> str:
+    """The queue of a priority."""
+    return f"lane-{priority}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """An EventBridge rule with one target, a queue (EventBridge's own retries end in that queue's dead-letter queue).
+    `bus`: `engine` (treadle's own) or `default` (where S3 and AWS services put theirs)."""
+
+    name: str
+    pattern: Mapping[str, Any]
+    to: str
+    bus: str = "engine"
+
+
+EVENT_SOURCE = "treadle"
+
+RULES = (
+    Rule("completions", {"source": [EVENT_SOURCE], "detail-type": ["StepsCompleted"], "detail": {"advance": [True]}}, to="completions"),
+    Rule("errors", {"source": [EVENT_SOURCE], "detail-type": ["StepFailed"]}, to="errors"),
+    # Anything but the engine's own events may ask for these; who may put events on the bus is IAM's to say.
+    Rule("submissions", {"detail-type": ["WorkflowSubmitted", "RunRequested"]}, to="submissions"),
+    # `inbox` stands for the inbox bucket's name, filled in by whoever renders this.
+    Rule("inbox", {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": {"bucket": {"name": ["{inbox}"]}}}, to="submissions", bus="default"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A Lambda. `uses`: the resources that its role may touch, by port: the least that works (tests compare it with the calls recorded)."""
+
+    name: str
+    memory_mb: int = 256
+    timeout_s: int = FUNCTION_TIMEOUT_S
+    schedule_s: int | None = None  # runs on a schedule
+    http: bool = False  # behind the HTTP API
+    uses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+_TABLE_HOT = ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
+_ENGINE = {"table": _TABLE_HOT, "queues": ("SendMessage",), "bus": ("PutEvents",), "blobs": ("GetObject", "PutObject")}
+
+FUNCTIONS = (
+    Function("parser", memory_mb=512, timeout_s=60, uses={**_ENGINE, "inbox": ("GetObject",)}),
+    Function("dispatcher", memory_mb=256, uses={**_ENGINE, "queues": ("SendMessage", "ChangeMessageVisibility")}),
+    Function("completions", uses=_ENGINE),
+    Function("errors", uses=_ENGINE),
+    Function("sweeper", timeout_s=55, schedule_s=SWEEP_EVERY_S, uses={"table": ("Query",), "index": ("Query",), "queues": ("SendMessage",)}),
+    Function("api", memory_mb=512, timeout_s=29, http=True, uses=_ENGINE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The physical names and addresses that a deployment gives to the topology: how the adapters find their resources.
+    In a Lambda they come from the environment (`ENVIRONMENT` says under which names)."""
+
+    table: str
+    bus: str
+    blobs: str  # bucket of large payloads and plans
+    inbox: str  # bucket that users drop definitions and inputs into
+    queue_urls: Mapping[str, str]  # logical queue name -> URL
+
+
+ENVIRONMENT = {"table": "TREADLE_TABLE", "bus": "TREADLE_BUS", "blobs": "TREADLE_BLOBS", "inbox": "TREADLE_INBOX", "queue_urls": "TREADLE_QUEUE_URLS"}
+# TREADLE_QUEUE_URLS is one URL prefix: the URL of queue Q is the prefix + Q (account, region and stack name are in the prefix).
