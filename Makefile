@@ -1,0 +1,107 @@
+# Everything that is done with treadle from a checkout. Needs python3 (3.11 or later), pip and make; makes .venv itself.
+#
+#   make demo     see it work            make check    every static check
+#   make test     run the tests          make help     all targets
+
+SHELL := /bin/bash -euo pipefail
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV   ?= .venv
+PYTHON := $(VENV)/bin/python
+CASES  ?= ../shared/acceptance
+ARGS   ?=
+
+# ------------------------------------------------------------------------------------------------ the environment
+
+# A stamp for each lock: it is made again when the lock or pyproject.toml changes, and costs nothing otherwise.
+LOCAL := $(VENV)/.installed-local
+DEV   := $(VENV)/.installed-dev
+
+$(VENV)/bin/python:
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "treadle needs python3 3.11 or later; this is $$(python3 --version 2>&1)" >&2; exit 1; }
+	@echo "making $(VENV)"
+	@python3 -m venv $(VENV) || { rm -rf $(VENV); echo >&2; \
+	  echo "python3 could not make a virtual environment: on Debian and Ubuntu install it with" >&2; \
+	  echo "    sudo apt-get install python3-venv" >&2; exit 1; }
+
+define install
+	@echo "installing $(1) (requirements/$(1).txt)"
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m ensurepip --upgrade >/dev/null 2>&1 || \
+	  { echo "$(VENV) has no pip, and python3 has no ensurepip: install python3-venv, remove $(VENV), and try again" >&2; exit 1; }
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(1).txt
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+endef
+
+$(LOCAL): requirements/local.txt pyproject.toml | $(VENV)/bin/python
+	$(call install,local)
+
+# Everything in local.txt is in dev.txt too, at the same version.
+$(DEV): requirements/dev.txt pyproject.toml | $(VENV)/bin/python
+	$(call install,dev)
+	@touch $(LOCAL)
+
+.PHONY: setup
+setup: $(DEV) ## make .venv with everything that development needs
+
+# ------------------------------------------------------------------------------------------------ what people do
+
+.PHONY: demo test
+demo: $(LOCAL) ## run an order through the whole local stack, lose a worker on the way, and draw what happened
+	@$(PYTHON) examples/order/demo.py $(ARGS)
+
+test: $(DEV) ## run the tests (ARGS="-k NAME" for some of them)
+	@$(PYTHON) -m pytest -q -n auto --dist worksteal -m "not ministack" $(ARGS)
+
+# ------------------------------------------------------------------------------------------------ what has to hold
+
+.PHONY: check lint types imports security
+check: lint types imports security ## every static check
+	@echo "all checks passed"
+
+lint: $(DEV) ## ruff
+	@echo "ruff"
+	@$(PYTHON) -m ruff check --quiet .
+	@$(PYTHON) -m ruff format --quiet --check .
+
+types: $(DEV) ## mypy --strict
+	@echo "mypy --strict"
+	@$(PYTHON) -m mypy --no-error-summary
+
+imports: $(DEV) ## imports go one way
+	@echo "import-linter"
+	@report=$$($(VENV)/bin/lint-imports --no-cache 2>&1) || { echo "$$report"; exit 1; }
+
+security: $(DEV) ## bandit
+	@echo "bandit"
+	@$(PYTHON) -m bandit --quiet --recursive --configfile pyproject.toml shared functions infra
+
+.PHONY: acceptance
+acceptance: $(DEV) ## the conformance cases (CASES=DIR, ARGS="--area joins")
+	@$(PYTHON) $(CASES)/run_cases.py $(ARGS)
+
+# ------------------------------------------------------------------------------------------------ what is made
+
+.PHONY: lock
+# The resolver lives in its own environment, so that it never mixes with what it resolves. Locks are universal (every
+# platform, Python 3.11 and later), carry hashes, and name no index: pip's own configuration says where to download.
+lock: .cache/lock/bin/uv ## resolve the dependencies again and write requirements/*.txt
+	@$(call compile,runtime,--extra functions)
+	@$(call compile,local,--extra local --constraint requirements/runtime.txt requirements/build.in)
+	@$(call compile,dev,--extra dev --constraint requirements/local.txt)
+
+compile = echo "locking requirements/$(1).txt" && .cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-header --upgrade pyproject.toml $(2) --output-file requirements/$(1).txt
+
+.cache/lock/bin/uv: | $(VENV)/bin/python
+	@echo "making the resolver's environment"
+	@python3 -m venv .cache/lock && .cache/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+.PHONY: clean help
+clean: ## remove what was made (not .venv)
+	@rm -rf .cache build dist cdk.out demo.html
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
