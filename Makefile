@@ -29,8 +29,8 @@ define install
 	@echo "installing $(1) (requirements/$(1).txt)"
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m ensurepip --upgrade >/dev/null 2>&1 || \
 	  { echo "$(VENV) has no pip, and python3 has no ensurepip: install python3-venv, remove $(VENV), and try again" >&2; exit 1; }
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(1).txt
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements/$(1).txt
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 endef
 
@@ -96,7 +96,7 @@ compile = echo "locking requirements/$(1).txt" && .cache/lock/bin/uv pip compile
 
 .cache/lock/bin/uv: | $(VENV)/bin/python
 	@echo "making the resolver's environment"
-	@python3 -m venv .cache/lock && .cache/lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@python3 -m venv .cache/lock && .cache/lock/bin/python -m pip install -qq --disable-pip-version-check uv
 
 .PHONY: clean help
 clean: ## remove what was made (not .venv)
