@@ -12,7 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Protocol
+
+from .topology import EVENT_SOURCE
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Item = dict[str, Any]  # str, int, bool, None, list, dict and set[int] values; no floats (JSON payloads are text)
 Key = tuple[str, str]  # (pk, sk)
@@ -84,11 +89,13 @@ def any_of(*parts: Condition) -> AnyOf:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One UpdateItem. `set` overwrites, `keep` sets only what is absent, `add` adds to a number or unites a set of ints,
-    `take` removes members from a set, `remove` deletes attributes. One attribute stands in at most one of them."""
+    """One UpdateItem. `set` overwrites, `keep` sets only what is absent, `copy` sets an attribute to what another one was before
+    this change, `add` adds to a number or unites a set of ints, `take` removes members from a set, `remove` deletes attributes.
+    One attribute is changed by at most one of them."""
 
     set: Mapping[str, Any] = field(default_factory=dict)
     keep: Mapping[str, Any] = field(default_factory=dict)
+    copy: Mapping[str, str] = field(default_factory=dict)
     add: Mapping[str, int | set[int]] = field(default_factory=dict)
     take: Mapping[str, set[int]] = field(default_factory=dict)
     remove: tuple[str, ...] = ()
@@ -170,6 +177,18 @@ class Event:
     run_id: str
     time: int
     data: Mapping[str, Any]
+
+    def to_cloud_event(self) -> dict[str, Any]:
+        """The bus event's `detail`. `advance` stands beside `data`, not in it, so that a rule can ask for it."""
+        rest = {name: value for name, value in self.data.items() if name != "advance"}
+        flag = {"advance": self.data["advance"]} if "advance" in self.data else {}
+        head = {"specversion": "1.0", "id": self.id, "source": EVENT_SOURCE, "type": self.kind, "subject": self.run_id}
+        return {**head, "time": rfc3339(self.time), **flag, "data": rest}
+
+
+def rfc3339(time_ms: int) -> str:
+    """`2026-11-23T00:00:00.000Z`"""
+    return (_EPOCH + timedelta(milliseconds=time_ms)).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 class Bus(Protocol):

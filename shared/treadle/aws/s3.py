@@ -1,0 +1,34 @@
+"""Large payloads in S3: `ports.Blobs`. Encryption is the bucket's own default, so nothing is said about it here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from ..core.errors import NotFound
+from .calls import ask, code_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+class AwsBlobs:
+    def __init__(self, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def put(self, name: str, content: bytes) -> None:
+        ask(self._client.put_object, Bucket=self._bucket, Key=name, Body=content)
+
+    def get(self, name: str) -> bytes:
+        try:
+            content: bytes = ask(self._read, name=name)
+        except ClientError as error:
+            if code_of(error) != "NoSuchKey":
+                raise
+            raise NotFound("object", name) from error
+        return content
+
+    def _read(self, name: str) -> bytes:
+        return self._client.get_object(Bucket=self._bucket, Key=name)["Body"].read()
