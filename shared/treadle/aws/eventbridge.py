@@ -6,10 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..batches import batches
 from ..ports import Event
 from ..topology import EVENT_SOURCE
 from .calls import ask
-from .entries import Entry, Refusals, batches, deliver
+from .entries import Entry, Refusals, deliver
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
+from ..batches import batches
 from ..ports import Message
 from .calls import ask, code_of
-from .entries import Entry, Refusals, batches, deliver
+from .entries import Entry, Refusals, deliver
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

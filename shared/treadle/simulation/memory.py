@@ -1,0 +1,143 @@
+"""An AWS in memory, as small as the engine needs and as strict as the real one: the ports with real semantics, to simulate on.
+
+`MemoryCloud` puts them together; each port also stands alone. Time is a `ManualClock`: nothing happens between two calls.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from threading import RLock
+from typing import Any
+
+from .. import topology
+from ..batches import batches
+from ..core.errors import NotFound
+from ..ports import Clock, Event, rfc3339
+from .calls import Calls, watched
+from .patterns import matches, with_names
+from .queues import MemoryLanes, Received, dead_letters_of
+from .table import MemoryStore
+
+__all__ = ["Calls", "ManualClock", "MemoryBlobs", "MemoryBus", "MemoryCloud", "MemoryLanes", "MemoryStore", "Received", "dead_letters_of"]
+
+_START = 1_800_000_000_000  # some day in 2027: a round number, the same in every simulation
+
+
+class ManualClock:
+    """Stands still until it is moved."""
+
+    def __init__(self, now: int = _START) -> None:
+        self._now = now
+
+    def now(self) -> int:
+        return self._now
+
+    def advance(self, ms: int) -> None:
+        self._now += ms
+
+    def advance_to(self, time: int) -> None:
+        """Forward only: a time in the past changes nothing."""
+        self._now = max(self._now, time)
+
+
+class MemoryBlobs:
+    def __init__(self, calls: Calls | None = None) -> None:
+        self.calls = calls
+        self._lock = RLock()
+        self._contents: dict[str, bytes] = {}
+
+    @watched("blobs.put")
+    def put(self, name: str, content: bytes) -> None:
+        with self._lock:
+            self._contents[name] = bytes(content)
+
+    @watched("blobs.get")
+    def get(self, name: str) -> bytes:
+        with self._lock:
+            if name not in self._contents:
+                raise NotFound("object", name)
+            return self._contents[name]
+
+    def names(self) -> list[str]:
+        with self._lock:
+            return sorted(self._contents)
+
+
+class MemoryBus:
+    """EventBridge with the topology's rules: what a rule matches lies in its queue at once, the whole bus event as the body."""
+
+    def __init__(
+        self,
+        lanes: MemoryLanes,
+        clock: Clock,
+        calls: Calls | None = None,
+        *,
+        names: Mapping[str, str] | None = None,
+        rules: Sequence[topology.Rule] = topology.RULES,
+    ) -> None:
+        """`names`: for the placeholders in the rules (`inbox`: the inbox bucket's name)."""
+        self.calls = calls
+        self._lanes = lanes
+        self._clock = clock
+        self._lock = RLock()
+        placeholders = {"inbox": "inbox", **(names or {})}
+        self._rules = [(rule, with_names(rule.pattern, placeholders)) for rule in rules]
+        self._count = 0
+        self.events: list[dict[str, Any]] = []  # every bus event that was ever put, in order
+
+    def put(self, events: Sequence[Event]) -> None:
+        for batch in batches([_to_entry(event) for event in events], _size_bytes):
+            self._put_batch(batch)
+
+    @watched("bus.put")
+    def _put_batch(self, batch: Sequence[tuple[str, str]]) -> None:
+        for kind, detail in batch:
+            self.put_event(topology.EVENT_SOURCE, kind, json.loads(detail))
+
+    def put_event(self, source: str, detail_type: str, detail: Mapping[str, Any], *, bus: str = "engine") -> None:
+        """What anybody may put: S3's `Object Created` (bus `default`), a submission. Not a call of the engine's, so not announced."""
+        with self._lock:
+            self._count += 1
+            event = {
+                "version": "0",
+                "id": f"00000000-0000-0000-0000-{self._count:012x}",
+                "detail-type": detail_type,
+                "source": source,
+                "account": "000000000000",
+                "time": rfc3339(self._clock.now())[:-5] + "Z",  # whole seconds
+                "region": "us-east-1",
+                "resources": [],
+                "detail": detail,
+            }
+            self.events.append(event)
+        for rule, pattern in self._rules:
+            if rule.bus == bus and matches(pattern, event):
+                self._lanes.deliver(rule.to, json.dumps(event, ensure_ascii=False, separators=(",", ":")))
+
+
+def _to_entry(event: Event) -> tuple[str, str]:
+    """(detail-type, detail as text)"""
+    return event.kind, json.dumps(event.to_cloud_event(), ensure_ascii=False, separators=(",", ":"))
+
+
+def _size_bytes(entry: tuple[str, str]) -> int:
+    """As EventBridge counts it: source, detail-type and detail in UTF-8."""
+    return len(topology.EVENT_SOURCE) + len(entry[0].encode()) + len(entry[1].encode())
+
+
+class MemoryCloud:
+    """All ports over one clock, with one listener to their calls."""
+
+    def __init__(self, clock: ManualClock | None = None, calls: Calls | None = None) -> None:
+        self.clock = clock or ManualClock()
+        self.store = MemoryStore(calls)
+        self.lanes = MemoryLanes(self.clock, calls)
+        self.bus = MemoryBus(self.lanes, self.clock, calls)
+        self.blobs = MemoryBlobs(calls)
+        self.inbox = MemoryBlobs(calls)
+
+    def listen(self, calls: Calls | None) -> None:
+        """From now on `calls` is told of every call of every port; None: nobody is."""
+        for port in (self.store, self.lanes, self.bus, self.blobs, self.inbox):
+            port.calls = calls
