@@ -1,0 +1,223 @@
+"""`Cel`: compiles and evaluates expressions with Google's C++ runtime (cel-expr-python).
+
+Law: whatever text and whatever JSON come in, out comes JSON or ExpressionFault, after a bounded amount of work: at most
+32 levels of nesting, 10,000 iterations of macros (both are the runtime's own), values of at most MAX_COPIES of what went
+in, results of at most MAX_NODES. Regular expressions are RE2.
+
+The runtime is loaded at the first expression that needs it: plain paths (`input.order.id`), which most templates are,
+are looked up without it.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import ExpressionFault
+from ..core.expressions import Names, References
+from . import faults, tree
+
+if TYPE_CHECKING:
+    from cel_expr_python import cel
+
+#: Values in one result, lists and maps and what they hold. 64 MiB of JSON at the very least would be needed to get there honestly.
+MAX_NODES = 4_000_000
+
+#: The names of the language: one environment serves every expression that uses no others.
+LANGUAGE_NAMES = frozenset("input steps item index iteration previous result output error run secrets event".split())
+
+_PLAIN_PATH = re.compile(r"\s*[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*\s*", re.ASCII)
+_WORDS = frozenset({"true", "false", "null", "in"})  # the only ones that are neither names nor fields
+
+
+class Cel:
+    """Implements `core.expressions.Expressions`. Stateless; programs are cached by their text for the whole process."""
+
+    def references(self, text: str) -> References:
+        """Parse and type-check. Raises ExpressionFault with a column."""
+        return _compiled(text).references
+
+    def evaluate(self, text: str, names: Names) -> Any:
+        """JSON in, JSON out; the answer may share structure with `names`.
+
+        Timestamps become RFC 3339 strings, durations seconds (`"90s"`, `"0.5s"`), bytes base64. Raises ExpressionFault.
+        """
+        found, value = _looked_up(text, names)
+        if found:
+            return value
+        program = _compiled(text)
+        try:
+            answer = program.expression.eval(data=_pick(names, program.paths))
+            return _Reader().json_of(answer)
+        except (RuntimeError, ValueError, TypeError, OverflowError) as error:
+            raise faults.when_evaluated(str(error)) from None
+
+
+# ------------------------------------------------------------------------------------------------ plain paths
+
+
+def _looked_up(text: str, names: Names) -> tuple[bool, Any]:
+    """Whether `text` is a plain path that leads to a value, and the value. Anything unusual is left to the runtime."""
+    if not _PLAIN_PATH.fullmatch(text):
+        return False, None
+    value: Any = names
+    for key in text.strip().split("."):
+        if key in _WORDS or not isinstance(value, Mapping) or key not in value:
+            return False, None
+        value = value[key]
+    return True, value
+
+
+# ------------------------------------------------------------------------------------------------ compiling
+
+
+@dataclass(frozen=True, slots=True)
+class _Program:
+    expression: cel.Expression
+    paths: frozenset[tree.Access]  # no path is the beginning of another
+    references: References
+
+
+@lru_cache(maxsize=4096)
+def _compiled(text: str) -> _Program:
+    """Parse, look at the tree, then type-check with exactly the names that the tree has, each of any type."""
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise ExpressionFault("it holds half a surrogate pair, which is no character", 1)
+    try:
+        node = tree.read(_environment(LANGUAGE_NAMES).compile(text, disable_check=True).serialize())
+        tree.check_growth(node)
+        paths = frozenset(tree.accesses(node))
+        references = tree.references(paths)
+        roots = references.roots
+        expression = _environment(LANGUAGE_NAMES if roots <= LANGUAGE_NAMES else roots).compile(text)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise faults.when_compiled(text, str(error)) from None
+    return _Program(expression, _shortest(paths), references)
+
+
+@lru_cache(maxsize=64)
+def _environment(names: frozenset[str]) -> cel.Env:
+    from cel_expr_python import cel
+    from cel_expr_python.ext import ext_math
+
+    from .strings import FUNCTIONS
+
+    kinds = {"STRING": cel.Type.STRING, "INT": cel.Type.INT, "LIST": cel.Type.LIST}
+    functions = [
+        cel.FunctionDecl(
+            name,
+            [
+                cel.Overload(
+                    f"treadle_{name}_{len(signature)}",
+                    return_type=kinds[result],
+                    parameters=[kinds[kind] for kind in signature],
+                    is_member=True,
+                    impl=implementation,
+                )
+                for signature in signatures
+            ],
+        )
+        for name, implementation, signatures, result in FUNCTIONS
+    ]
+    variables = dict.fromkeys(sorted(names), cel.Type.DYN)
+    return cel.NewEnv(variables=variables, extensions=[ext_math.ExtMath()], functions=functions)
+
+
+def _shortest(paths: Iterable[tree.Access]) -> frozenset[tree.Access]:
+    kept: set[tree.Access] = set()
+    for path in sorted(paths, key=len):
+        if not any(path[:length] in kept for length in range(1, len(path))):
+            kept.add(path)
+    return frozenset(kept)
+
+
+# ------------------------------------------------------------------------------------------------ values in
+
+
+def _pick(names: Names, paths: frozenset[tree.Access]) -> dict[str, Any]:
+    """Only what the expression reads: the runtime copies all that it is given, and a run's `steps` may be large."""
+    picked: dict[str, Any] = {}
+    for path in paths:
+        _pick_path(names, path, picked)
+    return picked
+
+
+def _pick_path(source: Mapping[str, Any], path: tree.Access, into: dict[str, Any]) -> None:
+    for key in path[:-1]:
+        if key not in source:
+            return
+        below = source[key]
+        if not isinstance(below, Mapping):
+            into[key] = below  # the runtime says what is wrong with it
+            return
+        into = into.setdefault(key, {})
+        source = below
+    if path[-1] in source:
+        into[path[-1]] = source[path[-1]]
+
+
+# ------------------------------------------------------------------------------------------------ values out
+
+
+class _Reader:
+    """Turns one result into JSON, counting what it has read."""
+
+    def __init__(self) -> None:
+        self.left = MAX_NODES
+
+    def json_of(self, value: cel.Value) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise ExpressionFault(f"the result has more than {MAX_NODES} values")
+        # The kind first: the runtime (0.1.3) drops a reference to None each time it hands out a null, and a fault is a value too.
+        kind = value.type().name()
+        if kind in _AS_IT_IS:
+            return value.value()
+        if kind in _CONVERSIONS:
+            return _CONVERSIONS[kind](value)
+        if kind.startswith("LIST"):
+            return [self.json_of(inner) for inner in value.value()]
+        if kind.startswith("MAP"):
+            return {_key(key): self.json_of(inner) for key, inner in value.value().items()}
+        raise ExpressionFault(f"the result is a {kind.lower()}, which JSON cannot hold")
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    raise ExpressionFault(f"the map key {key!r} is not a string; use string() on it")
+
+
+def _finite(value: cel.Value) -> float:
+    number: float = value.value()
+    if math.isfinite(number):
+        return number
+    raise ExpressionFault(f"the result is {number}, which JSON cannot hold")
+
+
+def _seconds(value: cel.Value) -> str:
+    duration: timedelta = value.value()
+    microseconds = duration // timedelta(microseconds=1)
+    whole, rest = divmod(abs(microseconds), 1_000_000)
+    return f"{'-' if microseconds < 0 else ''}{whole}{f'.{rest:06}'.rstrip('0') if rest else ''}s"
+
+
+def _raise(value: cel.Value) -> Any:
+    raise faults.when_evaluated(str(value.value()))
+
+
+_AS_IT_IS = frozenset({"STRING", "INT", "UINT", "BOOL"})
+_CONVERSIONS: dict[str, Callable[[cel.Value], Any]] = {
+    "NULL": lambda value: None,
+    "DOUBLE": _finite,
+    "TIMESTAMP": str,  # to the nanosecond; value() would cut it to microseconds
+    "DURATION": _seconds,
+    "BYTES": lambda value: base64.b64encode(value.value()).decode(),
+    "ERROR": _raise,
+}

@@ -1,0 +1,250 @@
+"""What an expression says, read from the syntax tree that the CEL runtime serialises (cel/expr/syntax.proto).
+
+The runtime gives its tree only as protobuf bytes. The few messages it consists of are read here by hand, because the
+protobuf package would cost the dispatcher more to import than CEL itself.
+
+Law: macros are expanded in the tree, so a name that a macro binds is seen where it is bound, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..core.errors import ExpressionFault
+from ..core.expressions import References
+
+Access = tuple[str, ...]  # a root name and the constant keys below it: ("steps", "a", "output")
+
+#: Identifiers that CEL itself gives a meaning (types and namespaces), so that they are no references.
+OWN_NAMES = frozenset({"int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type", "type", "google", "math"})
+
+#: Copies of its inputs that a value may hold. Macros can double what they are given, 30 of them in a row a billion times.
+MAX_COPIES = 65_536
+
+# Functions whose result is a truth value, a number or a key, however large their arguments are.
+_SMALL = frozenset(
+    "_==_ _!=_ _<_ _<=_ _>_ _>=_ _&&_ _||_ !_ -_ _-_ _*_ _/_ _%_ @in @not_strictly_false size int uint double bool type "
+    "timestamp duration contains startsWith endsWith matches indexOf lastIndexOf charAt".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    text: str | None  # None: not a string
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    operand: Node
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    function: str
+    arguments: tuple[Node, ...]  # the receiver of a method first
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A list, map or message literal."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """What `all`, `exists`, `map` and `filter` are expanded to."""
+
+    variables: frozenset[str]  # of the iteration; may hold an empty name
+    accumulator: str
+    items: Node
+    initial: Node
+    condition: Node
+    step: Node
+    result: Node
+
+
+Node = Name | Constant | Select | Call | Build | Fold
+
+
+# ------------------------------------------------------------------------------------------------ what it refers to
+
+
+def accesses(node: Node, bound: frozenset[str] = frozenset()) -> Iterator[Access]:
+    """The longest constant paths that the expression reads of names it does not bind itself."""
+    path = _path(node)
+    if path is not None:
+        if path[0] not in bound and path[0] not in OWN_NAMES:
+            yield path
+        return
+    match node:
+        case Select(operand):
+            yield from accesses(operand, bound)
+        case Call(_, parts) | Build(parts):
+            for part in parts:
+                yield from accesses(part, bound)
+        case Fold():
+            yield from accesses(node.items, bound)
+            yield from accesses(node.initial, bound)
+            inner = bound | {node.accumulator}
+            yield from accesses(node.result, inner)
+            for part in (node.condition, node.step):
+                yield from accesses(part, inner | node.variables)
+
+
+def _path(node: Node) -> Access | None:
+    match node:
+        case Name(name):
+            return (name.removeprefix("."),)
+        case Select(operand, field):
+            above = _path(operand)
+            return None if above is None else (*above, field)
+        case Call("_[_]", (operand, Constant(str(key)))):
+            above = _path(operand)
+            return None if above is None else (*above, key)
+        case _:
+            return None
+
+
+def references(paths: frozenset[Access]) -> References:
+    below_steps = [path[1:] for path in paths if path[0] == "steps"]
+    return References(
+        roots=frozenset(path[0] for path in paths),
+        steps=frozenset(path[0] for path in below_steps if path),
+        steps_dynamic=any(not path for path in below_steps),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ how much it may grow
+
+
+def check_growth(node: Node) -> None:
+    """Raises ExpressionFault for an expression whose value could hold more than MAX_COPIES of what it is given."""
+    _copies(node, {})
+
+
+def _copies(node: Node, bound: Mapping[str, int]) -> int:
+    copies = _copies_unchecked(node, bound)
+    if copies > MAX_COPIES:
+        raise ExpressionFault(f"the value could grow to more than {MAX_COPIES} copies of its inputs; use fewer nested macros", 1)
+    return copies
+
+
+def _copies_unchecked(node: Node, bound: Mapping[str, int]) -> int:
+    match node:
+        case Name(name):
+            return bound.get(name, 1)
+        case Constant():
+            return 1
+        case Select(operand):
+            return _copies(operand, bound)
+        case Build(parts):
+            return sum(_copies(part, bound) for part in parts)
+        case Call("_?_:_", (condition, then, otherwise)):
+            _copies(condition, bound)
+            return max(_copies(then, bound), _copies(otherwise, bound))
+        case Call(function, parts):
+            copies = sum(_copies(part, bound) for part in parts)
+            return 1 if function in _SMALL else copies
+        case Fold():
+            items = _copies(node.items, bound)
+            initial = _copies(node.initial, bound)
+            # The loop goes over different items: together they are one copy of the list, so the step counts once.
+            inner = {**bound, **dict.fromkeys(node.variables, items), node.accumulator: 0}
+            _copies(node.condition, inner)
+            step = _copies(node.step, inner)
+            return _copies(node.result, {**bound, node.accumulator: initial + step})
+
+
+# ------------------------------------------------------------------------------------------------ reading the bytes
+
+
+def read(serialized: bytes) -> Node:
+    """The tree of a serialised, unchecked expression: an Any that holds a ParsedExpr."""
+    parsed = _message(serialized, 2)
+    return _expression(_message(parsed, 2))
+
+
+def _expression(data: bytes) -> Node:
+    for field, value in _fields(data):
+        if isinstance(value, bytes) and field in _READERS:
+            return _READERS[field](value)
+    raise ExpressionFault("the expression is empty", 1)
+
+
+def _constant(data: bytes) -> Node:
+    return Constant(next((value.decode() for field, value in _fields(data) if field == 6 and isinstance(value, bytes)), None))
+
+
+def _name(data: bytes) -> Node:
+    return Name(_text(data, 1))
+
+
+def _select(data: bytes) -> Node:
+    return Select(_expression(_message(data, 1)), _text(data, 2))
+
+
+def _call(data: bytes) -> Node:
+    parts = tuple(_expression(value) for field, value in _fields(data) if field in (1, 3) and isinstance(value, bytes))
+    return Call(_text(data, 2), parts)
+
+
+def _list(data: bytes) -> Node:
+    return Build(tuple(_expression(value) for field, value in _fields(data) if field == 1 and isinstance(value, bytes)))
+
+
+def _struct(data: bytes) -> Node:
+    entries = [value for field, value in _fields(data) if field == 2 and isinstance(value, bytes)]
+    parts = [part for entry in entries for field, part in _fields(entry) if field in (3, 4)]
+    return Build(tuple(_expression(part) for part in parts if isinstance(part, bytes)))
+
+
+def _fold(data: bytes) -> Node:
+    items, initial, condition, step, result = (_expression(_message(data, field)) for field in (2, 4, 5, 6, 7))
+    return Fold(frozenset({_text(data, 1), _text(data, 8)}), _text(data, 3), items, initial, condition, step, result)
+
+
+_READERS = {3: _constant, 4: _name, 5: _select, 6: _call, 7: _list, 8: _struct, 9: _fold}
+
+
+def _message(data: bytes, wanted: int) -> bytes:
+    return next((value for field, value in _fields(data) if field == wanted and isinstance(value, bytes)), b"")
+
+
+def _text(data: bytes, wanted: int) -> str:
+    return _message(data, wanted).decode()
+
+
+def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
+    """Field numbers and values of one protobuf message; bytes for what has a length, ints for the rest."""
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        match tag & 7:
+            case 0:
+                value, at = _varint(data, at)
+                yield tag >> 3, value
+            case 2:
+                length, at = _varint(data, at)
+                yield tag >> 3, data[at : at + length]
+                at += length
+            case wire:  # 1: eight bytes, 5: four; syntax.proto has no groups
+                at += 8 if wire == 1 else 4
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
