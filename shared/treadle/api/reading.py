@@ -1,0 +1,87 @@
+"""Reading JSON that a stranger wrote. Each fault has its own code, and none is found only after something was built from it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from .problems import refusal
+
+MAX_DEPTH = 100  # sixteen nested groups, three levels each, and room for what steps hold
+INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+
+# A string literal, or one that never ends: possessive, so that a hostile text is still read once.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def read_json(body: bytes) -> Any:
+    """The value. Raises Rejected: invalid-encoding, too-deep, invalid-json, duplicate-key, invalid-number."""
+    text = read_text(body)
+    if _is_too_deep(body):
+        raise refusal("too-deep", f"nested more than {MAX_DEPTH} levels deep")
+    try:
+        value = _decoder.decode(text)
+    except json.JSONDecodeError as fault:
+        raise refusal("invalid-json", f"line {fault.lineno}, column {fault.colno}: {fault.msg}") from None
+    except RecursionError:  # brackets that never close
+        raise refusal("too-deep", f"nested more than {MAX_DEPTH} levels deep") from None
+    if "\\u" in text and _SURROGATE.search(json.dumps(value, ensure_ascii=False)):
+        raise refusal("invalid-encoding", "half of a surrogate pair stands alone")
+    return value
+
+
+def read_text(body: bytes) -> str:
+    """Raises Rejected: invalid-encoding."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as fault:
+        raise refusal("invalid-encoding", f"byte {fault.start + 1} is not UTF-8") from None
+    if text.startswith("\ufeff"):
+        raise refusal("invalid-encoding", "the body begins with a byte order mark")
+    return text
+
+
+def _is_too_deep(body: bytes) -> bool:
+    depth = 0
+    for bracket in _STRING.sub(b"", body).translate(None, _NO_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_DEPTH:
+            return True
+    return False
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise refusal("duplicate-key", f"the key {json.dumps(_short(twice))} is there twice")
+    return value
+
+
+def _int(text: str) -> int:
+    if len(text) > 20 or not INT_MIN <= int(text) <= INT_MAX:
+        raise refusal("invalid-number", f"{_short(text)} has more than 64 bits")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise refusal("invalid-number", f"{_short(text)} is too large")
+    return number
+
+
+def _constant(text: str) -> Any:
+    raise refusal("invalid-number", f"{text} is not a JSON number")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 24 else text[:21] + "..."
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_int=_int, parse_float=_float, parse_constant=_constant)

@@ -1,0 +1,173 @@
+"""The map of the API: one table that the dispatcher, the policy's test and the OpenAPI document read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from ..auth import Permission
+from . import calls, shapes
+from .calls import BASE, Reply, Request
+
+if TYPE_CHECKING:
+    from ..operations import Operations
+
+Call = Callable[[Request, "Operations"], Reply]
+
+KIB = 1024
+DEFINITION_BYTES = 1024 * KIB  # the language's own limit of a document
+INPUT_BYTES = 5 * 1024 * KIB  # Lambda takes 6 MB with the event around it
+
+
+class Special(StrEnum):
+    """Answers that need no engine, nor a token."""
+
+    HEALTH = "health"
+    OPENAPI = "openapi"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`needs`: the permissions that the caller must all have; empty: public. `body` is None where a body means nothing.
+    `is_definition`: the body is the text of a definition, JSON or YAML, and reaches the checker as it came."""
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    does: Call | Special
+    answers: Mapping[int, str]  # status -> what comes: a name in openapi.SCHEMAS
+    needs: tuple[Permission, ...] = ()
+    query: type[shapes.Shape] = shapes.NoQuery
+    body: type[shapes.Shape] | None = None
+    is_definition: bool = False
+    takes_attributes: bool = False
+    takes_key: bool = False
+    max_bytes: int = INPUT_BYTES
+    refuses: tuple[str, ...] = ()  # codes beyond those that every route can answer with
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        return tuple((BASE + self.path).split("/"))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        return tuple(part[1:-1] for part in self.segments if part.startswith("{"))
+
+    def match(self, segments: Sequence[str]) -> dict[str, str] | None:
+        """The path's parameters, or None: another address."""
+        own = self.segments
+        if len(own) != len(segments):
+            return None
+        found = {part[1:-1]: given for part, given in zip(own, segments, strict=True) if part.startswith("{")}
+        is_same = all(part.startswith("{") or part == given for part, given in zip(own, segments, strict=True))
+        return found if is_same and all(found.values()) else None
+
+
+_RUN = {202: "Run"}
+_ABSENT = ("not-found",)
+_NOT_NOW = ("not-found", "wrong-state")
+
+
+def _get(path: str, name: str, summary: str, does: Call, answer: str, **more: Any) -> Route:
+    return Route("GET", path, name, summary, does, {200: answer}, **{"needs": (Permission.READ,), **more})
+
+
+def _act(verb: str, name: str, summary: str, does: Call, needs: Permission, body: type[shapes.Shape] = shapes.Nothing) -> Route:
+    return Route("POST", f"/runs/{{run}}/{verb}", name, summary, does, _RUN, needs=(needs,), body=body, refuses=_NOT_NOW)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "POST",
+        "/workflows",
+        "registerWorkflow",
+        "Register a version of a workflow.",
+        calls.register,
+        {201: "Registration", 200: "Registration"},
+        needs=(Permission.REGISTER,),
+        is_definition=True,
+        max_bytes=DEFINITION_BYTES,
+        refuses=("version-conflict", "invalid-definition"),
+    ),
+    Route(
+        "POST",
+        "/workflows/validate",
+        "validateWorkflow",
+        "Check a definition; nothing is kept.",
+        calls.validate,
+        {200: "Validation"},
+        needs=(Permission.READ,),
+        is_definition=True,
+        max_bytes=DEFINITION_BYTES,
+    ),
+    _get("/workflows", "listWorkflows", "The registered workflows.", calls.list_workflows, "Listing", query=shapes.Page),
+    _get("/workflows/{workflow}", "getWorkflow", "A workflow's newest version.", calls.get_workflow, "Workflow", refuses=_ABSENT),
+    _get(
+        "/workflows/{workflow}/versions/{version}",
+        "getWorkflowVersion",
+        "One version of a workflow.",
+        calls.get_workflow,
+        "Workflow",
+        refuses=_ABSENT,
+    ),
+    Route(
+        "POST",
+        "/workflows/{workflow}/runs",
+        "startRun",
+        "Start a run; the same key and body again give the same run.",
+        calls.start_run,
+        _RUN,
+        needs=(Permission.START,),
+        body=shapes.StartRun,
+        takes_key=True,
+        refuses=("not-found", "idempotency-conflict", "invalid-input"),
+    ),
+    Route(
+        "POST",
+        "/runs",
+        "runDefinition",
+        "Run a definition without registering it.",
+        calls.run_definition,
+        _RUN,
+        needs=(Permission.REGISTER, Permission.START),
+        body=shapes.RunDefinition,
+        takes_key=True,
+        refuses=("idempotency-conflict", "invalid-definition", "invalid-input"),
+    ),
+    _get("/runs", "listRuns", "Runs, newest first.", calls.list_runs, "Listing", query=shapes.RunsQuery, takes_attributes=True),
+    _get("/runs/{run}", "getRun", "One run with its steps.", calls.get_run, "Run", query=shapes.RunQuery, refuses=_ABSENT),
+    _get(
+        "/runs/{run}/history",
+        "getHistory",
+        "What happened in a run, in order.",
+        calls.get_history,
+        "Listing",
+        needs=(Permission.HISTORY,),
+        refuses=_ABSENT,
+    ),
+    _act("pause", "pauseRun", "Dispatch nothing new until it is resumed.", calls.pause, Permission.CONTROL),
+    _act("resume", "resumeRun", "Go on after a pause.", calls.resume, Permission.CONTROL),
+    _act("cancel", "cancelRun", "End the run; steps that run are told.", calls.cancel, Permission.CONTROL),
+    _act("retry", "retryRun", "Go on from the steps that failed, or from a named one.", calls.retry, Permission.CONTROL, shapes.Retry),
+    _act(
+        "signals/{name}", "sendSignal", "Send a signal; it is kept until a step takes it.", calls.signal, Permission.CONTROL, shapes.Signal
+    ),
+    _act("steps/{step}/approve", "approveStep", "Approve what waits for a person.", calls.approve, Permission.APPROVE, shapes.Opinion),
+    _act(
+        "steps/{step}/reject", "rejectStep", "Reject it: the step fails with `Rejected`.", calls.reject, Permission.APPROVE, shapes.Opinion
+    ),
+    _act(
+        "steps/{step}/decide",
+        "decideStep",
+        "Retry, skip or fail a step that failed and waits.",
+        calls.decide,
+        Permission.CONTROL,
+        shapes.Decision,
+    ),
+    _get("/stats", "getStats", "How many workflows and runs there are.", calls.stats, "Stats"),
+    Route("GET", "/health", "getHealth", "Whether the API answers.", Special.HEALTH, {200: "Health"}),
+    Route("GET", "/openapi.json", "getOpenApi", "This document.", Special.OPENAPI, {200: "OpenApi"}),
+)

@@ -1,0 +1,196 @@
+"""What requests carry and lists answer, as pydantic models: the reader checks with them, the OpenAPI document shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from ..core.errors import Rejected
+from .problems import refusal
+
+MAX_PAGE = 1000
+Attribute = str | int | float | bool
+
+
+def _moment(text: str) -> str:
+    wanted = "must be a time with an offset, such as 2026-11-23T00:00:00Z"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(wanted) from None
+    if moment.tzinfo is None:
+        raise ValueError(wanted)
+    return text
+
+
+Moment = Annotated[str, AfterValidator(_moment), Field(json_schema_extra={"format": "date-time"})]
+Version = Annotated[str, Field(min_length=1, max_length=100, examples=["1.0.0"])]
+
+
+class Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+
+
+# ------------------------------------------------------------------------------------------------ bodies
+
+
+class StartRun(Shape):
+    """A run of a registered workflow."""
+
+    input: Any = Field(default_factory=dict, description="Checked against the workflow's `input` schema.")
+    version: Version | None = Field(None, description="Default: the newest one registered.")
+    attributes: dict[str, Attribute] | None = Field(None, description="Search attributes, beside those that the workflow gives.")
+    priority: Literal["low", "normal", "high", "critical"] | None = None
+
+
+class RunDefinition(Shape):
+    """A run of a definition that is not registered."""
+
+    definition: dict[str, Any] = Field(description="A workflow definition.")
+    input: Any = Field(default_factory=dict)
+
+
+class Signal(Shape):
+    payload: Any = Field(None, description="Any JSON: the output of the step that waits for the signal.")
+
+
+class Opinion(Shape):
+    """What an approver may say beside yes or no. Who it was comes from the token."""
+
+    comment: Annotated[str, Field(max_length=2000)] | None = None
+
+
+class Decision(Shape):
+    """What becomes of a failed step that waits for a person."""
+
+    choice: Literal["retry", "skip", "fail"]
+    input: Any = Field(None, description="With `retry`: the step's input instead of the one that failed.")
+    output: Any = Field(None, description="With `skip`: the step's output.")
+    reason: Annotated[str, Field(max_length=2000)] | None = None
+
+
+class Retry(Shape):
+    from_step: str | None = Field(None, alias="from", description="A step's path. Default: the steps that failed.")
+    input: Any = Field(None, description="Another input for the run.")
+
+
+class Nothing(Shape):
+    """No fields: the body may be left out."""
+
+
+# ------------------------------------------------------------------------------------------------ queries
+
+
+class Page(Shape):
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = 100
+    cursor: Annotated[str, Field(min_length=1, max_length=2000)] | None = Field(None, description="`next` of the page before.")
+
+
+class RunsQuery(Page):
+    """Runs, newest first. `attribute.NAME=VALUE` chooses by search attribute."""
+
+    workflow: str | None = None
+    status: Literal["pending", "running", "paused", "waiting", "compensating", "succeeded", "failed", "cancelled", "timedOut"] | None = None
+    started_after: Moment | None = None
+    started_before: Moment | None = None
+
+
+class RunQuery(Shape):
+    full: bool = Field(False, description="Payloads over 64 KiB in place, not as `{$ref}`.")
+    cursor: Annotated[str, Field(min_length=1, max_length=2000)] | None = Field(None, description="`stepsCursor` of the page before.")
+
+
+class NoQuery(Shape):
+    pass
+
+
+# ------------------------------------------------------------------------------------------------ answers
+
+
+class Validation(Shape):
+    valid: bool
+    diagnostics: list[dict[str, Any]]
+
+
+class Registration(Shape):
+    id: str
+    version: str
+    plan: str = Field(description="Content hash of the compiled plan.")
+    created: bool = Field(description="False: the same content was registered before.")
+
+
+class Listing(Shape):
+    items: list[dict[str, Any]]
+    next: str | None = Field(description="Cursor of the next page; null: this was the last.")
+
+
+class Health(Shape):
+    status: Literal["ok"]
+    version: str
+
+
+class Stats(Shape):
+    workflows: int
+    runs: dict[str, int] = Field(description="Number of runs by status.")
+    complete: bool = Field(description="False: there are more than were counted.")
+
+
+class Problem(Shape):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    diagnostics: list[dict[str, Any]] | None = None
+
+
+# ------------------------------------------------------------------------------------------------ checking
+
+Fitted = TypeVar("Fitted", bound=Shape)
+
+
+def fit_body(shape: type[Fitted], value: Any) -> Fitted:
+    """Strictly: `"5"` is no number. Raises Rejected with all faults (unknown-field, missing-field, bad-type, bad-value)."""
+    try:
+        return shape.model_validate(value, strict=True)
+    except ValidationError as faults:
+        raise _refusal(shape, faults) from None
+
+
+def fit_query(shape: type[Fitted], parameters: Mapping[str, str]) -> Fitted:
+    """Text is turned into the numbers and booleans that the shape asks for. Raises Rejected as `fit_body` does."""
+    try:
+        return shape.model_validate_strings(parameters)
+    except ValidationError as faults:
+        raise _refusal(shape, faults) from None
+
+
+def _refusal(shape: type[Shape], faults: ValidationError) -> Rejected:
+    found = list(_found(shape, faults))
+    refused = refusal(found[0]["code"], found[0]["message"])
+    refused.diagnostics = list(found)
+    return refused
+
+
+def _found(shape: type[Shape], faults: ValidationError) -> Iterator[dict[str, str]]:
+    known = [field.alias or name for name, field in shape.model_fields.items()]
+    for fault in faults.errors(include_url=False, include_input=False, include_context=False):
+        names = [str(part) for part in fault["loc"]]
+        name = names[0] if names else "body"
+        code = _CODES.get(fault["type"], "bad-type" if fault["type"].endswith(("_type", "_parsing")) else "bad-value")
+        message = {"unknown-field": f"there is no field `{name}`", "missing-field": f"the field `{name}` is missing"}.get(
+            code, f"`{name}`: {fault['msg'].removeprefix('Value error, ')}"
+        )
+        near = get_close_matches(name, known, 1) if code == "unknown-field" else []
+        yield {"code": code, "message": f"{message}; did you mean `{near[0]}`?" if near else message, "path": "/" + "/".join(names)}
+
+
+_CODES = {"extra_forbidden": "unknown-field", "missing": "missing-field"}

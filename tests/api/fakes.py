@@ -1,0 +1,153 @@
+"""What the API's tests share: a gateway event, and an `Operations` that keeps a few runs in memory and notes every call."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlencode
+
+from treadle.api.app import answer
+from treadle.auth import Role, as_gateway_claims
+from treadle.core.errors import NotFound, Rejected
+
+OWNER = "acme"
+BROKEN = {"code": "no-action", "severity": "error", "message": "no action", "path": "/steps/0", "line": None, "column": None, "hint": None}
+
+
+@dataclass
+class Run:
+    id: str
+    status: str = "running"
+    etag: str = "17"
+
+    def model_dump(self, *, mode: str, by_alias: bool) -> dict[str, Any]:
+        return {"id": self.id, "status": self.status, "etag": self.etag, "steps": {}}
+
+
+@dataclass
+class FakeOperations:
+    """One tenant, `acme`, has the workflow `order` and the run `r1`; nobody else has anything."""
+
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    fails_with: Exception | None = None
+
+    def _note(self, verb: str, tenant: str | None = None, run: str | None = None, of: str | None = None, **given: Any) -> None:
+        self.calls.append((verb, {"tenant": tenant, **given}))
+        if self.fails_with:
+            raise self.fails_with
+        if run is not None and (tenant, run) != (OWNER, "r1"):
+            raise NotFound("run", run)
+        if of is not None and (tenant, of) != (OWNER, "order"):
+            raise NotFound("workflow", of)
+
+    def validate(self, source: Any) -> list[dict[str, Any]]:
+        self._note("validate", source=source)
+        return [BROKEN] if b"broken" in source else []
+
+    def register(self, tenant: str, source: Any) -> Any:
+        self._note("register", tenant, source=source)
+        if b"broken" in source:
+            raise Rejected("invalid-definition", "1 error", status=422, diagnostics=[BROKEN])
+        return SimpleNamespace(id="order", version="1.0.0", plan="abc", created=b"again" not in source)
+
+    def workflows(self, tenant: str, *, limit: int = 100, cursor: str | None = None) -> tuple[list[dict[str, Any]], str | None]:
+        self._note("workflows", tenant, limit=limit, cursor=cursor)
+        return ([{"id": "order"}] if tenant == OWNER else []), None
+
+    def workflow(self, tenant: str, workflow_id: str, version: str | None = None) -> dict[str, Any]:
+        self._note("workflow", tenant, of=workflow_id, version=version)
+        return {"id": workflow_id, "version": version or "1.0.0", "definition": {}}
+
+    def start(self, tenant: str, workflow_id: str, input: Any, **given: Any) -> Run:
+        self._note("start", tenant, of=workflow_id, input=input, **given)
+        return Run("r1")
+
+    def run_definition(self, tenant: str, source: Any, input: Any, **given: Any) -> Run:
+        self._note("run_definition", tenant, source=source, input=input, **given)
+        return Run("r1")
+
+    def show(self, tenant: str, run_id: str, **given: Any) -> Run:
+        self._note("show", tenant, run=run_id, **given)
+        return Run(run_id)
+
+    def runs(self, tenant: str, **given: Any) -> tuple[list[Run], str | None]:
+        self._note("runs", tenant, **given)
+        return ([Run("r1")] if tenant == OWNER else []), None
+
+    def history(self, tenant: str, run_id: str) -> list[dict[str, Any]]:
+        self._note("history", tenant, run=run_id)
+        return []
+
+    def signal(self, tenant: str, run_id: str, name: str, payload: Any = None, *, by: str | None = None) -> Run:
+        return self._act("signal", tenant, run_id, name=name, payload=payload, by=by)
+
+    def approve(self, tenant: str, run_id: str, step: str, **given: Any) -> Run:
+        return self._act("approve", tenant, run_id, step=step, **given)
+
+    def reject(self, tenant: str, run_id: str, step: str, **given: Any) -> Run:
+        return self._act("reject", tenant, run_id, step=step, **given)
+
+    def decide(self, tenant: str, run_id: str, step: str, choice: str, **given: Any) -> Run:
+        return self._act("decide", tenant, run_id, step=step, choice=choice, **given)
+
+    def pause(self, tenant: str, run_id: str, **given: Any) -> Run:
+        return self._act("pause", tenant, run_id, **given)
+
+    def resume(self, tenant: str, run_id: str, **given: Any) -> Run:
+        return self._act("resume", tenant, run_id, **given)
+
+    def cancel(self, tenant: str, run_id: str, **given: Any) -> Run:
+        return self._act("cancel", tenant, run_id, **given)
+
+    def retry(self, tenant: str, run_id: str, **given: Any) -> Run:
+        return self._act("retry", tenant, run_id, **given)
+
+    def _act(self, verb: str, tenant: str, run_id: str, **given: Any) -> Run:
+        self._note(verb, tenant, run=run_id, **given)
+        return Run(run_id)
+
+
+def event(
+    method: str,
+    path: str,
+    *,
+    roles: tuple[str, ...] | None = (Role.ADMIN,),
+    tenant: str = OWNER,
+    body: Any = None,
+    headers: dict[str, str] | None = None,
+    query: dict[str, str] | str = "",
+) -> dict[str, Any]:
+    """An HTTP API event, payload format 2.0. `body`: bytes as they are, anything else as JSON. `roles` None: no token."""
+    is_raw = isinstance(body, bytes)
+    content = {} if body is None else {"body": base64.b64encode(body).decode() if is_raw else json.dumps(body)}
+    claims = as_gateway_claims({"sub": "ann", "custom:tenant": tenant, "cognito:groups": list(roles or ())})
+    return {
+        "version": "2.0",
+        "routeKey": "ANY /v1/{proxy+}",
+        "rawPath": path,
+        "rawQueryString": query if isinstance(query, str) else urlencode(query),
+        "headers": {"content-type": "application/json", **(headers or {})},
+        "requestContext": {
+            "requestId": "req-1",
+            "stage": "$default",
+            "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "test"},
+            **({} if roles is None else {"authorizer": {"jwt": {"claims": claims, "scopes": None}}}),
+        },
+        "isBase64Encoded": is_raw,
+        **content,
+    }
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+def ask(operations: FakeOperations, method: str, path: str, **more: Any) -> Answer:
+    response = answer(event(method, path, **more), operations)  # type: ignore[arg-type]  # a fake with the same methods
+    return Answer(response["statusCode"], response["headers"], json.loads(response["body"]) if response["body"] else None)

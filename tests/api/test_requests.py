@@ -1,0 +1,311 @@
+"""What requests are refused for, each fault with its own code, and what the accepted ones ask of the engine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from treadle.api.app import answer
+from treadle.api.problems import CATALOGUE
+from treadle.api.reading import MAX_DEPTH, read_json
+from treadle.api.routes import DEFINITION_BYTES, INPUT_BYTES
+from treadle.core.errors import Conflict, Rejected, Unavailable, WrongState
+
+from tests.api.fakes import BROKEN, FakeOperations, ask, event
+
+START = "/v1/workflows/order/runs"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        pytest.param(b'{"input": ', "invalid-json", id="cut off"),
+        pytest.param(b"input: 1", "invalid-json", id="YAML"),
+        pytest.param(b"{'input': 1}", "invalid-json", id="single quotes"),
+        pytest.param(b'{"input": 1} {}', "invalid-json", id="two values"),
+        pytest.param(b'{"input": "a\nb"}', "invalid-json", id="a bare newline in a string"),
+        pytest.param(b'{"input": {"a": 1, "a": 2}}', "duplicate-key", id="a key twice"),
+        pytest.param(b'{"input": {"a": 1, "\\u0061": 2}}', "duplicate-key", id="a key twice, once escaped"),
+        pytest.param(b'{"input": NaN}', "invalid-number", id="NaN"),
+        pytest.param(b'{"input": -Infinity}', "invalid-number", id="infinity"),
+        pytest.param(b'{"input": 1e999}', "invalid-number", id="too large a float"),
+        pytest.param(b'{"input": 9223372036854775808}', "invalid-number", id="65 bits"),
+        pytest.param(b'{"input": ' + b"9" * 5000 + b"}", "invalid-number", id="5,000 digits"),
+        pytest.param(b'{"input": ' + b"[" * 5000 + b"]" * 5000 + b"}", "too-deep", id="lists in lists"),
+        pytest.param(b'{"input": ' + b"[" * 500_000, "too-deep", id="lists that never end"),
+        pytest.param(b'{"a":' * 5000 + b"1" + b"}" * 5000, "too-deep", id="maps in maps"),
+        pytest.param(b'{"input": "\xff"}', "invalid-encoding", id="not UTF-8"),
+        pytest.param('{"input": "é"}'.encode("latin-1"), "invalid-encoding", id="Latin-1"),
+        pytest.param('{"input": 1}'.encode("utf-16"), "invalid-encoding", id="UTF-16"),
+        pytest.param(b"\xef\xbb\xbf{}", "invalid-encoding", id="a byte order mark"),
+        pytest.param(b'{"input": "\\ud800"}', "invalid-encoding", id="half a surrogate pair"),
+        pytest.param(b'{"inputs": 1}', "unknown-field", id="an unknown field"),
+        pytest.param(b"[]", "bad-type", id="a list"),
+        pytest.param(b'"x"', "bad-type", id="a string"),
+        pytest.param(b'{"version": 1}', "bad-type", id="a version that is a number"),
+        pytest.param(b'{"priority": "urgent"}', "bad-value", id="a priority that there is not"),
+        pytest.param(b'{"attributes": {"a": [1]}}', "bad-type", id="an attribute that is a list"),
+        pytest.param(b'{"input": "' + b"x" * INPUT_BYTES + b'"}', "payload-too-large", id="too large"),
+    ],
+)
+def test_a_body_is_refused_with_its_own_code_and_at_once(body: bytes, code: str) -> None:
+    operations = FakeOperations()
+    asked = event("POST", START, body=body)
+    began = time.perf_counter()
+    response = answer(asked, operations)  # type: ignore[arg-type]  # a fake with the same methods
+    took_s = time.perf_counter() - began
+    problem = json.loads(response["body"])
+    assert (problem["code"], response["statusCode"]) == (code, CATALOGUE[code].status)
+    assert response["headers"]["content-type"] == "application/problem+json"
+    assert operations.calls == []
+    assert took_s < 0.5
+
+
+def test_a_problem_has_the_members_of_rfc_9457_and_ours() -> None:
+    found = ask(FakeOperations(), "POST", START, body={"inputs": 1})
+    assert found.body == {
+        "type": "urn:treadle:problem:unknown-field",
+        "title": "A field or parameter that there is not",
+        "status": 400,
+        "detail": "there is no field `inputs`; did you mean `input`?",
+        "code": "unknown-field",
+        "requestId": "req-1",
+        "diagnostics": [{"code": "unknown-field", "message": "there is no field `inputs`; did you mean `input`?", "path": "/inputs"}],
+    }
+
+
+def test_all_faults_of_a_body_are_told_at_once() -> None:
+    found = ask(FakeOperations(), "POST", "/v1/runs/r1/steps/a/decide", body={"reason": 1, "who": "me"})
+    assert {fault["code"] for fault in found.body["diagnostics"]} == {"missing-field", "bad-type", "unknown-field"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"content-type": "application/json"}, 202),
+        ({"content-type": "Application/JSON; charset=UTF-8"}, 202),
+        ({"content-type": "application/json; charset=latin-1"}, 415),
+        ({"content-type": "text/plain"}, 415),
+        ({"content-type": "application/yaml"}, 415),
+        ({"content-type": ""}, 415),
+        ({"content-encoding": "gzip"}, 415),
+    ],
+)
+def test_media_types(headers: dict[str, str], status: int) -> None:
+    assert ask(FakeOperations(), "POST", START, body={}, headers=headers).status == status
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "status", "code"),
+    [
+        pytest.param(b'{"id": "order"}', "application/json", 201, None, id="JSON"),
+        pytest.param(b"id: order", "application/yaml", 201, None, id="YAML"),
+        pytest.param(b"id: order", "text/yaml", 201, None, id="YAML by its older name"),
+        pytest.param(b"id: again", "application/yaml", 200, None, id="the same again"),
+        pytest.param(b"id: order", "application/json", 400, "invalid-json", id="YAML that is said to be JSON"),
+        pytest.param(b"id: order", "text/plain", 415, "unsupported-media-type", id="text"),
+        pytest.param(b"broken", "application/yaml", 422, "invalid-definition", id="with faults"),
+        pytest.param(b"x" * (DEFINITION_BYTES + 1), "application/yaml", 413, "payload-too-large", id="too large"),
+    ],
+)
+def test_registering(body: bytes, media_type: str, status: int, code: str | None) -> None:
+    found = ask(FakeOperations(), "POST", "/v1/workflows", body=body, headers={"content-type": media_type})
+    assert (found.status, found.body.get("code")) == (status, code)
+    if status < 300:
+        assert found.headers["location"] == "/v1/workflows/order/versions/1.0.0"
+        assert found.body["created"] == (status == 201)
+
+
+def test_the_faults_of_a_definition_are_in_the_problem() -> None:
+    found = ask(FakeOperations(), "POST", "/v1/workflows", body=b"broken", headers={"content-type": "application/yaml"})
+    assert found.body["diagnostics"] == [BROKEN]
+
+
+def test_validation_answers_200_either_way() -> None:
+    def validate(body: bytes) -> Any:
+        return ask(FakeOperations(), "POST", "/v1/workflows/validate", body=body, headers={"content-type": "application/yaml"}).body
+
+    assert validate(b"id: order") == {"valid": True, "diagnostics": []}
+    assert validate(b"broken") == {"valid": False, "diagnostics": [BROKEN]}
+
+
+RUN = {"tenant": "acme"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "verb", "given"),
+    [
+        ("POST", START, None, "start", {"input": {}, "version": None, "attributes": None, "priority": None, "key": None, "by": "ann"}),
+        ("POST", START, {"input": [1], "version": "2.0.0", "attributes": {"a": 1, "b": True}, "priority": "high"}, "start",
+         {"input": [1], "version": "2.0.0", "attributes": {"a": 1, "b": True}, "priority": "high", "key": None, "by": "ann"}),
+        ("POST", "/v1/runs", {"definition": {"id": "x"}, "input": 1}, "run_definition",
+         {"source": {"id": "x"}, "input": 1, "key": None, "by": "ann"}),
+        ("POST", "/v1/runs/r1/pause", None, "pause", {"by": "ann"}),
+        ("POST", "/v1/runs/r1/pause", {}, "pause", {"by": "ann"}),
+        ("POST", "/v1/runs/r1/resume", None, "resume", {"by": "ann"}),
+        ("POST", "/v1/runs/r1/cancel", None, "cancel", {"by": "ann"}),
+        ("POST", "/v1/runs/r1/retry", None, "retry", {"from_step": None, "input": None, "by": "ann"}),
+        ("POST", "/v1/runs/r1/retry", {"from": "a", "input": {"x": 1}}, "retry", {"from_step": "a", "input": {"x": 1}, "by": "ann"}),
+        ("POST", "/v1/runs/r1/signals/paid", {"payload": {"x": 1}}, "signal", {"name": "paid", "payload": {"x": 1}, "by": "ann"}),
+        ("POST", "/v1/runs/r1/signals/paid", None, "signal", {"name": "paid", "payload": None, "by": "ann"}),
+        ("POST", "/v1/runs/r1/steps/ok%5B3%5D/approve", {"comment": "fine"}, "approve", {"step": "ok[3]", "by": "ann", "comment": "fine"}),
+        ("POST", "/v1/runs/r1/steps/g.in/reject", None, "reject", {"step": "g.in", "by": "ann", "comment": None}),
+        ("POST", "/v1/runs/r1/steps/a/decide", {"choice": "skip", "output": 1}, "decide",
+         {"step": "a", "choice": "skip", "input": None, "output": 1, "by": "ann", "reason": None}),
+        ("GET", "/v1/runs/r1", None, "show", {"full": False, "cursor": None}),
+        ("GET", "/v1/runs/r1/history", None, "history", {}),
+        ("GET", "/v1/workflows/order/versions/1.2.3", None, "workflow", {"version": "1.2.3"}),
+    ],
+)  # fmt: skip
+def test_what_is_asked_of_the_engine(method: str, path: str, body: Any, verb: str, given: dict[str, Any]) -> None:
+    operations = FakeOperations()
+    found = ask(operations, method, path, body=body)
+    assert operations.calls == [(verb, {**RUN, **given})]
+    assert found.status == (202 if method == "POST" else 200)
+    if method == "POST":
+        assert found.headers["location"] == "/v1/runs/r1"
+
+
+def test_the_filters_of_a_list() -> None:
+    operations = FakeOperations()
+    query = {
+        "workflow": "order",
+        "status": "failed",
+        "startedAfter": "2026-11-23T00:00:00Z",
+        "attribute.region": "eu",
+        "limit": "7",
+        "cursor": "x",
+    }
+    assert ask(operations, "GET", "/v1/runs", query=query).body == {
+        "items": [{"id": "r1", "status": "running", "etag": "17", "steps": {}}],
+        "next": None,
+    }
+    ((verb, given),) = operations.calls
+    assert verb == "runs"
+    assert given["workflow"] == "order"
+    assert given["status"] == "failed"
+    assert given["attributes"] == {"region": "eu"}
+    assert given["started_before"] is None
+    assert (given["limit"], given["cursor"]) == (7, "x")
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "code"),
+    [
+        ("/v1/runs", "limit=0", "bad-value"),
+        ("/v1/runs", "limit=1001", "bad-value"),
+        ("/v1/runs", "limit=ten", "bad-type"),
+        ("/v1/runs", "limit=1&limit=2", "bad-value"),
+        ("/v1/runs", "status=done", "bad-value"),
+        ("/v1/runs", "startedAfter=yesterday", "bad-value"),
+        ("/v1/runs", "startedAfter=2026-11-23T00:00:00", "bad-value"),
+        ("/v1/runs", "state=failed", "unknown-field"),
+        ("/v1/runs/r1", "full=maybe", "bad-type"),
+        ("/v1/runs/r1", "attribute.x=1", "unknown-field"),
+        ("/v1/stats", "x=1", "unknown-field"),
+    ],
+)
+def test_queries_are_read_strictly(path: str, query: str, code: str) -> None:
+    found = ask(FakeOperations(), "GET", path, query=query)
+    assert (found.status, found.body["code"]) == (400, code)
+
+
+def test_the_idempotency_key_reaches_the_engine() -> None:
+    operations = FakeOperations()
+    ask(operations, "POST", START, body={}, headers={"Idempotency-Key": "k-1"})
+    assert operations.calls[0][1]["key"] == "k-1"
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\nb", "é"])
+def test_a_strange_idempotency_key_is_refused(key: str) -> None:
+    assert ask(FakeOperations(), "POST", START, body={}, headers={"idempotency-key": key}).body["code"] == "bad-value"
+
+
+@pytest.mark.parametrize(("tag", "status"), [('"17"', 304), ('W/"17"', 304), ('"16", "17"', 304), ("*", 304), ('"16"', 200), ("17", 200)])
+def test_a_run_that_has_not_changed_is_not_sent_again(tag: str, status: int) -> None:
+    found = ask(FakeOperations(), "GET", "/v1/runs/r1", headers={"If-None-Match": tag})
+    assert (found.status, found.headers["etag"]) == (status, '"17"')
+    assert (found.body is None) == (status == 304)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/v1", 404),
+        ("GET", "/v2/runs", 404),
+        ("GET", "/v1/runs/", 404),
+        ("GET", "/v1/runs/r1/nothing", 404),
+        ("GET", "/v1/workflows//versions/1", 404),
+        ("PATCH", "/v1/runs/r1", 405),
+        ("DELETE", "/v1/workflows", 405),
+        ("HEAD", "/v1/runs/r1", 200),
+        ("POST", "/v1/runs/r1/checkpoints", 404),
+        ("GET", "/v1/audit", 404),
+    ],
+)
+def test_addresses(method: str, path: str, status: int) -> None:
+    found = ask(FakeOperations(), method, path)
+    assert found.status == status
+    assert method != "HEAD" or found.body is None
+
+
+def test_a_stage_with_a_name_is_not_part_of_the_address() -> None:
+    asked = event("GET", "/prod/v1/runs/r1")
+    asked["requestContext"]["stage"] = "prod"
+    assert answer(asked, FakeOperations())["statusCode"] == 200  # type: ignore[arg-type]  # a fake with the same methods
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (WrongState("the run has ended"), 409, "wrong-state"),
+        (Rejected("idempotency-conflict", "another body", status=409), 409, "idempotency-conflict"),
+        (Rejected("strange", "a code of an extension", status=422), 422, "strange"),
+        (Conflict(), 409, "conflict"),
+        (Unavailable("Throttled by table treadle-secret-name"), 503, "unavailable"),
+    ],
+)
+def test_refusals_of_the_engine(error: Exception, status: int, code: str) -> None:
+    found = ask(FakeOperations(fails_with=error), "POST", "/v1/runs/r1/cancel")
+    assert (found.status, found.body["code"]) == (status, code)
+    assert ("retry-after" in found.headers) == (status == 503)
+    assert "secret-name" not in json.dumps(found.body)
+
+
+def test_every_answer_carries_the_headers_that_browsers_should_see() -> None:
+    for method, path in (("GET", "/v1/runs"), ("GET", "/nowhere"), ("GET", "/v1/health")):
+        headers = ask(FakeOperations(), method, path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["x-request-id"] == "req-1"
+
+
+def test_stats_count_runs_by_status() -> None:
+    assert ask(FakeOperations(), "GET", "/v1/stats").body == {"workflows": 1, "runs": {"running": 1}, "complete": True}
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+SCALARS = st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | TEXT
+
+
+@given(st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner)))
+def test_what_json_can_say_is_read(value: Any) -> None:
+    assert read_json(json.dumps(value).encode()) == value
+
+
+@given(st.binary() | st.text('[]{}"\\:,0123456789.eE+-truefalsn ').map(str.encode))
+def test_any_bytes_are_read_or_refused(body: bytes) -> None:
+    with contextlib.suppress(Rejected):
+        read_json(body)
+
+
+def test_brackets_in_strings_are_not_depth() -> None:
+    assert read_json(json.dumps(["[" * 1000, '\\"[' * 1000]).encode()) == ["[" * 1000, '\\"[' * 1000]
+    assert read_json(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
