@@ -123,10 +123,9 @@ def reraises(handler: ast.ExceptHandler) -> bool:
 
 # ---------------------------------------------------------------------------------------------------- the core is pure
 
-PURE = {
-    "__future__", "bisect", "collections", "dataclasses", "enum", "functools", "graphlib", "hashlib", "heapq", "itertools", "json", "math",
-    "operator", "re", "types", "typing",
-}  # fmt: skip
+PURE = set(
+    "__future__ bisect collections dataclasses datetime enum functools graphlib hashlib heapq itertools json math operator re types typing".split()
+)
 
 
 def test_the_core_imports_nothing_that_could_tell_two_calls_apart() -> None:
@@ -134,6 +133,11 @@ def test_the_core_imports_nothing_that_could_tell_two_calls_apart() -> None:
     assert core
     impure = [f"{place(path, node.lineno)} {name}" for path in core for node, name in imports_of(path) if name.split(".")[0] not in PURE]
     assert impure == []
+
+
+def test_the_core_never_asks_what_time_it_is() -> None:
+    core = sources("shared/treadle/core")
+    assert [place(path, line) for path in core for name in ("now", "utcnow", "today") for line in calls_of(path, name)] == []
 
 
 def imports_of(path: Path) -> Iterator[tuple[ast.stmt, str]]:
