@@ -1,0 +1,103 @@
+"""What a Lambda may do, derived from what the topology says that it uses: the named actions on the named resources.
+
+No action is `*`, and no resource but for the exceptions that say why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
+from treadle import topology
+
+from infra.constructs.buckets import Blobs, Inbox
+from infra.constructs.bus import Bus
+from infra.constructs.encryption import Encryption
+from infra.constructs.lane import Lane
+from infra.constructs.state import State
+from infra.findings import explain
+
+_SERVICE = {"table": "dynamodb", "index": "dynamodb", "queues": "sqs", "bus": "events", "blobs": "s3", "inbox": "s3"}
+# The service that polls a queue for a Lambda does it with the Lambda's own role.
+_CONSUMES = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+_OWN_QUEUES_ONLY = ("ChangeMessageVisibility",)
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """All that a Lambda may be let near to."""
+
+    state: State
+    lanes: Sequence[Lane]
+    bus: Bus
+    blobs: Blobs
+    inbox: Inbox
+    encryption: Encryption
+    function_arns: tuple[str, ...] = ()  # that the task `lambda` may invoke
+
+    def granted_to(self, function: topology.Function) -> list[iam.PolicyStatement]:
+        return [
+            *(statement for port, actions in function.uses.items() for statement in self._use(function, port, actions)),
+            *self._consume(function),
+            *self._invoke(function),
+            self._decrypt(function),
+        ]
+
+    def explain(self, role: iam.Role, function: topology.Function) -> None:
+        """The exceptions, told to cdk-nag: an object's name is known when the object is."""
+        stack = cdk.Stack.of(role)
+        for port, bucket in (("blobs", self.blobs.bucket), ("inbox", self.inbox.bucket)):
+            if port in function.uses:
+                resource = cast(cdk.CfnElement, bucket.node.default_child)
+                finding = f"AwsSolutions-IAM5[Resource::<{stack.get_logical_id(resource)}.Arn>/*]"
+                explain(role, finding, f"Any object of the {port} bucket, and no other bucket's: names are not known beforehand.")
+
+    def _use(self, function: topology.Function, port: str, actions: Sequence[str]) -> Iterator[iam.PolicyStatement]:
+        service = _SERVICE[port]
+        if port != "queues":
+            yield _allow(service, actions, self._arns(port))
+            return
+        anywhere = [action for action in actions if action not in _OWN_QUEUES_ONLY]
+        own = [action for action in actions if action in _OWN_QUEUES_ONLY]
+        if anywhere:
+            yield _allow(service, anywhere, self._arns(port))
+        if own:
+            yield _allow(service, own, self._own_queues(function))
+
+    def _arns(self, port: str) -> list[str]:
+        return {
+            "table": [self.state.arn],
+            "index": self.state.index_arns,
+            "queues": [lane.arn for lane in self.lanes],
+            "bus": [self.bus.arn],
+            "blobs": [self.blobs.objects_arn],  # exception: `*` stands for the objects' names, which are content hashes
+            "inbox": [self.inbox.objects_arn],  # exception: `*` stands for the names that users chose
+        }[port]
+
+    def _own_queues(self, function: topology.Function) -> list[str]:
+        return [lane.arn for lane in self.lanes if lane.declared.consumer == function.name]
+
+    def _consume(self, function: topology.Function) -> Iterator[iam.PolicyStatement]:
+        if own := self._own_queues(function):
+            yield _allow("sqs", _CONSUMES, own)
+
+    def _invoke(self, function: topology.Function) -> Iterator[iam.PolicyStatement]:
+        if function.name == "dispatcher" and self.function_arns:
+            yield _allow("lambda", ("InvokeFunction",), self.function_arns)
+
+    def _decrypt(self, function: topology.Function) -> iam.PolicyStatement:
+        """The key, but only by way of the services that the function uses anyway."""
+        services = {_SERVICE[port] for port in function.uses} | ({"sqs"} if self._own_queues(function) else set())
+        suffix = f"{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"
+        return iam.PolicyStatement(
+            actions=["kms:Decrypt", "kms:GenerateDataKey"],
+            resources=[self.encryption.arn],
+            conditions={"StringEquals": {"kms:ViaService": [f"{service}.{suffix}" for service in sorted(services)]}},
+        )
+
+
+def _allow(service: str, actions: Sequence[str], resources: Sequence[str]) -> iam.PolicyStatement:
+    return iam.PolicyStatement(actions=[f"{service}:{action}" for action in actions], resources=list(resources))

@@ -1,0 +1,123 @@
+"""A Lambda of the topology, with a log group, a role of its own, and what wakes it: queues or the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+from treadle import topology
+
+from infra.constructs.encryption import Encryption
+from infra.constructs.grants import Resources
+from infra.constructs.lane import Lane
+from infra.constructs.log import log_group
+from infra.findings import explain
+from infra.layer import PYTHON
+
+RUNTIME = lambda_.Runtime(f"python{PYTHON}", lambda_.RuntimeFamily.PYTHON)
+ARCHITECTURE = lambda_.Architecture.ARM_64
+
+
+class Worker(Construct):
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        function: topology.Function,
+        code: lambda_.Code,
+        layer: lambda_.ILayerVersion,
+        environment: Mapping[str, str],
+        resources: Resources,
+        encryption: Encryption,
+        removal: cdk.RemovalPolicy,
+    ) -> None:
+        super().__init__(scope, id)
+        self.declared = function
+        self.log = log_group(self, "Log", encryption=encryption, removal=removal)
+        self.role = self._role(resources)
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            description=f"treadle {function.name}",
+            code=code,
+            handler=f"functions.{function.name}.handler.handler",
+            layers=[layer],
+            runtime=RUNTIME,
+            architecture=ARCHITECTURE,
+            memory_size=function.memory_mb,
+            timeout=cdk.Duration.seconds(function.timeout_s),
+            environment={**environment, "POWERTOOLS_SERVICE_NAME": f"treadle-{function.name}"},
+            environment_encryption=encryption.key,
+            role=self.role.without_policy_updates(),
+            log_group=self.log,
+            logging_format=lambda_.LoggingFormat.JSON,
+            application_log_level_v2=lambda_.ApplicationLogLevel.INFO,
+            system_log_level_v2=lambda_.SystemLogLevel.WARN,
+            tracing=lambda_.Tracing.ACTIVE,
+            # A run is a loop through queues: AWS would stop it after about sixteen hops. The engine bounds runs itself.
+            recursive_loop=lambda_.RecursiveLoop.ALLOW,
+        )
+
+    def feed(self, lane: Lane) -> None:
+        """Wake this function for messages of `lane`. Failed ones of a batch come back alone."""
+        lambda_.EventSourceMapping(
+            self,
+            f"Feed-{lane.declared.name}",
+            target=self.function,
+            event_source_arn=lane.arn,
+            batch_size=lane.declared.batch_size,
+            max_concurrency=lane.declared.max_concurrency,
+            report_batch_item_failures=True,
+        )
+
+    def tick(self, every_s: int) -> None:
+        """Wake this function by the clock. A missed tick is not repeated: the next one does its work as well."""
+        lambda_.EventInvokeConfig(
+            self, "Once", function=self.function, retry_attempts=0, max_event_age=cdk.Duration.seconds(max(every_s, 60))
+        )
+        clock = events.CfnRule(
+            self,
+            "Clock",
+            schedule_expression=f"rate({_minutes(every_s)})",
+            targets=[events.CfnRule.TargetProperty(id="function", arn=self.function.function_arn)],
+        )
+        self.function.add_permission("Clock", principal=iam.ServicePrincipal("events.amazonaws.com"), source_arn=clock.attr_arn)
+
+    def _role(self, resources: Resources) -> iam.Role:
+        """Policies are inline, so that they are there before the function is: mappings check them when they are made."""
+        role = iam.Role(
+            self,
+            "Role",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            description=f"treadle {self.declared.name}: what it uses and nothing else",
+            inline_policies={
+                "uses": iam.PolicyDocument(statements=resources.granted_to(self.declared)),
+                "tells": iam.PolicyDocument(statements=[_writes_to(self.log), _traces()]),
+            },
+        )
+        resources.explain(role, self.declared)
+        explain(role, "AwsSolutions-IAM5[Resource::*]", "X-Ray's two actions for writing know no resources.")
+        return role
+
+
+def _writes_to(log: logs.LogGroup) -> iam.PolicyStatement:
+    return iam.PolicyStatement(actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log.log_group_arn])
+
+
+def _traces() -> iam.PolicyStatement:
+    """Named exception: these actions have no resource-level permissions (service authorization reference, AWS X-Ray)."""
+    return iam.PolicyStatement(actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"], resources=["*"])
+
+
+def _minutes(seconds: int) -> str:
+    """EventBridge counts in whole minutes: `1 minute`, `5 minutes`."""
+    minutes, rest = divmod(seconds, 60)
+    if rest or not minutes:
+        raise ValueError(f"{seconds} s is no whole number of minutes")
+    return "1 minute" if minutes == 1 else f"{minutes} minutes"

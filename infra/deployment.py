@@ -1,0 +1,74 @@
+"""What one deployment chooses, read from the CDK context (`cdk.json`, or `--context key=value`).
+
+Everything else about a deployment is the topology's to say, and the same in each of them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import aws_cdk as cdk
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")  # it begins the names of queues
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """`name` is the stack's. Without an `issuer` (and its `audience`) the stack makes a Cognito user pool of its own.
+
+    `retain`: table, buckets, key and logs outlive the stack. `alarm_topic`: ARN of the SNS topic that alarms tell; None: they
+    only show. `function_arns`: the Lambdas that the task `lambda` may invoke. `layer`: `staged` is the real one,
+    `placeholder` an empty folder, enough to look at the template without a package index.
+    """
+
+    name: str = "treadle"
+    issuer: str | None = None
+    audience: tuple[str, ...] = ()
+    retain: bool = True
+    alarm_topic: str | None = None
+    function_arns: tuple[str, ...] = ()
+    layer: str = "staged"
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"name: {self.name!r} is not up to 32 lower-case letters, digits and dashes, a letter first")
+        if bool(self.issuer) != bool(self.audience):
+            raise ValueError("issuer and audience belong together: give both or neither")
+        if self.layer not in ("staged", "placeholder"):
+            raise ValueError(f"layer: {self.layer!r} is neither staged nor placeholder")
+
+    @classmethod
+    def from_context(cls, app: cdk.App) -> Deployment:
+        """Lists may be given as JSON (`cdk.json`) or with commas (the command line)."""
+
+        def given(key: str) -> Any:
+            return app.node.try_get_context(key)
+
+        return cls(
+            name=given("name") or cls.name,
+            issuer=given("issuer") or None,
+            audience=_list(given("audience")),
+            retain=_flag(given("retain"), default=True),
+            alarm_topic=given("alarmTopic") or None,
+            function_arns=_list(given("functionArns")),
+            layer=given("layer") or cls.layer,
+        )
+
+    @property
+    def removal(self) -> cdk.RemovalPolicy:
+        return cdk.RemovalPolicy.RETAIN if self.retain else cdk.RemovalPolicy.DESTROY
+
+
+def _list(value: Any) -> tuple[str, ...]:
+    if not value:
+        return ()
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(str(part).strip() for part in parts)
+
+
+def _flag(value: Any, *, default: bool) -> bool:
+    if value is None:
+        return default
+    return str(value).lower() not in ("false", "no", "0")
