@@ -123,9 +123,12 @@ def reraises(handler: ast.ExceptHandler) -> bool:
 
 # ---------------------------------------------------------------------------------------------------- the core is pure
 
-PURE = set(
-    "__future__ bisect collections dataclasses datetime enum functools graphlib hashlib heapq itertools json math operator re types typing".split()
-)
+# fmt: off
+PURE = {
+    "__future__", "bisect", "collections", "dataclasses", "datetime", "enum", "functools", "graphlib",
+    "hashlib", "heapq", "itertools", "json", "math", "operator", "re", "types", "typing",
+}
+# fmt: on
 
 
 def test_the_core_imports_nothing_that_could_tell_two_calls_apart() -> None:
