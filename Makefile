@@ -98,6 +98,10 @@ compile = echo "locking requirements/$(1).txt" && .cache/lock/bin/uv pip compile
 	@echo "making the resolver's environment"
 	@python3 -m venv .cache/lock && .cache/lock/bin/python -m pip install -qq --disable-pip-version-check uv
 
+.PHONY: layer
+layer: $(DEV) ## stage the Lambda layer under .cache/layer
+	@$(PYTHON) -m infra.layer
+
 .PHONY: clean help
 clean: ## remove what was made (not .venv)
 	@rm -rf .cache build dist cdk.out demo.html
