@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,13 +28,6 @@ def blocks(page: Path, *languages: str) -> Iterator[tuple[str, str]]:
             yield language, body
 
 
-class AnyTask(Container[str]):
-    """Pages may name any task."""
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-
 DEFINITIONS = [
     pytest.param(body, id=f"{page.relative_to(ROOT)}:{number}")
     for page in PAGES
@@ -45,7 +38,8 @@ DEFINITIONS = [
 
 @pytest.mark.parametrize("text", DEFINITIONS)
 def test_a_definition_on_a_page_is_valid(text: str) -> None:
-    assert [str(fault) for fault in Checker(AnyTask(), Cel()).check(text).diagnostics] == []
+    """Without a list of tasks any name will do."""
+    assert [str(fault) for fault in Checker(None, Cel()).check(text).diagnostics] == []
 
 
 @pytest.mark.timeout(180)
