@@ -22,7 +22,7 @@ def main() -> None:
     with_node()
     # aws_cdk starts node when it is imported, so it has to wait for the line above.
     import aws_cdk as cdk
-    from cdk_nag import AwsSolutionsChecks
+    from cdk_nag import AwsSolutionsChecks, NIST80053R5Checks, ServerlessChecks
 
     from infra.deployment import Deployment
     from infra.stack import TreadleStack
@@ -32,7 +32,7 @@ def main() -> None:
     stack = TreadleStack(app, deployment)
     cdk.Tags.of(stack).add("application", "treadle")
     cdk.Tags.of(stack).add("deployment", deployment.name)
-    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app), NIST80053R5Checks(app))
     app.synth()
 
 

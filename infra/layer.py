@@ -80,7 +80,7 @@ def _install(into: Path, target: Target) -> None:
     platforms = [word for platform in target.platforms for word in ("--platform", platform)]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps"]
     only = ["--only-binary=:all:", "--implementation", "cp", "--python-version", target.python, *platforms]
-    subprocess.run([*pip, *only, "--require-hashes", "--requirement", str(LOCK), "--target", str(into)], check=True)  # noqa: S603
+    subprocess.run([*pip, *only, "--require-hashes", "--requirement", str(LOCK), "--target", str(into)], check=True)
     for path in _matching(into, _DROPPED):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 

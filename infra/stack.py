@@ -5,6 +5,8 @@ What there is comes from `treadle.topology`; this file says only how the parts a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
@@ -12,39 +14,39 @@ from treadle import topology
 
 from infra import layer
 from infra.constructs.alarms import Alarms
-from infra.constructs.buckets import Blobs, Inbox
+from infra.constructs.at_rest import AtRest
+from infra.constructs.bucket import Bucket
 from infra.constructs.bus import Bus
 from infra.constructs.door import Door
-from infra.constructs.encryption import Encryption
 from infra.constructs.grants import Resources
 from infra.constructs.identity import Identity
 from infra.constructs.lane import Lane, check_times
 from infra.constructs.state import State
 from infra.constructs.worker import ARCHITECTURE, RUNTIME, Worker
 from infra.deployment import Deployment
+from infra.findings import STACK_WIDE, WITHOUT_TOPIC, explain
+
+SUBMISSIONS_KEPT_DAYS = 30  # by then one has long become a workflow or a run, or an event says why not
 
 
 class TreadleStack(cdk.Stack):
     def __init__(self, scope: Construct, deployment: Deployment) -> None:
         super().__init__(scope, deployment.name, description="treadle: a serverless workflow engine")
         check_times()
-        removal = deployment.removal
         prefix = f"{deployment.name}-"
 
         # What is kept, and what carries it.
-        encryption = Encryption(self, "Encryption", removal=removal)
-        state = State(self, "State", encryption=encryption, removal=removal)
-        blobs = Blobs(self, "Blobs", encryption=encryption, removal=removal)
-        inbox = Inbox(self, "Inbox", encryption=encryption, removal=removal)
-        bus = Bus(self, "Bus", prefix=prefix, encryption=encryption)
-        lanes = {
-            queue.name: Lane(self, f"Queue-{queue.name}", queue=queue, prefix=prefix, encryption=encryption) for queue in topology.QUEUES
-        }
+        at_rest = AtRest(self, "AtRest", removal=deployment.removal)
+        state = State(self, "State", at_rest=at_rest)
+        blobs = Bucket(self, "Blobs", at_rest=at_rest)
+        inbox = Bucket(self, "Inbox", at_rest=at_rest, keep_days=SUBMISSIONS_KEPT_DAYS, announces=True)
+        bus = Bus(self, "Bus", prefix=prefix, at_rest=at_rest)
+        lanes = {queue.name: Lane(self, f"Queue-{queue.name}", queue=queue, prefix=prefix, at_rest=at_rest) for queue in topology.QUEUES}
         for rule in topology.RULES:
             bus.route(rule, to=lanes[rule.to], inbox=inbox.name)
 
         # Who works on it.
-        resources = Resources(state, list(lanes.values()), bus, blobs, inbox, encryption, deployment.function_arns)
+        resources = Resources(state, list(lanes.values()), bus, blobs, inbox, at_rest, deployment.function_arns)
         environment = {"table": state.name, "bus": bus.name, "blobs": blobs.name, "inbox": inbox.name, "queue_urls": self._queues(prefix)}
         shared = self._layer(deployment)
         workers = {
@@ -56,8 +58,7 @@ class TreadleStack(cdk.Stack):
                 layer=shared,
                 environment={topology.ENVIRONMENT[name]: value for name, value in environment.items()},
                 resources=resources,
-                encryption=encryption,
-                removal=removal,
+                at_rest=at_rest,
             )
             for function in topology.FUNCTIONS
         }
@@ -67,21 +68,23 @@ class TreadleStack(cdk.Stack):
             if worker.declared.schedule_s is not None:
                 worker.tick(worker.declared.schedule_s)
 
-        # Who may come in.
-        issuer, audience = deployment.issuer, deployment.audience
-        if issuer is None:
-            identity = Identity(self, "Identity", removal=removal)
-            issuer, audience = identity.issuer, (identity.audience,)
-            self._tell("UserPool", identity.pool.user_pool_id)
-            self._tell("UserPoolClient", identity.audience)
+        # Who may come in, and who hears of it when something is wrong.
         api = next(worker for worker in workers.values() if worker.declared.http)
-        door = Door(self, "Door", worker=api, issuer=issuer, audience=audience, encryption=encryption, removal=removal)
-
+        issuer, audience = self._tokens(deployment)
+        door = Door(self, "Door", worker=api, issuer=issuer, audience=audience, at_rest=at_rest)
         Alarms(self, "Alarms", lanes=list(lanes.values()), bus=bus, workers=list(workers.values()), topic=deployment.alarm_topic)
-        self._tell("Url", door.url)
-        self._tell("InboxBucket", inbox.name)
-        self._tell("BusName", bus.name)
-        self._tell("TableName", state.name)
+        for finding, reason in (STACK_WIDE if deployment.alarm_topic else STACK_WIDE | WITHOUT_TOPIC).items():
+            explain(self, finding, reason)
+
+        self._tell(Url=door.url, InboxBucket=inbox.name, BusName=bus.name, TableName=state.name)
+
+    def _tokens(self, deployment: Deployment) -> tuple[str, Sequence[str]]:
+        """Issuer and audience of the tokens that the API takes; a user pool is made when the deployment names none."""
+        if deployment.issuer is not None:
+            return deployment.issuer, deployment.audience
+        identity = Identity(self, "Identity", removal=deployment.removal)
+        self._tell(UserPool=identity.pool.user_pool_id, UserPoolClient=identity.audience)
+        return identity.issuer, (identity.audience,)
 
     def _queues(self, prefix: str) -> str:
         """The URL of queue Q is this and Q."""
@@ -98,8 +101,9 @@ class TreadleStack(cdk.Stack):
             description="treadle and what its handlers import",
         )
 
-    def _tell(self, name: str, value: str) -> None:
-        cdk.CfnOutput(self, name, value=value)
+    def _tell(self, **outputs: str) -> None:
+        for name, value in outputs.items():
+            cdk.CfnOutput(self, name, value=value)
 
 
 def _handlers() -> lambda_.Code:

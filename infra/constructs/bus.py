@@ -8,7 +8,7 @@ from aws_cdk import aws_events as events
 from constructs import Construct
 from treadle import topology
 
-from infra.constructs.encryption import Encryption
+from infra.constructs.at_rest import AtRest
 from infra.constructs.lane import Lane, accept_from, dead_letter_queue
 from infra.findings import explain
 
@@ -18,14 +18,14 @@ _RETRY = events.CfnRule.RetryPolicyProperty(maximum_event_age_in_seconds=24 * 36
 class Bus(Construct):
     """Events are under the stack's key and archived; one that cannot be encrypted lands in a dead-letter queue of the bus."""
 
-    def __init__(self, scope: Construct, id: str, *, prefix: str, encryption: Encryption) -> None:
+    def __init__(self, scope: Construct, id: str, *, prefix: str, at_rest: AtRest) -> None:
         super().__init__(scope, id)
-        self.dead_letters = dead_letter_queue(self, "DeadLetters", name=f"{prefix}bus-dlq", encryption=encryption)
+        self.dead_letters = dead_letter_queue(self, "DeadLetters", name=f"{prefix}bus-dlq", at_rest=at_rest)
         self.bus = events.EventBus(
             self,
             "Bus",
             event_bus_name=prefix.rstrip("-"),
-            kms_key=encryption.key,
+            kms_key=at_rest.key,
             dead_letter_queue=self.dead_letters,
         )
         accept_from(self.dead_letters, self.arn)
@@ -35,7 +35,7 @@ class Bus(Construct):
             "Archive",
             source_arn=self.bus.event_bus_arn,
             retention_days=topology.ARCHIVE_DAYS,
-            kms_key_identifier=encryption.arn,
+            kms_key_identifier=at_rest.arn,
         )
 
     @property

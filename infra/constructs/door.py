@@ -10,7 +10,7 @@ from aws_cdk import aws_apigatewayv2 as gateway
 from aws_cdk import aws_iam as iam
 from constructs import Construct
 
-from infra.constructs.encryption import Encryption
+from infra.constructs.at_rest import AtRest
 from infra.constructs.log import log_group
 from infra.constructs.worker import Worker
 from infra.findings import explain
@@ -45,13 +45,12 @@ class Door(Construct):
         worker: Worker,
         issuer: str,
         audience: Sequence[str],
-        encryption: Encryption,
-        removal: cdk.RemovalPolicy,
+        at_rest: AtRest,
     ) -> None:
         super().__init__(scope, id)
         stack = cdk.Stack.of(self)
         self.api = gateway.CfnApi(self, "Api", name=stack.stack_name, protocol_type="HTTP", description="treadle, as /v1 of its contract")
-        self._log = log_group(self, "Log", encryption=encryption, removal=removal)
+        self._log = log_group(self, "Log", at_rest=at_rest)
         self._stage()
         target = f"integrations/{self._integration(worker).ref}"
         authorizer = self._authorizer(issuer, audience)

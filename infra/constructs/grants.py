@@ -13,9 +13,9 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from treadle import topology
 
-from infra.constructs.buckets import Blobs, Inbox
+from infra.constructs.at_rest import AtRest
+from infra.constructs.bucket import Bucket
 from infra.constructs.bus import Bus
-from infra.constructs.encryption import Encryption
 from infra.constructs.lane import Lane
 from infra.constructs.state import State
 from infra.findings import explain
@@ -33,9 +33,9 @@ class Resources:
     state: State
     lanes: Sequence[Lane]
     bus: Bus
-    blobs: Blobs
-    inbox: Inbox
-    encryption: Encryption
+    blobs: Bucket
+    inbox: Bucket
+    at_rest: AtRest
     function_arns: tuple[str, ...] = ()  # that the task `lambda` may invoke
 
     def granted_to(self, function: topology.Function) -> list[iam.PolicyStatement]:
@@ -89,12 +89,12 @@ class Resources:
             yield _allow("lambda", ("InvokeFunction",), self.function_arns)
 
     def _decrypt(self, function: topology.Function) -> iam.PolicyStatement:
-        """The key, but only by way of the services that the function uses anyway."""
-        services = {_SERVICE[port] for port in function.uses} | ({"sqs"} if self._own_queues(function) else set())
+        """The key, but only by way of the services that the function uses anyway (and of Lambda, for its own environment)."""
+        services = {_SERVICE[port] for port in function.uses} | {"lambda"} | ({"sqs"} if self._own_queues(function) else set())
         suffix = f"{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"
         return iam.PolicyStatement(
             actions=["kms:Decrypt", "kms:GenerateDataKey"],
-            resources=[self.encryption.arn],
+            resources=[self.at_rest.arn],
             conditions={"StringEquals": {"kms:ViaService": [f"{service}.{suffix}" for service in sorted(services)]}},
         )
 

@@ -8,7 +8,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 from treadle import topology
 
-from infra.constructs.encryption import Encryption
+from infra.constructs.at_rest import AtRest
 
 # As long as SQS keeps anything: a message must outlive a long weekend with a broken deployment.
 _KEEP = cdk.Duration.days(14)
@@ -28,16 +28,16 @@ def check_times() -> None:
 class Lane(Construct):
     """`NAME` and `NAME-dlq`, after the stack's name: workers find a queue by its name (`topology.ENVIRONMENT`)."""
 
-    def __init__(self, scope: Construct, id: str, *, queue: topology.Queue, prefix: str, encryption: Encryption) -> None:
+    def __init__(self, scope: Construct, id: str, *, queue: topology.Queue, prefix: str, at_rest: AtRest) -> None:
         super().__init__(scope, id)
         self.declared = queue
-        self.dead_letters = dead_letter_queue(self, "DeadLetters", name=f"{prefix}{queue.name}-dlq", encryption=encryption)
+        self.dead_letters = dead_letter_queue(self, "DeadLetters", name=f"{prefix}{queue.name}-dlq", at_rest=at_rest)
         self.queue = sqs.Queue(
             self,
             "Queue",
             queue_name=f"{prefix}{queue.name}",
             encryption=sqs.QueueEncryption.KMS,
-            encryption_master_key=encryption.key,
+            encryption_master_key=at_rest.key,
             data_key_reuse=_DATA_KEY,
             enforce_ssl=True,
             retention_period=_KEEP,
@@ -55,13 +55,13 @@ class Lane(Construct):
             accept_from(queue, rule_arn)
 
 
-def dead_letter_queue(scope: Construct, id: str, *, name: str, encryption: Encryption) -> sqs.Queue:
+def dead_letter_queue(scope: Construct, id: str, *, name: str, at_rest: AtRest) -> sqs.Queue:
     return sqs.Queue(
         scope,
         id,
         queue_name=name,
         encryption=sqs.QueueEncryption.KMS,
-        encryption_master_key=encryption.key,
+        encryption_master_key=at_rest.key,
         data_key_reuse=_DATA_KEY,
         enforce_ssl=True,
         retention_period=_KEEP,

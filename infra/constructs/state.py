@@ -7,13 +7,13 @@ from aws_cdk import aws_dynamodb as dynamodb
 from constructs import Construct
 from treadle import topology
 
-from infra.constructs.encryption import Encryption
+from infra.constructs.at_rest import AtRest
 
 _TYPES = {"S": dynamodb.AttributeType.STRING, "N": dynamodb.AttributeType.NUMBER}
 
 
 class State(Construct):
-    def __init__(self, scope: Construct, id: str, *, encryption: Encryption, removal: cdk.RemovalPolicy) -> None:
+    def __init__(self, scope: Construct, id: str, *, at_rest: AtRest) -> None:
         super().__init__(scope, id)
         self.table = dynamodb.Table(
             self,
@@ -22,11 +22,11 @@ class State(Construct):
             sort_key=_attribute("sk", "S"),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
-            encryption_key=encryption.key,
+            encryption_key=at_rest.key,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True),
             time_to_live_attribute="expires",
-            deletion_protection=removal is cdk.RemovalPolicy.RETAIN,
-            removal_policy=removal,
+            deletion_protection=at_rest.removal is cdk.RemovalPolicy.RETAIN,
+            removal_policy=at_rest.removal,
         )
         for index in topology.INDEXES:
             self._add(index)

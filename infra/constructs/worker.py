@@ -12,7 +12,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 from treadle import topology
 
-from infra.constructs.encryption import Encryption
+from infra.constructs.at_rest import AtRest
 from infra.constructs.grants import Resources
 from infra.constructs.lane import Lane
 from infra.constructs.log import log_group
@@ -34,12 +34,11 @@ class Worker(Construct):
         layer: lambda_.ILayerVersion,
         environment: Mapping[str, str],
         resources: Resources,
-        encryption: Encryption,
-        removal: cdk.RemovalPolicy,
+        at_rest: AtRest,
     ) -> None:
         super().__init__(scope, id)
         self.declared = function
-        self.log = log_group(self, "Log", encryption=encryption, removal=removal)
+        self.log = log_group(self, "Log", at_rest=at_rest)
         self.role = self._role(resources)
         self.function = lambda_.Function(
             self,
@@ -53,7 +52,7 @@ class Worker(Construct):
             memory_size=function.memory_mb,
             timeout=cdk.Duration.seconds(function.timeout_s),
             environment={**environment, "POWERTOOLS_SERVICE_NAME": f"treadle-{function.name}"},
-            environment_encryption=encryption.key,
+            environment_encryption=at_rest.key,
             role=self.role.without_policy_updates(),
             log_group=self.log,
             logging_format=lambda_.LoggingFormat.JSON,

@@ -1,4 +1,4 @@
-"""The one key that everything at rest is under."""
+"""How data lies: all of it under one key, and kept or removed with the stack as the deployment says."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 
-class Encryption(Construct):
+class AtRest(Construct):
     """A customer-managed key that rotates each year. AWS services may use it for this account's resources only."""
 
     def __init__(self, scope: Construct, id: str, *, removal: cdk.RemovalPolicy) -> None:
         super().__init__(scope, id)
+        self.removal = removal
         self.key = kms.Key(
             self,
             "Key",
