@@ -1,20 +1,34 @@
 """String functions beyond CEL's own, as the string extension of cel-go defines them. Indexes count code points.
 
-They are written here because those of the runtime can make a value of any size (`s.replace('', s)`): here no result is
-longer than MAX_CHARACTERS.
+They are written here because those of the runtime can make values of any size (`s.replace('', s)`): here one evaluation
+makes at most MAX_CHARACTERS.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 MAX_CHARACTERS = 16 * 1024 * 1024
 
 
-def _bounded(length: int) -> None:
-    if length > MAX_CHARACTERS:
-        raise ValueError(f"the string would have more than {MAX_CHARACTERS} characters")
+class _Budget(threading.local):
+    left = MAX_CHARACTERS
+
+
+_budget = _Budget()
+
+
+def begin() -> None:
+    """An evaluation begins in this thread: it may make MAX_CHARACTERS."""
+    _budget.left = MAX_CHARACTERS
+
+
+def _spend(characters: int) -> None:
+    _budget.left -= characters
+    if _budget.left < 0:
+        raise ValueError(f"its string functions would make more than {MAX_CHARACTERS} characters")
 
 
 def _inside(text: str, index: int) -> None:
@@ -44,7 +58,7 @@ def last_index_of(text: str, part: str, start: int | None = None) -> int:
 def join(parts: Sequence[Any], separator: str = "") -> str:
     if not all(isinstance(part, str) for part in parts):
         raise ValueError("join needs a list of strings")
-    _bounded(sum(map(len, parts)) + len(separator) * len(parts))
+    _spend(sum(map(len, parts)) + len(separator) * len(parts))
     return separator.join(parts)
 
 
@@ -59,12 +73,13 @@ def upper_ascii(text: str) -> str:
 def replace(text: str, old: str, new: str, limit: int = -1) -> str:
     """With `limit`, only the first so many."""
     times = text.count(old) if limit < 0 else min(limit, text.count(old))
-    _bounded(len(text) + times * (len(new) - len(old)))
+    _spend(len(text) + times * (len(new) - len(old)))
     return text.replace(old, new, times)
 
 
 def split(text: str, separator: str, limit: int = -1) -> list[str]:
     """With `limit`, at most so many parts; an empty separator splits into characters."""
+    _spend(len(text))
     if limit == 0:
         return []
     if limit == 1:

@@ -24,8 +24,9 @@ MAX_COPIES = 65_536
 
 # Functions whose result is a truth value, a number or a key, however large their arguments are.
 _SMALL = frozenset(
-    "_==_ _!=_ _<_ _<=_ _>_ _>=_ _&&_ _||_ !_ -_ _-_ _*_ _/_ _%_ @in @not_strictly_false size int uint double bool type "
-    "timestamp duration contains startsWith endsWith matches indexOf lastIndexOf charAt".split()
+    {"_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "_&&_", "_||_", "!_", "-_", "_-_", "_*_", "_/_", "_%_", "@in"}
+    | {"@not_strictly_false", "size", "int", "uint", "double", "bool", "type", "timestamp", "duration"}
+    | {"contains", "startsWith", "endsWith", "matches", "indexOf", "lastIndexOf", "charAt"}
 )
 
 
