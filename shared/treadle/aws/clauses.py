@@ -20,12 +20,14 @@ Shape = tuple[Any, ...]  # nested tuples of str and int: an operator, an attribu
 def expressions(condition: Condition | None, change: Change | None = None) -> dict[str, Any]:
     """The parameters of PutItem, DeleteItem or UpdateItem that say `condition` and `change`; {} for neither.
 
-    Raises ValueError for an empty `OneOf`, `AllOf` or `AnyOf`, TypeError for a value that no item may hold.
+    Raises ValueError for an empty change, `OneOf`, `AllOf` or `AnyOf`, TypeError for a value that no item may hold.
     """
     values: list[Any] = []
-    change_shape = _shape_of_change(change, values) if change else None
-    condition_shape = _shape_of_condition(condition, values) if condition else None
+    change_shape = _shape_of_change(change, values) if change is not None else None
+    condition_shape = _shape_of_condition(condition, values) if condition is not None else None
     text = _rendered(change_shape, condition_shape)
+    if change is not None and not text.update:
+        raise ValueError("a change of nothing")
     parameters: dict[str, Any] = {}
     if text.update:
         parameters["UpdateExpression"] = text.update

@@ -137,16 +137,17 @@ class MemoryLanes:
 
     def receive(self, queue: str, max_messages: int = 10, visibility_s: int = topology.VISIBILITY_S) -> list[Received]:
         """Up to `max_messages` that are visible now, the longest visible first; each is then in the receiver's hand for `visibility_s`."""
-        received: list[Received] = []
+        chosen: list[_Stored] = []
         with self._lock:
             held = self._queues[queue]
             now = self._clock.now()
-            while len(received) < max_messages and (message := held.first()) is not None and message.visible_at <= now:
+            while len(chosen) < max_messages and (message := held.first()) is not None and message.visible_at <= now:
+                heappop(held.visible)
                 if self._is_spent(queue, message):
                     self._bury(queue, message)
-                    continue
-                received.append(self._hand_over(queue, message, now, visibility_s))
-        return received
+                else:
+                    chosen.append(message)
+            return [self._hand_over(queue, message, now, visibility_s) for message in chosen]
 
     def visible(self, queue: str) -> list[str]:
         """Ids of what could be received now, oldest first: a simulation chooses among them, as SQS promises no order."""

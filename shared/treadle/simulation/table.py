@@ -10,7 +10,7 @@ from typing import Any, assert_never
 from .. import topology
 from ..ports import Absent, AllOf, AnyOf, AtMost, Change, Condition, Equals, Item, Key, OneOf, Page, Present, SizeBelow, Written
 from .calls import Calls, watched
-from .items import copy, copy_item, same, size_bytes, stored
+from .items import copy, copy_item, is_empty_set, same, size_bytes, stored
 
 _PAGE_BYTES = 1_048_576  # a query's page ends here
 _MEMBERS_OF_IN = 100
@@ -166,7 +166,8 @@ def holds(condition: Condition, item: Item | None) -> bool:
         case Equals(name, value):
             return name in there and same(there[name], copy(value))
         case OneOf(name, options):
-            return name in there and any(same(there[name], copy(value)) for value in _some(options, _MEMBERS_OF_IN))
+            values = _some(options, _MEMBERS_OF_IN)
+            return name in there and any(same(there[name], copy(value)) for value in values)
         case AtMost(name, value):
             return type(there.get(name)) is int and there[name] <= value
         case SizeBelow(name, limit):
@@ -209,7 +210,11 @@ def changed(old: Item, change: Change) -> Item:
 
 
 def _check_targets(change: Change) -> None:
-    targets = [*change.set, *change.keep, *change.copy, *change.add, *change.take, *change.remove]
+    targets = [*change.set, *change.remove]
+    for clause in (change.keep, change.copy, change.add, change.take):
+        targets += [name for name, value in clause.items() if not is_empty_set(value)]
+    if not targets:
+        raise ValueError("a change of nothing")
     if len(set(targets)) < len(targets):
         raise ValueError(f"Two document paths overlap with each other: {targets}")
     if keys := {"pk", "sk"} & set(targets):

@@ -1,0 +1,140 @@
+"""The bus: events as CloudEvents, and which queue the topology's rules bring them to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from treadle.ports import Event, rfc3339
+from treadle.simulation.memory import MemoryCloud
+from treadle.simulation.patterns import matches, with_names
+
+from .conftest import World
+
+TIME = 1_795_392_000_123
+
+
+def event(kind: str, **data: Any) -> Event:
+    return Event(kind, f"id-{kind}", "run-1", TIME, data)
+
+
+def test_an_event_is_a_cloud_event_in_detail(world: World) -> None:
+    world.bus.put([event("StepFailed", path="charge", error={"name": "Ünlucky"})])
+    (mail,) = world.mailbox.receive("errors")
+    assert (mail.body["source"], mail.body["detail-type"]) == ("treadle", "StepFailed")
+    assert mail.body["detail"] == {
+        "specversion": "1.0",
+        "id": "id-StepFailed",
+        "source": "treadle",
+        "type": "StepFailed",
+        "subject": "run-1",
+        "time": "2026-11-23T00:00:00.123Z",
+        "data": {"path": "charge", "error": {"name": "Ünlucky"}},
+    }
+
+
+def test_a_bus_event_has_the_names_of_eventbridge(world: World) -> None:
+    world.bus.put([event("StepFailed")])
+    (mail,) = world.mailbox.receive("errors")
+    assert {"version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail"} <= mail.body.keys()
+
+
+@pytest.mark.parametrize(("advance", "arrives"), [(True, True), (False, False)])
+def test_only_completions_that_still_need_advancing_are_handled(world: World, advance: bool, arrives: bool) -> None:
+    world.bus.put([event("StepsCompleted", advance=advance, steps=["a"])])
+    mails = world.mailbox.receive("completions")
+    assert bool(mails) is arrives
+    for mail in mails:
+        assert (mail.body["detail"]["advance"], mail.body["detail"]["data"]) == (True, {"steps": ["a"]})
+
+
+def test_lifecycle_events_go_to_no_queue_of_the_engine(world: World) -> None:
+    world.bus.put([event("RunStarted"), event("RunSucceeded")])
+    assert not any(world.mailbox.receive(queue) for queue in ("completions", "errors", "submissions"))
+
+
+@pytest.mark.parametrize("count", [0, 1, 10, 23])
+def test_any_number_arrives(world: World, count: int) -> None:
+    world.bus.put([event("StepFailed", n=n) for n in range(count)])
+    arrived: list[int] = []
+    while mails := world.mailbox.receive("errors"):
+        arrived += [mail.body["detail"]["data"]["n"] for mail in mails]
+    assert sorted(arrived) == list(range(count))
+
+
+def test_an_event_that_no_call_could_hold_is_refused(world: World) -> None:
+    with pytest.raises(ValueError):
+        world.bus.put([event("StepFailed", text="x" * 1_048_576)])
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000Z"),
+        (1, "1970-01-01T00:00:00.001Z"),
+        (TIME, "2026-11-23T00:00:00.123Z"),
+        (TIME + 877, "2026-11-23T00:00:01.000Z"),
+    ],
+)
+def test_times_are_written_to_the_millisecond(time_ms: int, text: str) -> None:
+    assert rfc3339(time_ms) == text
+
+
+# --------------------------------------------------------------------------------- what strangers put, and the matcher
+
+
+def test_a_submission_from_outside_reaches_the_parser() -> None:
+    cloud = MemoryCloud()
+    cloud.bus.put_event("my.app", "RunRequested", {"workflow": "order", "input": {}})
+    assert len(cloud.lanes.receive("submissions")) == 1
+
+
+def test_an_object_dropped_into_the_inbox_reaches_the_parser_and_no_other_does() -> None:
+    cloud = MemoryCloud()
+    for bucket in ("inbox", "another"):
+        cloud.bus.put_event(
+            "aws.s3", "Object Created", {"bucket": {"name": bucket}, "object": {"key": "definitions/a.yaml"}}, bus="default"
+        )
+    cloud.bus.put_event("aws.s3", "Object Created", {"bucket": {"name": "inbox"}})
+    assert len(cloud.lanes.receive("submissions")) == 1
+    assert len(cloud.bus.events) == 3
+
+
+EVENT = {"source": "treadle", "detail": {"n": 1, "yes": True, "tags": ["a", "b"], "text": "order-17"}}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        pytest.param({"source": ["x", "treadle"]}, True, id="an alternative"),
+        pytest.param({"source": ["x"]}, False, id="no alternative"),
+        pytest.param({"detail": {"n": [1]}}, True, id="nested"),
+        pytest.param({"detail": {"n": ["1"]}}, False, id="text is not a number"),
+        pytest.param({"detail": {"yes": [1]}}, False, id="true is not 1"),
+        pytest.param({"detail": {"tags": ["b"]}}, True, id="a member of a list"),
+        pytest.param({"source": ["treadle"], "detail": {"n": [2]}}, False, id="all names"),
+        pytest.param({"detail": {"missing": [1]}}, False, id="a missing name"),
+        pytest.param({"nothing": {"missing": [1]}}, False, id="a missing object"),
+        pytest.param({"detail": {"missing": [{"exists": False}]}}, True, id="exists: false"),
+        pytest.param({"detail": {"n": [{"exists": True}]}}, True, id="exists: true"),
+        pytest.param({"detail": {"text": [{"prefix": "order-"}]}}, True, id="prefix"),
+        pytest.param({"detail": {"text": [{"suffix": "-18"}]}}, False, id="suffix"),
+        pytest.param({"detail": {"n": [{"anything-but": [2, 3]}]}}, True, id="anything but"),
+        pytest.param({"detail": {"n": [{"anything-but": 1}]}}, False, id="not anything but"),
+        pytest.param({"detail": {"missing": [{"anything-but": 1}]}}, False, id="anything but needs a value"),
+    ],
+)
+def test_what_a_pattern_matches(pattern: dict[str, Any], expected: bool) -> None:
+    assert matches(pattern, EVENT) is expected
+
+
+@pytest.mark.parametrize(
+    "pattern", [{"source": "treadle"}, {"detail": {"n": [{"numeric": [">", 0]}]}}, {"source": [{"prefix": "a", "suffix": "b"}]}]
+)
+def test_a_pattern_that_is_not_understood_is_refused(pattern: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        matches(pattern, EVENT)
+
+
+def test_placeholders_in_patterns_are_filled_in() -> None:
+    assert with_names({"a": {"b": ["{inbox}", "x"]}}, {"inbox": "bucket-1"}) == {"a": {"b": ["bucket-1", "x"]}}
