@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any
 
 import boto3
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import sqs_backends
 
 from .. import aws, topology
@@ -33,11 +33,12 @@ _session_lock = threading.Lock()
 
 
 class Cloud:
-    """Use it as a context manager. `on_change` is called, with moto's lock held, whenever a message may have become visible."""
+    """Use it as a context manager. `on_message(visible_from_ms)` is called, with moto's lock held, for each message that came
+    or changed its visibility."""
 
-    def __init__(self, clock: LocalClock | None = None, *, on_change: Callable[[], None] | None = None) -> None:
+    def __init__(self, clock: LocalClock | None = None) -> None:
         self.clock = clock or LocalClock()
-        self.on_change = on_change or (lambda: None)
+        self.on_message: Callable[[int], None] = lambda visible_from_ms: None
         self.account = ""
         self.names: topology.Names
         self.clients: aws.Clients
@@ -53,7 +54,7 @@ class Cloud:
             bus=PREFIX,
             blobs=f"{PREFIX}-blobs-{self.account}",
             inbox=f"{PREFIX}-inbox-{self.account}",
-            queue_urls={queue.name: f"https://sqs.{REGION}.amazonaws.com/{self.account}/{PREFIX}-{queue.name}" for queue in topology.QUEUES},
+            queue_urls={queue.name: self._url(queue.name) for queue in topology.QUEUES},
         )
         self._render()
         return self
@@ -70,6 +71,9 @@ class Cloud:
 
     def adapters(self, clients: aws.Clients | None = None) -> aws.Adapters:
         return aws.connect(self.names, clients=clients or self.clients)
+
+    def _url(self, queue: str) -> str:
+        return f"https://sqs.{REGION}.amazonaws.com/{self.account}/{PREFIX}-{queue}"
 
     # ------------------------------------------------------------------------------------------- what is deployed
 
@@ -110,12 +114,12 @@ class Cloud:
         kept = {"MessageRetentionPeriod": str(_RETENTION_S), **attributes}
         self.clients.sqs.create_queue(QueueName=f"{PREFIX}-{name}", Attributes=kept)  # type: ignore[arg-type]
         with patches.LOCK:
-            queue = DeepQueue.adopt(sqs_backends[self.account][REGION].queues[f"{PREFIX}-{name}"], self._changed)
+            queue = DeepQueue.adopt(sqs_backends[self.account][REGION].queues[f"{PREFIX}-{name}"], self.clock.now, self._message)
         self.queues[name] = queue
         return queue
 
-    def _changed(self) -> None:
-        self.on_change()
+    def _message(self, visible_from_ms: int) -> None:
+        self.on_message(visible_from_ms)
 
     def _make_rule(self, rule: topology.Rule) -> None:
         bus = self.names.bus if rule.bus == "engine" else "default"
@@ -124,18 +128,17 @@ class Cloud:
         target = {"Id": rule.to, "Arn": self.queues[rule.to].queue_arn}
         self.clients.events.put_targets(Rule=f"{PREFIX}-{rule.name}", EventBusName=bus, Targets=[target])  # type: ignore[list-item]
 
-    # --------------------------------------------------------------------------------- what the pump wants to know
+    # ------------------------------------------------------------------- what the pump wants to know, within the lock
 
-    def ready(self, queue: str) -> bool:
+    def is_ready(self, queue: str) -> bool:
         """Some message of the queue is visible now."""
         visible_from = self.queues[queue].next_visible_ms()
         return visible_from is not None and visible_from <= self.clock.now()
 
     def next_visible_ms(self) -> int | None:
-        """When the first message of any queue with a consumer is (or was) visible; None: there is no message."""
-        with patches.LOCK:
-            moments = [self.queues[queue.name].next_visible_ms() for queue in topology.QUEUES]
-        return min((int(moment) + 1 for moment in moments if moment is not None), default=None)
+        """When the first message of all queues that have a consumer is (or was) visible; None: there is no message."""
+        moments = [self.queues[queue.name].next_visible_ms() for queue in topology.QUEUES]
+        return min((moment for moment in moments if moment is not None), default=None)
 
     def next_due_ms(self) -> int | None:
         """The earliest `due` of the sparse index; None: nothing is due, ever."""

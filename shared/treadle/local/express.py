@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from moto.core.exceptions import ServiceException
 from moto.events.models import events_backends
 from moto.sqs.exceptions import ReceiptHandleIsInvalid
@@ -70,8 +71,9 @@ def _answer(operation: Operation, account: str, body: bytes) -> tuple[AWSRespons
         except (NotPlain, KeyError, TypeError, ValueError, ServiceException):
             return None
     request_id = str(uuid4())
-    headers = {"x-amzn-requestid": request_id}
-    answer["ResponseMetadata"] = {"RequestId": request_id, "HTTPStatusCode": status, "HTTPHeaders": headers, "RetryAttempts": 0}
+    headers = HTTPHeaders()
+    headers["x-amzn-requestid"] = request_id
+    answer["ResponseMetadata"] = {"RequestId": request_id, "HTTPStatusCode": status, "HTTPHeaders": dict(headers), "RetryAttempts": 0}
     return AWSResponse("", status, headers, None), answer
 
 

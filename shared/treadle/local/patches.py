@@ -5,8 +5,10 @@ moto as it comes; the differences that are meant are listed there.
 
 1. One lock around every request. moto's conditional writes lose updates between threads without it.
 2. Time: within a request, moto's own clock is the local clock of the account that the request belongs to.
-3. Queues that `queue.DeepQueue` adopted are written, read and changed in O(log n); `WaitTimeSeconds` does not wait (it would hold the lock).
-4. PutEvents parses a detail once, not three times for each rule, and copies it only for rules that match; the default input is not rendered.
+3. Queues that `queue.DeepQueue` adopted are written, read and changed in O(log n). `WaitTimeSeconds` does not wait: it would
+   hold the lock.
+4. PutEvents parses a detail once, not three times for each rule, and copies it only for rules that match. The default input is
+   the event, not a template rendered through eight JSON paths.
 5. Objects are not kept for ever for moto's dashboard (messages and items would be).
 6. A table that moto itself wrote to (a request that is not plain, see table.py) has its sparse indexes built again.
 """
@@ -24,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 import moto
 import moto.core.utils
 from moto import mock_aws
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.botocore_stubber import BotocoreStubber
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import Item
 from moto.events.models import EventPattern, EventsBackend, Rule
@@ -76,7 +78,7 @@ MOCK = _Mock()
 
 def _check_version() -> None:
     if moto.__version__ != MOTO_VERSION:
-        raise RuntimeError(f"treadle's local stack needs moto {MOTO_VERSION}, and {moto.__version__} is installed: pip install moto=={MOTO_VERSION}")
+        raise RuntimeError(f"the local stack needs moto {MOTO_VERSION}, not {moto.__version__}: pip install moto=={MOTO_VERSION}")
 
 
 def register(account: str, clock: LocalClock) -> None:
@@ -132,15 +134,18 @@ _original_template = EventTemplateParser.parse
 
 def _apply() -> None:
     """Idempotent. They stay: with no local stack open they change nothing but the lock."""
-    BotocoreStubber.process_request = _process_request  # type: ignore[method-assign]
-    moto.core.utils.utcnow = _utcnow
-    SQSBackend.receive_message = _receive_message  # type: ignore[method-assign]
-    SQSBackend.change_message_visibility = _change_message_visibility  # type: ignore[method-assign]
-    SQSBackend.send_message = _send_message  # type: ignore[method-assign]
-    EventTemplateParser.parse = staticmethod(_from_template)  # type: ignore[method-assign,assignment]
-    EventsBackend.put_events = _put_events  # type: ignore[method-assign,assignment]
-    for tracked in (Message, Item):
-        tracked.__new__ = _untracked  # type: ignore[assignment]
+    for owner, name, replacement in (
+        (BotocoreStubber, "process_request", _process_request),
+        (moto.core.utils, "utcnow", _utcnow),
+        (SQSBackend, "receive_message", _receive_message),
+        (SQSBackend, "change_message_visibility", _change_message_visibility),
+        (SQSBackend, "send_message", _send_message),
+        (EventsBackend, "put_events", _put_events),
+        (EventTemplateParser, "parse", staticmethod(_from_template)),
+        (Message, "__new__", _untracked),
+        (Item, "__new__", _untracked),
+    ):
+        setattr(owner, name, replacement)
 
 
 def _untracked(cls: type[Any], *_: Any, **__: Any) -> Any:
@@ -214,12 +219,8 @@ def _put_events(backend: EventsBackend, events: list[dict[str, Any]]) -> list[di
 
 
 def _put_event(backend: EventsBackend, entry: dict[str, Any]) -> dict[str, Any]:
-    try:
-        detail = json.loads(entry["Detail"])
-        is_plain = bool(entry["Source"] and entry["DetailType"]) and isinstance(detail, dict)
-    except (KeyError, ValueError):
-        is_plain = False
-    if not is_plain:
+    detail = _detail_of(entry)
+    if detail is None:
         return _original_put_events(backend, [entry])[0]
     event_id = str(moto.moto_api._internal.mock_random.uuid4())
     now = moto.core.utils.unix_time()
@@ -247,6 +248,16 @@ def _put_event(backend: EventsBackend, entry: dict[str, Any]) -> dict[str, Any]:
     return {"EventId": event_id}
 
 
+def _detail_of(entry: dict[str, Any]) -> dict[str, Any] | None:
+    """None: there is something about the entry that moto should judge."""
+    try:
+        detail = json.loads(entry["Detail"])
+    except (KeyError, ValueError):
+        return None
+    is_plain = isinstance(detail, dict) and entry.get("Source") and entry.get("DetailType")
+    return detail if is_plain else None
+
+
 def _send(rule: Rule, event: Any) -> None:
     """To the targets of a rule that is known to match."""
     pattern, rule.event_pattern = rule.event_pattern, _ANYTHING
@@ -257,4 +268,3 @@ def _send(rule: Rule, event: Any) -> None:
 
 
 _ANYTHING = EventPattern(None, {})
-

@@ -1,7 +1,7 @@
 """A standard queue of moto's whose costs do not grow with its depth.
 
 moto walks through all messages of a queue at every call, so a thousand waiting messages make each receive take
-milliseconds. Here a heap holds them by the time they are visible from. Times are the local clock's (see patches.py).
+milliseconds. Here a heap holds them by the time they are visible from. Times are the local clock's.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from moto.core.utils import unix_time_millis
-from moto.sqs.constants import MAXIMUM_MESSAGE_LENGTH
 from moto.sqs.exceptions import InvalidParameterValue, ReceiptHandleIsInvalid
 from moto.sqs.models import MAXIMUM_MESSAGE_DELAY, Message, Queue
 
@@ -26,16 +24,17 @@ _ORDER = itertools.count()  # first in, first out among equals, as far as a stan
 class DeepQueue(Queue):
     """Made of a queue that moto created, by `adopt`."""
 
-    on_change: Callable[[], None]  # some message may be visible earlier than anybody thought
-    _heap: list[tuple[float, int, Message]]  # (visible from, ms; order; message); an entry counts if it is the message's last
+    now_ms: Callable[[], int]
+    on_message: Callable[[int], None]  # told from when (ms) a message is visible that came or changed
+    _heap: list[tuple[int, int, Message]]  # (visible from, ms; order; message); an entry counts if it is the message's last
     _by_handle: dict[str, Message]
     _is_last: dict[str, int]  # message id -> order of its entry
 
     @classmethod
-    def adopt(cls, queue: Queue, on_change: Callable[[], None]) -> DeepQueue:
+    def adopt(cls, queue: Queue, now_ms: Callable[[], int], on_message: Callable[[int], None]) -> DeepQueue:
         queue.__class__ = cls
         assert isinstance(queue, DeepQueue)
-        queue.on_change = on_change
+        queue.now_ms, queue.on_message = now_ms, on_message
         queue._messages = []
         return queue
 
@@ -48,7 +47,7 @@ class DeepQueue(Queue):
         """moto assigns an empty list to purge."""
         self._heap, self._by_handle, self._is_last = [], {}, {}
 
-    def _schedule(self, message: Message, visible_from: float) -> None:
+    def _schedule(self, message: Message, visible_from: int) -> None:
         order = next(_ORDER)
         message.visible_at = visible_from
         self._is_last[message.id] = order
@@ -58,7 +57,7 @@ class DeepQueue(Queue):
         while self._heap and self._is_last.get(self._heap[0][2].id) != self._heap[0][1]:
             heapq.heappop(self._heap)
 
-    def next_visible_ms(self) -> float | None:
+    def next_visible_ms(self) -> int | None:
         """When the next message is or was visible; None: there is none at all."""
         self._drop_old()
         return self._heap[0][0] if self._heap else None
@@ -72,41 +71,44 @@ class DeepQueue(Queue):
 
     @property
     def messages(self) -> list[Message]:
-        now = unix_time_millis()
+        now = self.now_ms()
         return [message for message in self._messages if message.visible_at <= now]
 
     @property
     def approximate_number_of_messages_delayed(self) -> int:
-        now = unix_time_millis()
+        now = self.now_ms()
         return sum(message.visible_at > now and not message.approximate_receive_count for message in self._messages)
 
     @property
     def approximate_number_of_messages_not_visible(self) -> int:
-        now = unix_time_millis()
+        now = self.now_ms()
         return sum(message.visible_at > now and message.approximate_receive_count > 0 for message in self._messages)
 
     def add_message(self, message: Message) -> None:
         """Also what arrives as a dead letter: it keeps its count of receives, as in SQS."""
-        self._schedule(message, max(message.delayed_until, unix_time_millis()))
-        self.on_change()
+        self._schedule(message, visible_from := max(int(message.delayed_until), self.now_ms()))
+        self.on_message(visible_from)
 
     def send(self, body: str, delay_s: int | None, group: str | None) -> Message:
         """Raises moto's InvalidParameterValue for a body or a delay that is over SQS's limits."""
         if len(body.encode()) > self.maximum_message_size:  # type: ignore[attr-defined]
-            raise InvalidParameterValue(f"One or more parameters are invalid. Reason: Message must be shorter than {MAXIMUM_MESSAGE_LENGTH} bytes.")
+            most = self.maximum_message_size  # type: ignore[attr-defined]
+            raise InvalidParameterValue(f"One or more parameters are invalid. Reason: Message must be shorter than {most} bytes.")
         if not 0 <= (delay_s or 0) <= MAXIMUM_MESSAGE_DELAY:
             raise InvalidParameterValue(
                 f"Value {delay_s} for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= {MAXIMUM_MESSAGE_DELAY}."
             )
         message = Message(str(uuid4()), body)
         message.group_id = group
-        message.mark_sent(self.delay_seconds if delay_s is None else delay_s)  # type: ignore[attr-defined]
+        now = self.now_ms()
+        message.sent_timestamp = now  # type: ignore[assignment]  # moto's own annotation says None
+        message.delayed_until = now + (self.delay_seconds if delay_s is None else delay_s) * 1000  # type: ignore[attr-defined]
         self.add_message(message)
         return message
 
     def receive(self, count: int, visibility_s: int) -> list[Message]:
-        """At most `count` visible messages. Never waits: whoever polls here is woken by `on_change`."""
-        now = unix_time_millis()
+        """At most `count` visible messages. Never waits: whoever polls here is woken by `on_message`."""
+        now = self.now_ms()
         received: list[Message] = []
         while len(received) < count:
             visible_from = self.next_visible_ms()
@@ -124,15 +126,15 @@ class DeepQueue(Queue):
                 received.append(message)
         return received
 
-    def _hand_out(self, message: Message, now: float, visibility_s: int) -> None:
+    def _hand_out(self, message: Message, now: int, visibility_s: int) -> None:
         message.approximate_receive_count += 1
-        message.approximate_first_receive_timestamp = message.approximate_first_receive_timestamp or int(now)
+        message.approximate_first_receive_timestamp = message.approximate_first_receive_timestamp or now
         message.receipt_handle = f"{uuid4()}:{message.approximate_receive_count}"
         message._old_receipt_handles.append(message.receipt_handle)
         self._by_handle[message.receipt_handle] = message
         self._schedule(message, now + visibility_s * 1000)
 
-    def _is_over(self, message: Message, now: float) -> bool:
+    def _is_over(self, message: Message, now: int) -> bool:
         sent: Any = message.sent_timestamp
         return bool(now - sent >= self.message_retention_period * 1000)  # type: ignore[attr-defined]
 
@@ -154,7 +156,7 @@ class DeepQueue(Queue):
         message = self._by_handle.get(receipt_handle)
         if message is None:
             raise ReceiptHandleIsInvalid()
-        until = unix_time_millis() + visibility_s * 1000
+        until = self.now_ms() + visibility_s * 1000
         sent: Any = message.sent_timestamp
         if until - sent > _MAX_VISIBILITY_MS:
             raise InvalidParameterValue(
@@ -162,4 +164,4 @@ class DeepQueue(Queue):
                 "VisibilityTimeout for the message is beyond the limit [43200 seconds]"
             )
         self._schedule(message, until)
-        self.on_change()
+        self.on_message(until)

@@ -15,8 +15,8 @@ from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.models.utilities import dynamo_to_dict
 
-from .plain import NotPlain, Update, Wire, compile_condition, compile_update, number
 from .plain import Condition as Compiled
+from .plain import NotPlain, Update, Wire, compile_condition, compile_update, number
 
 Request = dict[str, Any]
 Answer = dict[str, Any]
@@ -87,7 +87,9 @@ class WireItem(Item):
 class _Ordered:
     """One sparse index: entries `(range value, pk, sk)` in order, by hash value."""
 
-    def __init__(self, name: str, hash_name: str, hash_kind: str, range_name: str, range_kind: str, projected: frozenset[str] | None) -> None:
+    def __init__(
+        self, name: str, hash_name: str, hash_kind: str, range_name: str, range_kind: str, projected: frozenset[str] | None
+    ) -> None:
         self.name = name
         self.hash_name, self.hash_kind = hash_name, hash_kind
         self.range_name, self.range_kind = range_name, range_kind
@@ -347,10 +349,11 @@ def _bounds(match: re.Match[str], values: Wires, kind: str) -> tuple[Any, Any]:
         return prefix, prefix + chr(0x10FFFF)
     low = match["least"] or match["low"]
     high = match["most"] or match["high"]
-    bounds = (_scalar(values[low], kind) if low else None, _scalar(values[high], kind) if high else None)
-    if None not in bounds and bounds[0] > bounds[1]:
+    lowest = _scalar(values[low], kind) if low else None
+    highest = _scalar(values[high], kind) if high else None
+    if lowest is not None and highest is not None and lowest > highest:
         raise NotPlain  # BETWEEN refuses them
-    return bounds
+    return lowest, highest
 
 
 def _scalar(value: Wire, kind: str) -> Any:
