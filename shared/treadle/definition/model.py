@@ -1,0 +1,171 @@
+"""The language, as pydantic models: what a document may hold, key by key. Steps with their actions are in model_steps.py.
+
+The models check structure and give the JSON Schema. What needs more than one place at once (edges, references, cycles) is
+checked on the plain document, so that a fault here hides none there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from .model_steps import Backoff, Language, Retry, Step
+from .types import ABSENT, Attribute, Count, Duration, Expression, Json, JsonSchema, Retries, Schedule, Version, WorkflowId, either
+
+__all__ = ["Workflow"]
+
+
+OnFailure = Literal["stop", "continue", "compensate", "wait"]
+
+
+Action = Literal["fail", "pause", "cancel"]  # What the engine does by itself when an escalation or a threshold says so.
+
+
+Level = Literal["info", "warning", "error", "critical"]
+
+
+class Rung(Language):
+    """A rung of the escalation ladder: when it is reached, and what happens then."""
+
+    after_attempts: Count = Field(default=ABSENT, description="Once the step has failed this often.")
+    after_failure: Duration = Field(default=ABSENT, description="Once the failure is this old.")
+    notify: str = Field(default=ABSENT, min_length=1, max_length=200, description="Who is told.")
+    severity: Level = Field(default=ABSENT)
+    action: Action = Field(default=ABSENT, description="What is done.")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Rung:
+        self.require_exactly_one("afterAttempts", "afterFailure")
+        self.require_one("notify", "action")
+        return self
+
+
+class Thresholds(Language):
+    """When so much has failed, `action` is taken."""
+
+    max_failed_steps: Count = Field(default=ABSENT)
+    failure_rate: float = Field(default=ABSENT, gt=0, le=1, description="Failed steps to ended steps.")
+    window: Duration = Field(default=ABSENT, description="Only what ended so recently counts.")
+    action: Action = Field(default=ABSENT, description="Default: pause.")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Thresholds:
+        self.require_one("maxFailedSteps", "failureRate")
+        return self
+
+
+Policy = Literal["automatic", "manual"]
+
+
+class ErrorHandling(Language):
+    """What happens when steps fail. The last four are older names for `retry`, `escalation` and `thresholds`."""
+
+    retry: Retry = Field(default=ABSENT, description="For steps that have none of their own.")
+    on_failure: OnFailure = Field(default=ABSENT, description="Default: stop.")
+    escalation: list[Rung] = Field(default=ABSENT, description="In order, each rung once.")
+    thresholds: Thresholds = Field(default=ABSENT)
+    retry_attempts: Retries = Field(default=ABSENT, description="Retries after the first attempt.")
+    backoff_strategy: Backoff = Field(default=ABSENT)
+    escalation_policy: either(str=Policy, list=list[Rung]) = Field(default=ABSENT)  # type: ignore[valid-type]
+    error_thresholds: Thresholds = Field(default=ABSENT)
+
+    @model_validator(mode="after")
+    def _says_nothing_twice(self) -> ErrorHandling:
+        self.require_at_most_one("escalation", "escalationPolicy")
+        self.require_at_most_one("thresholds", "errorThresholds")
+        return self
+
+
+class Metadata(Language, extra="allow"):
+    """Any JSON. `attributes` are the run's search attributes; their values may be templates over `input`."""
+
+    attributes: dict[str, Attribute] = Field(default=ABSENT)
+
+
+class Checkpoint(Language):
+    """How many results of consecutive idempotent steps may be kept together."""
+
+    steps: Count = Field(default=ABSENT)
+    every: Duration = Field(default=ABSENT)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Checkpoint:
+        self.require_exactly_one("steps", "every")
+        return self
+
+
+Overflow = Literal["queue", "reject", "cancelOldest"]
+
+
+class RunConcurrency(Language):
+    """At most `limit` live runs of this workflow for each value of `key`."""
+
+    key: Expression = Field(description="Over `input`.")
+    limit: Count
+    overflow: Overflow = Field(default=ABSENT, description="Default: queue.")
+
+
+class S3Trigger(Language):
+    bucket: str = Field(default=ABSENT, min_length=3, max_length=63)
+    prefix: str = Field(default=ABSENT, max_length=1024)
+    suffix: str = Field(default=ABSENT, max_length=1024)
+
+
+class Trigger(Language):
+    """What starts a run. `input` is a template over `event`."""
+
+    schedule: Schedule = Field(default=ABSENT)
+    event: dict[str, Json] = Field(default=ABSENT, min_length=1, description="An EventBridge event pattern.")
+    s3: S3Trigger = Field(default=ABSENT)
+    input: Json = Field(default=ABSENT)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Trigger:
+        self.require_exactly_one("schedule", "event", "s3")
+        return self
+
+
+class Workflow(Language):
+    """A workflow definition."""
+
+    id: WorkflowId
+    name: str = Field(min_length=1, max_length=200, description="For people.")
+    version: Version = Field(description="A semantic version; what is registered under it never changes.")
+    steps: list[Step] = Field(min_length=1)
+    dependencies: dict[str, list[str]] = Field(default=ABSENT, description="Step id to the ids of the steps that it comes after: another form of `after`.")
+    error_handling: ErrorHandling = Field(default=ABSENT)
+    metadata: Metadata = Field(default=ABSENT)
+    input: JsonSchema = Field(default=ABSENT, description="A run whose input breaks this schema is refused.")
+    output: Json = Field(default=ABSENT, description="A template. Default: step id to output of every step that no other comes after.")
+    timeout: Duration = Field(default=ABSENT, description="Of the whole run.")
+    checkpoint: Checkpoint = Field(default=ABSENT)
+    concurrency: RunConcurrency = Field(default=ABSENT)
+    triggers: list[Trigger] = Field(default=ABSENT)
+
+
+def examples() -> list[dict[str, Any]]:
+    """A document that shows most of the language (part of the JSON Schema)."""
+    return [
+        {
+            "id": "order",
+            "name": "Order fulfilment",
+            "version": "1.0.0",
+            "input": {"type": "object", "required": ["amount", "channels"]},
+            "steps": [
+                {"id": "charge", "task": "charge", "with": "${input}", "compensate": {"task": "refund"}},
+                {"id": "approve", "after": ["charge"], "when": "input.amount > 1000", "approval": {"timeout": "24h"}},
+                {
+                    "id": "notify",
+                    "after": ["approve"],
+                    "forEach": "input.channels",
+                    "maxConcurrency": 2,
+                    "task": "notify",
+                    "with": {"channel": "${item}", "receipt": "${steps.charge.output.receipt}"},
+                    "retry": {"maxAttempts": 3, "backoff": "exponential", "delay": "2s"},
+                },
+            ],
+            "errorHandling": {"onFailure": "compensate"},
+            "output": {"notified": "${steps.notify.output}"},
+        }
+    ]

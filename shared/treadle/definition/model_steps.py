@@ -1,0 +1,280 @@
+"""The language, as pydantic models: a step, its actions and its modifiers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic.alias_generators import to_camel
+
+from .diagnostics import Code
+from .types import (
+    ABSENT,
+    TAG,
+    Attempts,
+    Count,
+    CountFromZero,
+    Cpu,
+    Duration,
+    ErrorPattern,
+    Expression,
+    Iterations,
+    Join,
+    Json,
+    JsonSchema,
+    Size,
+    StepId,
+    StepName,
+    Version,
+    WorkflowId,
+    either,
+    wrong,
+)
+
+ACTIONS = ("task", "set", "wait", "signal", "approval", "workflow", "emit", "switch", "group", "fail")
+COMPENSATIONS = tuple(action for action in ACTIONS if action not in ("switch", "group"))  # those that lead to no other step
+
+
+class Language(BaseModel):
+    """What all maps of the language have in common: camelCase keys, no unknown ones, no conversion between types."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+
+    def _given(self, keys: tuple[str, ...]) -> list[str]:
+        fields = type(self).model_fields
+        return [key for key in keys if any((field.alias or name) == key and name in self.model_fields_set for name, field in fields.items())]
+
+    def require_exactly_one(self, *keys: str) -> None:
+        self.require_one(*keys)
+        self.require_at_most_one(*keys)
+
+    def require_one(self, *keys: str) -> None:
+        if not self._given(keys):
+            raise wrong(Code.MISSING_FIELD, f"needs {_or(keys)}")
+
+    def require_at_most_one(self, *keys: str) -> None:
+        given = self._given(keys)
+        if len(given) > 1:
+            raise wrong(Code.BAD_VALUE, f"{' and '.join(f'`{key}`' for key in given)} exclude each other")
+
+
+def _or(keys: tuple[str, ...]) -> str:
+    return " or ".join(f"`{key}`" for key in keys)
+
+
+# ------------------------------------------------------------------------------------------------ actions
+
+
+class WaitUntil(Language):
+    until: Expression = Field(description="Gives a timestamp.")
+
+
+class Signal(Language):
+    """Waits until the run gets a signal of this name; gives its payload."""
+
+    name: str = Field(min_length=1, max_length=200)
+    timeout: Duration = Field(default=ABSENT)
+    schema_: JsonSchema = Field(default=ABSENT, alias="schema", description="A payload that breaks it is refused.")
+
+
+class Approval(Language):
+    """Waits for a person; gives `{decision, by, comment}`."""
+
+    timeout: Duration = Field(default=ABSENT)
+    by: list[str] = Field(default=ABSENT, description="Who may decide.")
+    message: str = Field(default=ABSENT, description="What is asked. May hold templates.")
+
+
+class Child(Language):
+    """A run of another workflow; gives its output."""
+
+    id: WorkflowId
+    version: Version = Field(default=ABSENT, description="Default: the latest when the step starts.")
+    input: Json = Field(default=ABSENT)
+    wait: bool = Field(default=ABSENT, description="false: gives the child's run id at once.")
+
+
+class Emit(Language):
+    """Puts an event on the bus; gives its id."""
+
+    type: str = Field(min_length=1, max_length=128)
+    source: str = Field(default=ABSENT, min_length=1, max_length=256)
+    detail: Json = Field(default=ABSENT)
+
+    @model_validator(mode="after")
+    def _is_not_someone_else(self) -> Emit:
+        source = self.source or ""
+        if source == "treadle" or source.startswith("aws."):
+            raise wrong(Code.BAD_VALUE, f"the source {source[:40]!r} is reserved")
+        return self
+
+
+class Case(Language):
+    when: Expression
+    then: either(str=StepName, list=list[StepName])  # type: ignore[valid-type]
+
+
+class Else(Language):
+    else_: either(str=StepName, list=list[StepName]) = Field(alias="else")  # type: ignore[valid-type]
+
+
+CaseOrElse = Annotated[
+    Annotated[Case, Tag(TAG + "case")] | Annotated[Else, Tag(TAG + "else")],
+    Discriminator(lambda value: TAG + ("else" if isinstance(value, dict) and "else" in value else "case")),
+]
+
+
+class Fail(Language):
+    error: str = Field(min_length=1, max_length=200, description="The error's name.")
+    message: str = Field(default=ABSENT, description="May hold templates.")
+
+
+class Group(Language):
+    """A nested workflow in a scope of its own; gives `output`, or the outputs of its last steps."""
+
+    steps: list[Step] = Field(min_length=1)
+    dependencies: dict[str, list[str]] = Field(default=ABSENT)
+    output: Json = Field(default=ABSENT)
+
+
+# ------------------------------------------------------------------------------------------------ modifiers
+
+
+On = Literal["succeeded", "failed", "skipped", "done"]
+
+
+class Edge(Language):
+    step: StepName
+    on: On = Field(default=ABSENT)
+
+
+class Tolerate(Language):
+    failures: CountFromZero = Field(default=ABSENT)
+    percent: float = Field(default=ABSENT, ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Tolerate:
+        self.require_exactly_one("failures", "percent")
+        return self
+
+
+class Repeat(Language):
+    while_: Expression = Field(default=ABSENT, alias="while", description="Tested before each iteration.")
+    until: Expression = Field(default=ABSENT, description="Tested after each iteration.")
+    max: Iterations = Field(description="Past it: error LoopLimit.")
+    delay: Duration = Field(default=ABSENT, description="Between iterations.")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Repeat:
+        self.require_exactly_one("while", "until")
+        return self
+
+
+Backoff = Literal["fixed", "linear", "exponential"]
+
+
+Jitter = Literal["none", "full"]
+
+
+class Retry(Language):
+    max_attempts: Attempts = Field(default=ABSENT, description="Counts the first.")
+    backoff: Backoff = Field(default=ABSENT)
+    delay: Duration = Field(default=ABSENT)
+    multiplier: float = Field(default=ABSENT, gt=0, le=1000)
+    max_delay: Duration = Field(default=ABSENT)
+    jitter: Jitter = Field(default=ABSENT)
+    on: list[ErrorPattern] = Field(default=ABSENT, description="Default: every error that is not permanent.")
+    except_: list[ErrorPattern] = Field(default=ABSENT, alias="except")
+
+
+class Catch(Language):
+    """Handles the failure of the last attempt: goes on with another step, or succeeds with `output`."""
+
+    errors: list[ErrorPattern] = Field(min_length=1)
+    then: StepName = Field(default=ABSENT)
+    output: Json = Field(default=ABSENT)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Catch:
+        self.require_exactly_one("then", "output")
+        return self
+
+
+class Cache(Language):
+    key: Expression
+    ttl: Duration
+
+
+Priority = Literal["low", "normal", "high", "critical"]
+
+
+class Resources(Language):
+    cpu: Cpu = Field(default=ABSENT)
+    memory: Size = Field(default=ABSENT)
+    storage: Size = Field(default=ABSENT)
+
+
+class TaskConcurrency(Language):
+    """At most `limit` tasks with this key at once, across all runs."""
+
+    key: Expression
+    limit: Count
+
+
+class Simple(Language):
+    """The actions that lead to no other step, of which a step and a compensation have exactly one."""
+
+    task: str = Field(default=ABSENT, min_length=1, max_length=200, description="Runs a task; gives its result.")
+    with_: Json = Field(default=ABSENT, alias="with", description="The task's input, a template. Default: {}.")
+    set: Json = Field(default=ABSENT, description="Computes a value.")
+    wait: either(str=Duration, dict=WaitUntil) = Field(default=ABSENT, description="A durable timer; gives null.")  # type: ignore[valid-type]
+    signal: Signal = Field(default=ABSENT)
+    approval: Approval = Field(default=ABSENT)
+    workflow: Child = Field(default=ABSENT)
+    emit: Emit = Field(default=ABSENT)
+    fail: Fail = Field(default=ABSENT)
+
+
+class Compensation(Simple):
+    """Undoes a step; `output` is the step's output, `error` the run's error."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [action]} for action in COMPENSATIONS]})
+
+    retry: Retry = Field(default=ABSENT)
+    timeout: Duration = Field(default=ABSENT)
+
+
+class Step(Simple):
+    """One step: exactly one action, and any modifiers."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [action]} for action in ACTIONS]})
+
+    id: StepId = Field(description="Unique in the whole document, nested steps included.")
+    switch: list[CaseOrElse] = Field(default=ABSENT, min_length=1, description="The first case that holds chooses the path.")
+    group: Group = Field(default=ABSENT)
+    after: list[either(str=StepName, dict=Edge)] = Field(default=ABSENT, description="Edges into this step.")  # type: ignore[misc]
+    join: Join = Field(default=ABSENT, description="How many edges it takes. Default: all.")
+    when: Expression = Field(default=ABSENT, description="false: the step is bypassed.")
+    for_each: Expression = Field(default=ABSENT, description="Gives a list or a map; the action runs once for each item.")
+    max_concurrency: Count = Field(default=ABSENT, description="Items at once.")
+    tolerate: Tolerate = Field(default=ABSENT, description="How many items may fail.")
+    repeat: Repeat = Field(default=ABSENT)
+    retry: Retry = Field(default=ABSENT)
+    timeout: Duration = Field(default=ABSENT, description="Of one attempt.")
+    heartbeat: Duration = Field(default=ABSENT, description="An attempt that is silent for longer fails.")
+    catch: list[Catch] = Field(default=ABSENT)
+    compensate: Compensation = Field(default=ABSENT)
+    output: Json = Field(default=ABSENT, description="A template over `result`.")
+    cache: Cache = Field(default=ABSENT)
+    priority: Priority = Field(default=ABSENT)
+    resources: Resources = Field(default=ABSENT)
+    concurrency: TaskConcurrency = Field(default=ABSENT)
+    idempotent: bool = Field(default=ABSENT, description="Running it twice does no harm.")
+
+
+def fields_of(model: type[Language]) -> list[str]:
+    """The keys as users write them."""
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+Group.model_rebuild()

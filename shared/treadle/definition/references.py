@@ -1,0 +1,155 @@
+"""Every expression of a document: whether it parses, whether the names it uses exist there, and whether the steps it reads
+have surely ended by then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from treadle.core.errors import ExpressionFault
+from treadle.core.expressions import Expressions, Hole, References, split
+
+from .diagnostics import Code, Fault, Path, nearest
+from .graph import Graph, Node, Scope
+from .order import Ended, around_in
+from .places import Place, document_places, group_place, node_places, run_output_place
+from .spelling import Speller
+
+MAX_EXPRESSION_BYTES = 4096
+
+_WHERE = {
+    "item": "`item` exists only inside `forEach` (not in the step's own `when`, `forEach`, `catch` and `compensate`)",
+    "index": "`index` exists only inside `forEach` (not in the step's own `when`, `forEach`, `catch` and `compensate`)",
+    "iteration": "`iteration` exists only inside `repeat`",
+    "previous": "`previous` exists only inside `repeat`",
+    "result": "`result` exists only in the `output` of a step",
+    "output": "`output` exists only in `compensate`; the output of a step is `steps.ID.output`",
+    "error": "`error` exists only in the `output` of a `catch` and in `compensate`; the error of a step is `steps.ID.error`",
+    "secrets": "secrets can only be used inside `with`",
+    "event": "`event` exists only in the `input` of a trigger",
+    "steps": "no step has run when this is evaluated",
+    "input": "there is no run yet when this is evaluated",
+    "run": "there is no run yet when this is evaluated",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Expression:
+    """One expression with where it begins in the string at `path`."""
+
+    text: str
+    path: Path
+    offset: int
+
+
+class ReferenceCheck:
+    """Parses each distinct expression once."""
+
+    def __init__(self, graph: Graph, ended: Ended, expressions: Expressions) -> None:
+        self._graph = graph
+        self._ended = ended
+        self._expressions = expressions
+        self._parsed: dict[str, References | ExpressionFault] = {}
+        self._speller = Speller(graph.by_id)
+
+    def faults(self, document: dict[str, Any]) -> Iterator[Fault]:
+        for place in document_places(document):
+            yield from self._check(place, None, None)
+        yield from self._check(run_output_place(document), None, self._graph.scopes[0])
+        for scope in self._graph.scopes:
+            if scope.owner is not None:
+                yield from self._check(group_place(scope), scope.owner, scope)
+            for node in scope.nodes:
+                for place in node_places(node):
+                    yield from self._check(place, node, None)
+
+    def _check(self, place: Place, node: Node | None, ended_scope: Scope | None) -> Iterator[Fault]:
+        """`node`: the step whose expressions these are; `ended_scope`: a scope all of whose steps have ended by then."""
+        for found in _expressions_in(place):
+            if isinstance(found, Fault):
+                yield found
+                continue
+            if len(found.text.encode("utf-8")) > MAX_EXPRESSION_BYTES:
+                yield Fault(Code.LIMIT_EXCEEDED, f"an expression has at most {MAX_EXPRESSION_BYTES} bytes", found.path)
+                continue
+            parsed = self._parse(found.text)
+            if isinstance(parsed, ExpressionFault):
+                yield _bad_expression(found, parsed, place)
+                continue
+            yield from _unknown_names(found, parsed, place)
+            if "steps" in place.names:
+                for step_id in sorted(parsed.steps):
+                    yield from self._check_step(step_id, found.path, node, ended_scope, place)
+
+    def _parse(self, text: str) -> References | ExpressionFault:
+        parsed = self._parsed.get(text)
+        if parsed is None:
+            try:
+                parsed = self._expressions.references(text)
+            except ExpressionFault as fault:
+                parsed = fault
+            self._parsed[text] = parsed
+        return parsed
+
+    def _check_step(self, step_id: str, path: Path, node: Node | None, ended_scope: Scope | None, place: Place) -> Iterator[Fault]:
+        target = self._graph.by_id.get(step_id)
+        if target is None:
+            yield Fault(Code.UNKNOWN_REFERENCE, f"there is no step `{step_id}`", path, self._speller.hint(step_id))
+        elif target.scope is ended_scope or (place.is_after_step and target is node):
+            return
+        elif node is None or (around := around_in(node, target)) is None:
+            owner = target.scope.owner
+            hint = f"only its output can be seen from here: `steps.{owner.id}.output`" if owner else None
+            yield Fault(Code.UNKNOWN_REFERENCE, f"`{step_id}` stands inside the group `{owner.id if owner else ''}`", path, hint)
+        elif not self._ended.has(around, target):
+            yield _unordered(around, target, path, node)
+
+
+def _expressions_in(place: Place) -> Iterator[_Expression | Fault]:
+    if place.is_bare:
+        if isinstance(place.value, str):
+            yield _Expression(place.value, place.path, 0)
+        return
+    for path, text in _strings(place.path, place.value):
+        if "${" not in text:
+            continue
+        try:
+            yield from (_Expression(piece.text, path, piece.offset) for piece in split(text) if isinstance(piece, Hole))
+        except ExpressionFault as fault:
+            yield Fault(Code.BAD_EXPRESSION, fault.message, path, offset=(fault.column or 1) - 1)
+
+
+def _strings(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
+    """Every string in a template, without recursion: templates may be deep."""
+    todo = [(path, value)]
+    while todo:
+        path, value = todo.pop()
+        if isinstance(value, str):
+            yield path, value
+        elif isinstance(value, dict):
+            todo += [((*path, key), inner) for key, inner in reversed(value.items())]
+        elif isinstance(value, list):
+            todo += [((*path, number), inner) for number, inner in reversed(list(enumerate(value)))]
+
+
+def _bad_expression(found: _Expression, fault: ExpressionFault, place: Place) -> Fault:
+    hint = None
+    if place.is_bare and "${" in found.text:
+        hint = "here the value is one expression, without `${` and `}`"
+    elif not found.text.strip():
+        hint = "there is nothing between `${` and `}`"
+    return Fault(Code.BAD_EXPRESSION, fault.message, found.path, hint, offset=found.offset + max((fault.column or 1) - 1, 0))
+
+
+def _unknown_names(found: _Expression, parsed: References, place: Place) -> Iterator[Fault]:
+    for name in sorted(parsed.roots - place.names):
+        yield Fault(Code.UNKNOWN_REFERENCE, f"there is no `{name[:60]}` here", found.path, _WHERE.get(name) or nearest(name, sorted(place.names)))
+
+
+def _unordered(around: Node, target: Node, path: Path, node: Node) -> Fault:
+    if around is target:
+        what = "its own step" if node is target else f"the group `{target.id}` that it stands in"
+        return Fault(Code.UNORDERED_REFERENCE, f"this reads {what}, which has not ended by then", path)
+    hint = f"write `after: [{target.id}]` in `{around.id}`"
+    return Fault(Code.UNORDERED_REFERENCE, f"`{around.id}` does not surely come after `{target.id}`", path, hint)

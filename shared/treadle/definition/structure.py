@@ -1,0 +1,146 @@
+"""The structure of a document: pydantic's errors in the language's own codes and words, and the JSON Schema."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, cast
+
+from pydantic import ValidationError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import ErrorDetails
+
+from .diagnostics import MEANING, Code, Fault, Path, kind, nearest
+from .model import Workflow, examples
+from .types import TAG
+
+MAX_FAULTS = 200  # of structure; a document with more has one cause for most of them
+
+_EXPECTED = {
+    "string_type": "a string",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "`true` or `false`",
+    "list_type": "a list",
+    "dict_type": "a map",
+    "model_type": "a map",
+    "model_attributes_type": "a map",
+}
+
+
+def structure_faults(document: Any) -> list[Fault]:
+    """What is wrong key by key: missing, unknown, of the wrong type, not among the allowed values."""
+    try:
+        Workflow.model_validate(document)
+    except ValidationError as error:
+        return [_fault(details) for details in error.errors(include_url=False)[:MAX_FAULTS]]
+    return []
+
+
+def _fault(error: ErrorDetails) -> Fault:
+    path: Path = tuple(part for part in error["loc"] if not (isinstance(part, str) and part.startswith(TAG)))
+    name = str(path[-1]) if path else "the document"
+    given, context = error["input"], error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return Fault(Code.MISSING_FIELD, f"`{name}` is missing", path[:-1])
+        case "extra_forbidden":
+            known = _known_keys(path[:-1])
+            return Fault(Code.UNKNOWN_FIELD, f"there is no key `{name[:60]}` here", path, nearest(name, known) or _listed(known), at_key=True)
+        case "literal_error" if isinstance(given, str):
+            allowed = re.findall(r"'([^']*)'", context["expected"])
+            return Fault(Code.BAD_VALUE, f"`{name}` is one of {', '.join(allowed)}", path, nearest(given, allowed))
+        case "literal_error":
+            return Fault(Code.BAD_TYPE, f"expected a string, not {kind(given)}", path)
+        case kind_of if kind_of in _EXPECTED:
+            return Fault(Code.BAD_TYPE, f"expected {_EXPECTED[kind_of]}, not {_instead(given, kind_of)}", path, _unquoted(given, kind_of))
+        case kind_of if kind_of in MEANING:
+            return Fault(Code(kind_of), context["message"], path, context["hint"])
+        case _:
+            return Fault(Code.BAD_VALUE, _bounded(error), path)
+
+
+def _instead(given: Any, expected: str) -> str:
+    return "a fraction" if isinstance(given, float) and expected.startswith("int") else kind(given)
+
+
+def _unquoted(given: Any, expected: str) -> str | None:
+    """A hint for a number or boolean in quotes, or for a string that lost its quotes."""
+    if isinstance(given, str) and expected in ("int_type", "float_type", "bool_type") and re.fullmatch(r"-?[0-9.]+|true|false", given):
+        return f"without quotes: {given}"
+    if isinstance(given, bool | int | float) and expected == "string_type":
+        return f'in quotes: "{str(given).lower() if isinstance(given, bool) else given}"'
+    return None
+
+
+def _bounded(error: ErrorDetails) -> str:
+    """pydantic's sentence (`List should have at least 1 item ...`), begun in lower case."""
+    message = error["msg"]
+    return message[:1].lower() + message[1:]
+
+
+def _listed(known: list[str]) -> str | None:
+    return f"known keys: {', '.join(known)}" if 0 < len(known) <= 8 else None
+
+
+# ------------------------------------------------------------------------------------------------ JSON Schema
+
+
+class _Generator(GenerateJsonSchema):
+    def default_schema(self, schema: Any) -> JsonSchemaValue:
+        """Without `default: null`: what may be left out may not be null."""
+        generated = super().default_schema(schema)
+        if generated.get("default", ...) is None:
+            del generated["default"]
+        return generated
+
+
+@lru_cache(maxsize=1)
+def _generated() -> dict[str, Any]:
+    generated = Workflow.model_json_schema(by_alias=True, schema_generator=_Generator)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "treadle workflow",
+        **{key: value for key, value in generated.items() if key != "title"},
+        "examples": examples(),
+    }
+
+
+def schema() -> dict[str, Any]:
+    """JSON Schema 2020-12 of a definition: for editors, and for programs that write definitions."""
+    return cast(dict[str, Any], _copied(_generated()))
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(inner) for key, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _known_keys(path: Path) -> list[str]:
+    """The keys that the language has in the map at `path`, by walking the schema along it."""
+    schemas = [_generated()]
+    for part in path:
+        schemas = [inner for around in schemas for inner in _inside(around, part)]
+    return sorted({key for around in schemas for option in _options(around) for key in option.get("properties", {})})
+
+
+def _inside(around: dict[str, Any], part: str | int) -> Iterator[dict[str, Any]]:
+    for option in _options(around):
+        if isinstance(part, int) and "items" in option:
+            yield option["items"]
+        elif isinstance(part, str) and part in option.get("properties", {}):
+            yield option["properties"][part]
+
+
+def _options(around: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A schema with its references followed and its unions opened."""
+    if "$ref" in around:
+        yield from _options(_generated()["$defs"][around["$ref"].rpartition("/")[2]])
+    elif "properties" not in around and ("oneOf" in around or "anyOf" in around):
+        for option in around.get("oneOf", around.get("anyOf", [])):
+            yield from _options(option)
+    else:
+        yield around

@@ -1,0 +1,203 @@
+"""The small types of the language: each checks a value, says what is wrong in its own words, and knows its JSON Schema.
+
+A check raises `PydanticCustomError` whose type is one of our codes, so that structure.py has nothing to guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, cast
+
+from pydantic import Discriminator, Field, PlainValidator, Tag, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from treadle.core.durations import parse_duration
+
+from .diagnostics import Code, kind
+from .resources import parse_amount
+from .schedules import check_schedule
+from .schemas import first_fault
+
+ABSENT: Any = None  # the default of keys that may be left out (a `null` in the document is not the same: it is refused)
+TAG = "‹"  # begins the tags of unions within pydantic's locations, so that they can be told from keys
+
+STEP_ID = r"^[A-Za-z][A-Za-z0-9_]{0,63}$"
+WORKFLOW_ID = r"^[a-z][a-z0-9-]{0,62}$"
+RESERVED_IDS = frozenset({"in", "true", "false", "null"})  # words of CEL: `steps.in` could not be written
+SEMVER = re.compile(
+    r"(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)\.(?:0|[1-9][0-9]*)"
+    r"(?:-(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)(?:\.(?:0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?"
+    r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?",
+    re.ASCII,
+)
+MAX_REPEAT = 100_000
+MAX_RETRIES = 100
+
+
+def wrong(code: Code, message: str, hint: str | None = None) -> PydanticCustomError:
+    return PydanticCustomError(cast(Any, code.value), "{message}", {"message": message, "hint": hint})
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise wrong(Code.BAD_TYPE, f"expected {what}, not {kind(value)}")
+    return value
+
+
+def _matching(pattern: str, what: str) -> Callable[[Any], str]:
+    compiled = re.compile(pattern.removeprefix("^").removesuffix("$"), re.ASCII)
+
+    def check(value: Any) -> str:
+        if not compiled.fullmatch(_text(value, what)):
+            raise wrong(Code.BAD_VALUE, f"{what} looks like {pattern}")
+        return cast(str, value)
+
+    return check
+
+
+def _step_id(value: Any) -> str:
+    if value in RESERVED_IDS and isinstance(value, str):
+        raise wrong(Code.BAD_VALUE, f"`{value}` is a word of the expression language and cannot be a step's id")
+    return _matching(STEP_ID, "a step's id")(value)
+
+
+def _version(value: Any) -> str:
+    hint = 'write it in quotes, with three parts: "1.0.0"'
+    if not isinstance(value, str):
+        raise wrong(Code.BAD_TYPE, f"expected a semantic version, not {kind(value)}", hint)
+    if len(value) > 100 or not SEMVER.fullmatch(value):
+        raise wrong(Code.BAD_VALUE, "a semantic version has three numbers, such as 1.0.0", hint if value.count(".") < 2 else None)
+    return value
+
+
+def _duration(value: Any) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise wrong(Code.BAD_DURATION, "a duration has a unit", f"did you mean `{value}s`?")
+    try:
+        parse_duration(_text(value, "a duration"))
+    except ValueError as error:
+        raise wrong(Code.BAD_DURATION, str(error), _duration_hint(value)) from None
+    return cast(str, value)
+
+
+_WORDS = re.compile(r"([0-9]+)\s*(milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d)", re.IGNORECASE | re.ASCII)
+
+
+def _duration_hint(text: str) -> str | None:
+    words = _WORDS.fullmatch(text.strip())
+    if words is None:
+        return None
+    unit = words[2].lower()
+    return f"did you mean `{words[1]}{'ms' if unit.startswith(('ms', 'mil')) else unit[0]}`?"
+
+
+def _schedule(value: Any) -> str:
+    try:
+        check_schedule(_text(value, "a schedule"))
+    except ValueError as error:
+        raise wrong(Code.BAD_SCHEDULE, str(error)) from None
+    return cast(str, value)
+
+
+def _expression(value: Any) -> Any:
+    if not isinstance(value, str | bool | list):
+        raise wrong(Code.BAD_TYPE, f"expected an expression, not {kind(value)}", "an expression is a string; a boolean or a list stands for itself")
+    return value
+
+
+def _error_pattern(value: Any) -> str:
+    text = _text(value, "an error's name")
+    if not text or "*" in text[:-1]:
+        raise wrong(Code.BAD_VALUE, "an error is matched by its name, by its beginning (`Card*`), or by `*`")
+    return text
+
+
+def _whole(least: int, most: int, too_much: str) -> Callable[[Any], int]:
+    def check(value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise wrong(Code.BAD_TYPE, f"expected a whole number, not {kind(value)}" if not isinstance(value, float) else "expected a whole number")
+        if value < least:
+            raise wrong(Code.BAD_VALUE, f"must be at least {least}")
+        if value > most:
+            raise wrong(Code.LIMIT_EXCEEDED, too_much)
+        return value
+
+    return check
+
+
+def _amount(unit: str, example: str) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        try:
+            parse_amount(_text(value, f"an amount such as {example}"), unit)
+        except ValueError as error:
+            raise wrong(Code.BAD_VALUE, str(error)) from None
+        return cast(str, value)
+
+    return check
+
+
+def _attribute(value: Any) -> Any:
+    if not isinstance(value, str | int | float | bool):
+        raise wrong(Code.BAD_TYPE, f"an attribute is a string, a number or a boolean, not {kind(value)}")
+    return value
+
+
+def _join(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, float) or value < 1:
+            raise wrong(Code.BAD_JOIN, "the number of a join is a whole number from 1")
+        return value
+    if not isinstance(value, str):
+        raise wrong(Code.BAD_TYPE, f"a join is `all`, `any`, `done` or a number, not {kind(value)}")
+    if value not in ("all", "any", "done"):
+        raise wrong(Code.BAD_JOIN, "a join is `all`, `any`, `done` or a number")
+    return value
+
+
+def _json_schema(value: Any) -> Any:
+    if not isinstance(value, dict | bool):
+        raise wrong(Code.BAD_TYPE, f"expected a JSON Schema, not {kind(value)}")
+    return value if (fault := first_fault(value)) is None else _refuse(fault)
+
+
+def _refuse(message: str) -> Any:
+    raise wrong(Code.BAD_VALUE, message)
+
+
+def either(**branches: Any) -> Any:
+    """A union told apart by the JSON type alone: `either(str=..., list=...)`. What has none of the types goes to the first."""
+    names = list(branches)
+    tagged = [Annotated[inner, Tag(TAG + name)] for name, inner in branches.items()]
+    union = tagged[0]
+    for inner in tagged[1:]:
+        union = union | inner
+    return Annotated[union, Discriminator(lambda value: TAG + (type(value).__name__ if type(value).__name__ in names else names[0]))]
+
+
+def _type(check: Callable[[Any], Any], schema: dict[str, Any]) -> Any:
+    return Annotated[Any, PlainValidator(check), WithJsonSchema(schema)]
+
+
+Json = Annotated[Any, WithJsonSchema({})]
+WorkflowId = _type(_matching(WORKFLOW_ID, "a workflow's id"), {"type": "string", "pattern": WORKFLOW_ID})
+StepId = _type(_step_id, {"type": "string", "pattern": STEP_ID, "not": {"enum": sorted(RESERVED_IDS)}})
+StepName = Annotated[str, Field(description="The id of a step in the same scope.")]
+Version = _type(_version, {"type": "string", "description": "A semantic version.", "examples": ["1.0.0", "2.1.0-rc.1"]})
+Duration = _type(
+    _duration,
+    {"type": "string", "description": "250ms, 30s, 5m, 2h, 7d, or ISO 8601 (PT30S).", "pattern": "^([0-9]+(ms|s|m|h|d)|P.+)$", "examples": ["30s", "PT5M"]},
+)
+Schedule = _type(_schedule, {"type": "string", "pattern": r"^(cron|rate)\(.*\)$", "examples": ["rate(5 minutes)", "cron(0 8 ? * MON-FRI *)"]})
+Expression = _type(_expression, {"type": ["string", "boolean", "array"], "description": "A CEL expression; a boolean or a list stands for itself."})
+ErrorPattern = _type(_error_pattern, {"type": "string", "minLength": 1, "description": "A name, `Card*`, or `*`.", "examples": ["Timeout", "Card*", "*"]})
+Count = _type(_whole(1, 2**31, "must be at most 2147483648"), {"type": "integer", "minimum": 1})
+CountFromZero = _type(_whole(0, 2**31, "must be at most 2147483648"), {"type": "integer", "minimum": 0})
+Iterations = _type(_whole(1, MAX_REPEAT, f"at most {MAX_REPEAT} iterations"), {"type": "integer", "minimum": 1, "maximum": MAX_REPEAT})
+Attempts = _type(_whole(1, MAX_RETRIES + 1, f"at most {MAX_RETRIES} retries"), {"type": "integer", "minimum": 1, "maximum": MAX_RETRIES + 1})
+Retries = _type(_whole(0, MAX_RETRIES, f"at most {MAX_RETRIES} retries"), {"type": "integer", "minimum": 0, "maximum": MAX_RETRIES})
+Cpu = _type(_amount("cpu", "2 vCPU"), {"type": "string", "examples": ["2 vCPU", "0.5 cores"]})
+Size = _type(_amount("size", "2GB"), {"type": "string", "examples": ["512MB", "2GB"]})
+Attribute = _type(_attribute, {"type": ["string", "number", "boolean"]})
+Join = _type(_join, {"oneOf": [{"enum": ["all", "any", "done"]}, {"type": "integer", "minimum": 1}]})
+JsonSchema = _type(_json_schema, {"type": ["object", "boolean"], "description": "JSON Schema 2020-12."})
