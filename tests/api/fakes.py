@@ -24,7 +24,28 @@ class Run:
     etag: str = "17"
 
     def model_dump(self, *, mode: str, by_alias: bool) -> dict[str, Any]:
-        return {"id": self.id, "status": self.status, "etag": self.etag, "steps": {}}
+        return view(self.id, self.status, self.etag)
+
+
+def view(run_id: str, status: str = "running", etag: str = "17") -> dict[str, Any]:
+    """A RunView as JSON."""
+    times = {"startedAt": "2026-11-23T00:00:00.000Z", "endedAt": None if status == "running" else "2026-11-23T00:02:05.000Z"}
+    step = {"status": "succeeded", "output": {"ok": True}, "error": None, "attempts": 2, **times, "why": None}
+    return {
+        "id": run_id,
+        "workflow": "order",
+        "version": "1.0.0",
+        "status": status,
+        "input": {},
+        "output": None,
+        "error": {"name": "CardDeclined", "message": "no money", "step": "charge"} if status == "failed" else None,
+        "compensated": None,
+        "attributes": {},
+        **times,
+        "etag": etag,
+        "steps": {"charge": step},
+        "cost": {"usd": 0.0, "calls": {}},
+    }
 
 
 @dataclass

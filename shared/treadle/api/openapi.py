@@ -145,7 +145,8 @@ def _schemas() -> dict[str, Any]:
 
     bodies = {route.body for route in ROUTES if route.body is not None}
     schemas = dict(_PLAIN)
-    for shape in sorted({*_SHAPES, *bodies}, key=lambda shape: shape.__name__):
+    shown: set[type[shapes.Shape]] = {*_SHAPES, *bodies}
+    for shape in sorted(shown, key=lambda shape: shape.__name__):
         schemas |= _own(shape.__name__, shape.model_json_schema(ref_template=_REF))
     return schemas | _own("Run", RunView.model_json_schema(ref_template=_REF, mode="serialization"))
 

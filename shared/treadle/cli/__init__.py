@@ -1,0 +1,112 @@
+"""The command line: `treadle VERB`. Data goes to stdout; progress, messages and faults to stderr.
+
+Law: only click is imported before a verb is chosen, so that `treadle --help` is there at once. VERBS is the whole list;
+a verb's module is imported when it is called.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+# verb: (module in this package, what it does)
+VERBS: dict[str, tuple[str, str]] = {
+    "validate": ("definitions", "Check definitions: every fault with its place and a hint."),
+    "graph": ("definitions", "Draw a definition."),
+    "run": ("running", "Run a definition to its end on this machine."),
+    "dev": ("running", "The whole engine on this machine, with its HTTP API."),
+    "submit": ("runs", "Register a definition."),
+    "start": ("runs", "Start a run of a registered workflow."),
+    "runs": ("runs", "List runs, newest first."),
+    "show": ("runs", "Show one run."),
+    "watch": ("runs", "Follow a run to its end."),
+    "history": ("runs", "What happened in a run, in order."),
+    "signal": ("steering", "Send a signal to a run."),
+    "approve": ("steering", "Approve a step that waits for a person."),
+    "reject": ("steering", "Reject a step that waits for a person."),
+    "decide": ("steering", "Retry, skip or fail a step that failed and waits."),
+    "pause": ("steering", "Dispatch nothing new until the run is resumed."),
+    "resume": ("steering", "Go on after a pause."),
+    "cancel": ("steering", "End a run."),
+    "retry": ("steering", "Go on from the steps that failed."),
+    "schema": ("definitions", "Print the JSON Schema of definitions."),
+    "openapi": ("definitions", "Print the OpenAPI document of the HTTP API."),
+    "doctor": ("doctor", "What is missing on this machine, and how to mend it."),
+}
+
+
+class Verbs(click.Group):
+    """A group that imports a verb only to run it or to show its own help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = import_module(f"{__name__}.{VERBS[cmd_name][0]}")
+        command: click.Command = module.COMMANDS[cmd_name]
+        command.help = command.help or VERBS[cmd_name][1]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], VERBS, 1)
+            hint = f" Did you mean `{near[0]}`?" if near else " `treadle --help` lists the verbs."
+            ctx.fail(f"there is no verb `{args[0]}`.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+def _show_version(ctx: click.Context, parameter: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted and not ctx.resilient_parsing:
+        from importlib import metadata
+
+        click.echo(f"treadle {metadata.version('treadle')}")
+        ctx.exit()
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Print the version.")
+def treadle() -> None:
+    """Workflows on this machine or on AWS.
+
+    Exit status: 0 fine, 1 the run failed or the definition is invalid, 2 wrong usage, 3 not found, 4 conflict,
+    5 cancelled, 6 the back end cannot be reached, 124 --timeout was reached.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a verb and ends the process with its exit status. Faults that are foreseen become sentences on stderr."""
+    sys.exit(status_of(arguments))
+
+
+def status_of(arguments: Sequence[str] | None = None) -> int:
+    """Runs a verb; the exit status that it ends with."""
+    from ..core.errors import TreadleError
+    from .exits import Exit, of_error
+
+    try:
+        ended: Any = treadle.main(args=arguments, prog_name="treadle", standalone_mode=False)
+    except click.ClickException as wrong:
+        wrong.show()
+        return wrong.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        return Exit.INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing fails at exit either
+        return Exit.OK
+    except TreadleError as error:
+        return of_error(error)
+    return int(ended) if isinstance(ended, int) else Exit.OK

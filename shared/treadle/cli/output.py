@@ -1,0 +1,131 @@
+"""Data on stdout: a table for people, one JSON value, or one a line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+COLOURS = {
+    "succeeded": "green",
+    "failed": "red",
+    "timedOut": "red",
+    "running": "cyan",
+    "queued": "cyan",
+    "compensating": "yellow",
+    "waiting": "yellow",
+    "paused": "yellow",
+    "cancelled": "magenta",
+    "skipped": "bright_black",
+    "pending": "bright_black",
+}
+STATUSES = ("succeeded", "failed", "running", "waiting", "skipped", "cancelled", "queued", "pending")
+MARKS = dict(zip(STATUSES, "✓✗●◔–⊘○·", strict=True))
+PLAIN_MARKS = dict(zip(STATUSES, "+x*~-/o.", strict=True))
+CELL = 60
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_lines(values: Iterable[Any]) -> None:
+    for value in values:
+        click.echo(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Columns by name; long cells are cut, statuses coloured."""
+    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    widths = [max([len(column), *(len(line[at]) for line in cells)]) for at, column in enumerate(columns)]
+    click.secho("  ".join(column.upper().ljust(width) for column, width in zip(columns, widths, strict=True)).rstrip(), bold=True)
+    for line in cells:
+        shown = [click.style(cell.ljust(width), COLOURS.get(cell)) for cell, width in zip(line, widths, strict=True)]
+        click.echo("  ".join(shown).rstrip())
+
+
+def print_list(form: str, items: Sequence[Mapping[str, Any]], after: str | None, columns: Sequence[str]) -> None:
+    """A page of a list, and on stderr how to get the next one."""
+    match form:
+        case "json":
+            print_json({"items": items, "next": after})
+        case "jsonl":
+            print_lines(items)
+        case _:
+            print_table(items, columns)
+    if after and form != "json":
+        click.echo(f"there are more: --cursor {after}", err=True)
+
+
+def print_run(form: str, view: Mapping[str, Any]) -> None:
+    if form == "table":
+        _print_run_for_people(view)
+    elif form == "json":
+        print_json(view)
+    else:
+        print_lines([view])
+
+
+def _print_run_for_people(view: Mapping[str, Any]) -> None:
+    click.echo(f"run       {view['id']}")
+    click.echo(f"workflow  {view['workflow']} {view['version']}")
+    click.echo(f"status    {click.style(view['status'], COLOURS.get(view['status']))}{_took(view)}")
+    if error := view.get("error"):
+        step = f" (step {error['step']})" if error.get("step") else ""
+        click.echo(f"error     {click.style(error['name'], 'red')}: {error.get('message', '')}{step}")
+    if view.get("compensated") is not None:
+        click.echo(f"undone    {'everything' if view['compensated'] else 'not everything'}")
+    click.echo()
+    steps = [{"step": path, **step, "says": _says(step)} for path, step in view.get("steps", {}).items()]
+    print_table(steps, ("step", "status", "attempts", "says"))
+    if view.get("stepsCursor"):
+        click.echo(f"there are more steps: --cursor {view['stepsCursor']}", err=True)
+    if view.get("output") is not None:
+        click.echo()
+        click.secho("OUTPUT", bold=True)
+        print_json(view["output"])
+
+
+def _says(step: Mapping[str, Any]) -> str:
+    if step.get("error"):
+        return f"{step['error']['name']}: {step['error'].get('message', '')}"
+    if step.get("why"):
+        return str(step["why"])
+    return "" if step.get("output") is None else json.dumps(step["output"], ensure_ascii=False, separators=(",", ":"))
+
+
+def _took(view: Mapping[str, Any]) -> str:
+    if not (view.get("startedAt") and view.get("endedAt")):
+        return ""
+    return f" after {duration(seconds_between(view['startedAt'], view['endedAt']))}"
+
+
+def seconds_between(start: str, end: str) -> float:
+    from datetime import datetime
+
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def duration(seconds: float) -> str:
+    """For people: `120ms`, `3.4s`, `2m 5s`, `1h 2m`, `3d 4h`."""
+    if seconds < 60:
+        return f"{seconds * 1000:.0f}ms" if seconds < 1 else f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return f"{days}d {hours}h" if days else f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s"
+
+
+def mark(status: str) -> str:
+    """One character for a status, such as the terminal can show."""
+    marks = MARKS if "utf" in (sys.stderr.encoding or "").lower() else PLAIN_MARKS
+    return click.style(marks.get(status, "?"), COLOURS.get(status))
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    text = "".join(char if char.isprintable() else " " for char in text)  # no cell breaks the table or speaks to the terminal
+    return text if len(text) <= CELL else text[: CELL - 1] + "…"

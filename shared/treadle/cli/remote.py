@@ -1,0 +1,129 @@
+"""An engine's HTTP API from the client's side: the verbs of the command line, as JSON. No dependency but the standard library."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from ..core.errors import Rejected, Unavailable
+
+TIMEOUT_S = 35  # API Gateway gives up after 30
+
+Json = Any
+Page = tuple[list[dict[str, Any]], str | None]
+
+
+class Remote:
+    """Refusals come as Rejected, with the code of the problem document; silence and 5xx as Unavailable."""
+
+    def __init__(self, url: str, token: str | None) -> None:
+        parts = urlsplit(url if "//" in url else f"http://{url}")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Rejected("bad-value", f"`{url}` is not an address such as http://127.0.0.1:8080")
+        self._parts = parts
+        self._token = token
+
+    def health(self) -> dict[str, Any]:
+        return self._ask("GET", "/health")
+
+    def register(self, text: bytes, media_type: str) -> dict[str, Any]:
+        return self._ask("POST", "/workflows", text, {"content-type": media_type})
+
+    def start(self, workflow: str, *, key: str | None = None, **wanted: Json) -> dict[str, Any]:
+        """`wanted`: input, version, attributes, priority; what is None is left out."""
+        return self._post(f"/workflows/{_part(workflow)}/runs", wanted, {"idempotency-key": key} if key else {})
+
+    def run_definition(self, definition: Json, value: Json, *, key: str | None = None) -> dict[str, Any]:
+        return self._post("/runs", {"definition": definition, "input": value}, {"idempotency-key": key} if key else {})
+
+    def runs(self, **filters: Any) -> Page:
+        """`filters`: the query's parameters by their own names; what is None is left out."""
+        found = self._ask("GET", "/runs?" + urlencode({name: value for name, value in filters.items() if value is not None}))
+        return found["items"], found["next"]
+
+    def show(self, run: str, *, full: bool = False, cursor: str | None = None) -> dict[str, Any]:
+        query = {"full": "true"} if full else {}
+        return self._ask("GET", f"/runs/{_part(run)}?" + urlencode({**query, **({"cursor": cursor} if cursor else {})}))
+
+    def history(self, run: str) -> list[dict[str, Any]]:
+        items: list[dict[str, Any]] = self._ask("GET", f"/runs/{_part(run)}/history")["items"]
+        return items
+
+    def act(self, run: str, verb: str, body: Mapping[str, Json] | None = None) -> dict[str, Any]:
+        """`verb`: `pause`, `resume`, `cancel`, `retry`."""
+        return self._post(f"/runs/{_part(run)}/{verb}", body or {})
+
+    def signal(self, run: str, name: str, payload: Json) -> dict[str, Any]:
+        return self._post(f"/runs/{_part(run)}/signals/{_part(name)}", {"payload": payload})
+
+    def act_on_step(self, run: str, step: str, verb: str, body: Mapping[str, Json]) -> dict[str, Any]:
+        """`verb`: `approve`, `reject`, `decide`."""
+        return self._post(f"/runs/{_part(run)}/steps/{_part(step)}/{verb}", body)
+
+    def _post(self, path: str, body: Mapping[str, Json], headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+        given = {name: value for name, value in body.items() if value is not None}
+        return self._ask("POST", path, json.dumps(given).encode(), {"content-type": "application/json", **(headers or {})})
+
+    def _ask(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
+        sent = {"accept": "application/json", **(headers or {})}
+        if self._token:
+            sent["authorization"] = f"Bearer {self._token}"
+        connection = self._connection()
+        try:
+            connection.request(method, f"{self._parts.path.rstrip('/')}/v1{path.rstrip('?')}", body, sent)
+            response = connection.getresponse()
+            content = response.read()
+        except (OSError, http.client.HTTPException) as fault:
+            raise Unavailable(f"{self._parts.geturl()} does not answer ({fault}); is the engine running?") from fault
+        finally:
+            connection.close()
+        return _answer(response.status, content, self._parts.geturl())
+
+    def _connection(self) -> http.client.HTTPConnection:
+        kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
+        return kind(str(self._parts.hostname), self._parts.port, timeout=TIMEOUT_S)
+
+
+def changes(remote: Remote, run: str, may_go_on: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+    """Views of a run, each time it has changed, until it has ended; `may_go_on` is asked between two looks, and may take its time."""
+    etag = None
+    while True:
+        view = remote.show(run)
+        if view["etag"] != etag:
+            etag = view["etag"]
+            yield view
+        if is_final(view) or not may_go_on():
+            return
+
+
+def is_final(view: Mapping[str, Any]) -> bool:
+    return view["status"] in ("succeeded", "failed", "cancelled", "timedOut")
+
+
+# What API Gateway itself refuses has no code.
+_CODES = {401: "unauthenticated", 403: "forbidden", 404: "not-found", 413: "payload-too-large", 429: "rate-limited"}
+
+
+def _answer(status: int, content: bytes, url: str) -> dict[str, Any]:
+    try:
+        value: Any = json.loads(content)
+    except ValueError:
+        raise Unavailable(f"{url} answered {status} and no JSON: is it a treadle engine?") from None
+    if not isinstance(value, dict):
+        raise Unavailable(f"{url} answered {status} and no object: is it a treadle engine?")
+    if status < 400:
+        return value
+    message = str(value.get("detail") or value.get("message") or value.get("title") or f"it answered {status}")
+    if status >= 500:
+        raise Unavailable(f"{url}: {message}")
+    code = str(
+        value.get("code") or {401: "unauthenticated", 403: "forbidden", 404: "not-found", 429: "rate-limited"}.get(status, "refused")
+    )
+    raise Rejected(code, message, status=status, diagnostics=value.get("diagnostics", ()))
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")

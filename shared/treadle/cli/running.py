@@ -1,0 +1,115 @@
+"""Verbs that bring their own engine: the whole local stack, in this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .definitions import check, show
+from .exits import Exit, of_run
+from .live import Live
+from .options import SOURCE, config_option, input_option, output_option, tasks_option, timeout_option
+from .output import print_json, print_run
+from .target import announced
+
+if TYPE_CHECKING:
+    from ..testing import LocalEngine
+
+LOOK_EVERY_S = 0.1
+PORT = 8080
+
+
+@click.command
+@click.argument("file", type=SOURCE)
+@input_option
+@tasks_option
+@config_option
+@click.option("--skip-time", is_flag=True, help="Waits, delays and back-offs take no real time.")
+@timeout_option
+@click.option("--html", "picture", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Also draw the run into this file.")
+@output_option()
+def run(
+    file: Path,
+    value: Any,
+    tasks: tuple[str, ...],
+    config: Path | None,
+    skip_time: bool,
+    timeout_s: float | None,
+    picture: Path | None,
+    form: str,
+) -> int:
+    """Run the definition in FILE to its end on this machine, and show its steps as they go."""
+    from ..testing import LocalEngine
+
+    with LocalEngine(tasks=list(tasks), skip_time=skip_time, config=config) as engine:
+        faults = engine.validate(file)
+        if any(fault.severity == "error" for fault in faults):
+            show(file, check(file, None), is_error=True)
+            return Exit.FAILED
+        view = _followed(engine, engine.start(file, input=value), timeout_s)
+    if picture:
+        _draw(picture, file, view)
+    print_run(form, view)
+    return of_run(view["status"]) if view["endedAt"] else Exit.TIMEOUT
+
+
+def _followed(engine: LocalEngine, run_id: str, timeout_s: float | None) -> dict[str, Any]:
+    """The last view of the run: at its end, or when the time was up."""
+    live = Live()
+    ends_at = None if timeout_s is None else time.monotonic() + timeout_s
+    is_told = False
+    while True:
+        left_s = LOOK_EVERY_S if ends_at is None else min(LOOK_EVERY_S, ends_at - time.monotonic())
+        view = _look(engine, run_id, max(left_s, 0))
+        live.show(view)
+        if view["endedAt"] or left_s <= 0:
+            return view
+        if view["status"] == "waiting" and not is_told:
+            is_told = True
+            waiting = ", ".join(path for path, step in view["steps"].items() if step["status"] == "waiting")
+            click.echo(f"waiting: {waiting}; what a person or another program has to send can be sent to `treadle dev`", err=True)
+
+
+def _look(engine: LocalEngine, run_id: str, at_most_s: float) -> dict[str, Any]:
+    try:
+        view = engine.wait(run_id, timeout=at_most_s)
+    except TimeoutError:
+        view = engine.show(run_id)
+    shown: dict[str, Any] = view.model_dump(mode="json", by_alias=True)
+    return shown
+
+
+def _draw(picture: Path, file: Path, view: dict[str, Any]) -> None:
+    from ..drawing import draw
+
+    document = check(file, None).document
+    if document is not None:
+        picture.write_text(draw("html", document, view), encoding="utf-8")
+        click.echo(f"drawn: {picture}", err=True)
+
+
+@click.command
+@click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0: any free one.")
+@tasks_option
+@config_option
+@click.option("--skip-time", is_flag=True, help="Waits, delays and back-offs take no real time.")
+@output_option()
+def dev(port: int, tasks: tuple[str, ...], config: Path | None, skip_time: bool, form: str) -> int:
+    """The whole engine on this machine until Ctrl-C: HTTP API, queues, table. Other verbs find it by themselves."""
+    from ..local.dev import serve
+
+    with serve(port, tasks=list(tasks), config=config, skip_time=skip_time) as engine, announced(engine.url, engine.token):
+        if form == "table":
+            click.echo(f"API    {engine.url}/v1\ntoken  {engine.token}\nAWS    {engine.endpoint_url} (for boto3 and aws --endpoint-url)")
+            click.echo("stop with Ctrl-C", err=True)
+        else:
+            print_json({"url": engine.url, "token": engine.token, "endpointUrl": engine.endpoint_url})
+        threading.Event().wait()
+    return Exit.OK
+
+
+COMMANDS = {"run": run, "dev": dev}
