@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
 
 import pytest
 from treadle.api.app import answer
-from treadle.auth import DevelopmentKey, as_gateway_claims
+from treadle.auth import DevelopmentKey
 from treadle.cli import status_of
-from treadle.core.errors import Rejected
+from treadle.local.http import HttpServer
 
 from tests.api.fakes import OWNER, FakeOperations
 
@@ -55,39 +51,7 @@ def operations() -> FakeOperations:
 def engine(operations: FakeOperations, call: Call, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of an engine that verbs find through the environment."""
 
-    class Door(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            response = answer(self._event(), operations)  # type: ignore[arg-type]  # a fake with the same methods
-            content = response["body"].encode()
-            self.send_response(response["statusCode"])
-            for name, value in response["headers"].items():
-                self.send_header(name, value)
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_POST = do_GET
-
-        def _event(self) -> dict[str, Any]:
-            path, _, query = self.path.partition("?")
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            context: dict[str, Any] = {"requestId": "req-1", "stage": "$default", "http": {"method": self.command}}
-            try:
-                claims = KEY.verifier.claims(self.headers.get("authorization"))
-                context["authorizer"] = {"jwt": {"claims": as_gateway_claims(claims)}}
-            except Rejected:
-                context["authorizer"] = None
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            content = {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
-            return {"rawPath": path, "rawQueryString": query, "headers": headers, "requestContext": context, **content}
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: what the verbs print is looked at."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Door) as server:
-        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setenv("TREADLE_URL", url)
+    with HttpServer(lambda event: answer(event, operations), KEY.verifier) as server:  # type: ignore[arg-type]  # a fake with the same methods
+        monkeypatch.setenv("TREADLE_URL", server.url)
         monkeypatch.setenv("TREADLE_TOKEN", KEY.token(tenant=OWNER))
-        yield url
-        server.shutdown()
+        yield server.url

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import TracebackType
 from typing import Any
 
 import click
@@ -87,8 +88,20 @@ def treadle() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a verb and ends the process with its exit status. Faults that are foreseen become sentences on stderr."""
+    """Runs a verb and ends the process with its exit status. Faults become sentences on stderr, unforeseen ones too."""
+    sys.excepthook = _say_what_happened
     sys.exit(status_of(arguments))
+
+
+def _say_what_happened(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if os.environ.get("TREADLE_TRACEBACK"):
+        sys.__excepthook__(kind, error, trace)
+        return
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" ({trace.tb_frame.f_code.co_filename}:{trace.tb_lineno})" if trace else ""
+    click.echo(f"treadle: this should not have happened: {kind.__name__}: {error}{place}", err=True)
+    click.echo("  set TREADLE_TRACEBACK=1 to see where it came from", err=True)
 
 
 def status_of(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Container, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,13 +34,13 @@ def validate(files: tuple[Path, ...], tasks: tuple[str, ...], form: str) -> int:
     elif form == "jsonl":
         print_lines(found for file, result in checked.items() for found in _json(file, result))
     elif form == "sarif":
-        from ..definition.rendering import sarif
+        from ..definition.rendering import to_sarif
 
-        print_json(sarif({str(file): result.diagnostics for file, result in checked.items()}))
+        print_json(to_sarif([(str(file), result.diagnostics) for file, result in checked.items()], metadata.version("treadle")))
     else:
         for file, result in checked.items():
             show(file, result, is_for_github=form == "github")
-        click.echo("valid" if is_valid else "invalid", err=True)
+        click.echo("valid" if is_valid else "invalid", err=True)  # beside the data, which is empty for a definition without faults
     return Exit.OK if is_valid else Exit.FAILED
 
 
@@ -81,12 +83,12 @@ def check(file: Path, tasks: Container[str] | None) -> Checked:
 
 def show(file: Path, checked: Checked, *, is_for_github: bool = False, is_error: bool = False) -> None:
     """As a compiler would: file:line:column, the line, a caret, a hint."""
-    from ..definition import rendering
+    from ..definition.rendering import to_github, to_text
 
     if is_for_github:
-        text = rendering.github(str(file), checked.diagnostics)
+        text = to_github(checked.diagnostics, str(file))
     else:
-        text = rendering.text(str(file), file.read_text(encoding="utf-8", errors="replace"), checked.diagnostics)
+        text = to_text(checked.diagnostics, checked.text, str(file), colour=(sys.stderr if is_error else sys.stdout).isatty())
     if text:
         click.echo(text, err=is_error)
 
@@ -100,7 +102,10 @@ def _tasks(sources: Sequence[str]) -> Container[str] | None:
         return None
     from ..tasks import Registry
 
-    return Registry.load(*sources)
+    try:
+        return Registry.load(*sources)
+    except (ImportError, SyntaxError) as fault:
+        raise click.UsageError(f"--tasks: {fault}") from None
 
 
 COMMANDS = {"validate": validate, "graph": graph, "schema": schema, "openapi": openapi}

@@ -1,0 +1,67 @@
+"""The sample payloads in events/: one for each way in, each of the shape that AWS sends."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+from treadle import topology
+from treadle.api.app import answer
+from treadle.cel import Cel
+from treadle.definition import Checker
+
+from tests.api.fakes import FakeOperations
+
+EVENTS = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parents[2] / "events").glob("*.json")}
+RECORDS = [pytest.param(event["Records"][0], id=name) for name, event in sorted(EVENTS.items()) if "Records" in event]
+FROM_BUS = [param for param in RECORDS if param.id != "sqs_lane_step"]
+
+
+def test_there_is_one_for_each_way_in() -> None:
+    assert sorted(EVENTS) == [
+        "bus_run_requested", "bus_workflow_submitted", "http_register", "http_start", "s3_definition", "s3_input",
+        "schedule_sweep", "sqs_completions", "sqs_errors", "sqs_lane_step",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_a_message_is_one_that_sqs_could_deliver(record: dict[str, Any]) -> None:
+    assert hashlib.md5(record["body"].encode()).hexdigest() == record["md5OfBody"]
+    assert record["eventSource"] == "aws:sqs"
+    assert record["eventSourceARN"].rpartition(":treadle-")[2] in {queue.name for queue in topology.QUEUES}
+
+
+@pytest.mark.parametrize("record", FROM_BUS)
+def test_a_bus_event_reaches_its_queue_by_one_rule(record: dict[str, Any]) -> None:
+    event = json.loads(record["body"])
+    (rule,) = [rule for rule in topology.RULES if _matches(rule.pattern, event)]
+    assert record["eventSourceARN"].endswith(f":treadle-{rule.to}")
+
+
+def _matches(pattern: Any, value: Any) -> bool:
+    """EventBridge's patterns as far as the topology uses them; `{inbox}` stands for the inbox bucket's name."""
+    if isinstance(pattern, dict):
+        return isinstance(value, dict) and all(_matches(inner, value.get(name)) for name, inner in pattern.items())
+    return any(value is wanted or fnmatchcase(str(value), str(wanted).replace("{inbox}", "treadle-inbox-*")) for wanted in pattern)
+
+
+def test_the_sample_definition_is_valid() -> None:
+    for text in (EVENTS["http_register"]["body"], json.dumps(_detail("bus_workflow_submitted")["definition"])):
+        assert Checker({"echo"}, Cel()).check(text).diagnostics == ()
+
+
+def _detail(name: str) -> Any:
+    return json.loads(EVENTS[name]["Records"][0]["body"])["detail"]
+
+
+def test_the_http_samples_are_answered() -> None:
+    operations = FakeOperations()
+    assert answer(EVENTS["http_register"], operations)["statusCode"] == 201  # type: ignore[arg-type]  # a fake with the same methods
+    assert answer(EVENTS["http_start"], operations)["statusCode"] == 404  # type: ignore[arg-type]  # it has no such workflow
+    (_, registered), (_, started) = operations.calls
+    assert registered["tenant"] == started["tenant"] == "acme"
+    assert (started["input"], started["key"], started["by"]) == ({"name": "Ada"}, "order-4711", "ann")

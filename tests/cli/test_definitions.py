@@ -1,0 +1,86 @@
+"""`validate`, `schema`, `openapi`: what compilers and code scanners print, and the exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Call
+
+GOOD = "id: w\nname: W\nversion: 1.0.0\nsteps:\n  - {id: a, task: charge}\n"
+BAD = "id: w\nname: W\nversion: 1.0.0\nsteps:\n  - {id: a, task: charge, afer: [b]}\n"
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> Path:
+    return _written(tmp_path / "good.yaml", GOOD)
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> Path:
+    return _written(tmp_path / "bad.yaml", BAD)
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_a_good_definition(call: Call, good: Path) -> None:
+    result = call("validate", good)
+    assert (result.status, result.out, result.err) == (0, "", "valid\n")
+
+
+def test_a_bad_one_is_shown_with_its_place_a_caret_and_a_hint(call: Call, bad: Path) -> None:
+    result = call("validate", bad)
+    assert result.status == 1
+    assert f"{bad}:5:27: error: " in result.out
+    assert "\n" + " " * 6 + "| " + " " * 26 + "^\n" in result.out
+    assert "did you mean `after`?" in result.out
+
+
+def test_as_json(call: Call, good: Path, bad: Path) -> None:
+    assert json.loads(call("validate", good, "-o", "json").out) == {"valid": True, "diagnostics": []}
+    result = call("validate", good, bad, "-o", "json")
+    found = json.loads(result.out)
+    assert (result.status, found["valid"]) == (1, False)
+    (fault,) = found["diagnostics"]
+    assert (fault["code"], fault["line"], fault["column"], fault["file"]) == ("unknown-field", 5, 27, str(bad))
+
+
+def test_as_sarif(call: Call, bad: Path) -> None:
+    found: dict[str, Any] = json.loads(call("validate", bad, "-o", "sarif").out)
+    (result,) = found["runs"][0]["results"]
+    assert (found["version"], result["ruleId"]) == ("2.1.0", "unknown-field")
+
+
+def test_as_annotations(call: Call, bad: Path) -> None:
+    assert call("validate", bad, "-o", "github").out.startswith("::error file=")
+
+
+def test_tasks_that_are_known_can_be_checked(call: Call, good: Path, tmp_path: Path) -> None:
+    tasks = _written(tmp_path / "tasks.py", "from treadle.tasks import task\n\n\n@task\ndef charge(given):\n    return given\n")
+    others = _written(tmp_path / "others.py", "from treadle.tasks import task\n\n\n@task\ndef refund(given):\n    return given\n")
+    assert call("validate", good, "--tasks", tasks).status == 0
+    assert "[unknown-task]" in call("validate", good, "--tasks", others).out
+
+
+@pytest.mark.parametrize("text", ["raise ImportError('no such luck')", "def ("])
+def test_a_file_of_tasks_that_cannot_be_loaded_is_wrong_usage(call: Call, good: Path, tmp_path: Path, text: str) -> None:
+    assert call("validate", good, "--tasks", _written(tmp_path / "tasks.py", text)).status == 2
+
+
+def test_the_schema_is_one(call: Call) -> None:
+    found = json.loads(call("schema").out)
+    assert found["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert "steps" in found["properties"]
+
+
+def test_a_machine_that_develops_treadle_is_well(call: Call) -> None:
+    result = call("doctor", "-o", "json")
+    found = json.loads(result.out)
+    assert (result.status, found["well"]) == (0, True)
+    assert {finding["level"] for finding in found["findings"]} <= {"ok", "warning"}
