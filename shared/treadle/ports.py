@@ -21,6 +21,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Item = dict[str, Any]  # str, int, bool, None, list, dict and set[int] values; no floats (JSON payloads are text)
 Key = tuple[str, str]  # (pk, sk)
+Members = set[int]
 
 
 # ------------------------------------------------------------------------------------------------ conditions, as data
@@ -96,8 +97,8 @@ class Change:
     set: Mapping[str, Any] = field(default_factory=dict)
     keep: Mapping[str, Any] = field(default_factory=dict)
     copy: Mapping[str, str] = field(default_factory=dict)
-    add: Mapping[str, int | set[int]] = field(default_factory=dict)
-    take: Mapping[str, set[int]] = field(default_factory=dict)
+    add: Mapping[str, int | Members] = field(default_factory=dict)
+    take: Mapping[str, Members] = field(default_factory=dict)
     remove: tuple[str, ...] = ()
 
 
@@ -177,12 +178,13 @@ class Event:
     run_id: str
     time: int
     data: Mapping[str, Any]
+    source: str = EVENT_SOURCE  # of the bus entry; `emit` may name another
 
     def to_cloud_event(self) -> dict[str, Any]:
         """The bus event's `detail`. `advance` stands beside `data`, not in it, so that a rule can ask for it."""
         rest = {name: value for name, value in self.data.items() if name != "advance"}
         flag = {"advance": self.data["advance"]} if "advance" in self.data else {}
-        head = {"specversion": "1.0", "id": self.id, "source": EVENT_SOURCE, "type": self.kind, "subject": self.run_id}
+        head = {"specversion": "1.0", "id": self.id, "source": self.source, "type": self.kind, "subject": self.run_id}
         return {**head, "time": rfc3339(self.time), **flag, "data": rest}
 
 

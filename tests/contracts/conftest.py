@@ -125,7 +125,7 @@ def deploy(clients: Clients) -> Adapters:
     create_table(clients)
     urls = {}
     for queue in topology.QUEUES:
-        attributes = {"VisibilityTimeout": str(topology.VISIBILITY_S)}
+        attributes: Any = {"VisibilityTimeout": str(topology.VISIBILITY_S)}
         urls[queue.name] = clients.sqs.create_queue(QueueName=queue.name, Attributes=attributes)["QueueUrl"]
     create_bus(clients)
     for bucket in (NAMES["blobs"], NAMES["inbox"]):

@@ -33,10 +33,16 @@ def test_an_event_is_a_cloud_event_in_detail(world: World) -> None:
     }
 
 
+def test_an_event_may_name_another_source(world: World) -> None:
+    world.bus.put([Event("RunRequested", "1", "run-1", TIME, {"workflow": "order"}, source="my.app")])
+    (mail,) = world.mailbox.receive("submissions")
+    assert (mail.body["source"], mail.body["detail"]["source"]) == ("my.app", "my.app")
+
+
 def test_a_bus_event_has_the_names_of_eventbridge(world: World) -> None:
     world.bus.put([event("StepFailed")])
     (mail,) = world.mailbox.receive("errors")
-    assert {"version", "id", "detail-type", "source", "account", "time", "region", "resources", "detail"} <= mail.body.keys()
+    assert {"version", "id", "detail-type", "source", "time", "region", "resources", "detail"} <= mail.body.keys()
 
 
 @pytest.mark.parametrize(("advance", "arrives"), [(True, True), (False, False)])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import ClientError, ConnectionError, CredentialRetrievalError, HTTPClientError
+from botocore.exceptions import ClientError, ConnectionError, CredentialRetrievalError, HTTPClientError, IncompleteReadError
 
 from ..core.errors import Unavailable
 
@@ -56,7 +56,7 @@ def ask(operation: Callable[..., Any], **parameters: Any) -> Any:
         if code_of(error) in _BUGS:
             raise ValueError(str(error)) from error
         raise
-    except (HTTPClientError, ConnectionError, CredentialRetrievalError) as error:
+    except (HTTPClientError, IncompleteReadError, ConnectionError, CredentialRetrievalError) as error:
         raise Unavailable(str(error)) from error
 
 

@@ -149,18 +149,30 @@ def _update_text(shape: Shape, holders: _Placeholders) -> str:
 
 def _condition_text(shape: Shape, holders: _Placeholders) -> str:
     kind: str = shape[0]
-    rest = shape[1:]
     if kind in (" AND ", " OR "):
-        return "(" + kind.join(_condition_text(part, holders) for part in rest) + ")"
-    it = holders.name(rest[0])
+        return _joined(kind, [_condition_text(part, holders) for part in shape[1:]], shape[1:])
+    it = holders.name(shape[1])
     match kind:
         case "absent":
             return f"attribute_not_exists({it})"
         case "present":
             return f"attribute_exists({it})"
         case "size":
-            return f"(attribute_not_exists({it}) OR size({it}) < {holders.value()})"
+            return f"attribute_not_exists({it}) OR size({it}) < {holders.value()}"
         case "in":
-            return f"{it} IN ({', '.join(holders.value() for _ in range(rest[1]))})"
+            return f"{it} IN ({', '.join(holders.value() for _ in range(shape[2]))})"
         case _:  # = or <=
             return f"{it} {kind} {holders.value()}"
+
+
+def _joined(operator: str, texts: list[str], shapes: tuple[Shape, ...]) -> str:
+    """DynamoDB refuses parentheses around parentheses, so only what is joined inside something joined gets them."""
+    if len(texts) == 1:
+        return texts[0]
+    return operator.join(f"({text})" if _is_joined(shape) else text for text, shape in zip(texts, shapes, strict=True))
+
+
+def _is_joined(shape: Shape) -> bool:
+    if shape[0] in (" AND ", " OR "):
+        return len(shape) > 2 or _is_joined(shape[1])
+    return bool(shape[0] == "size")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from ..batches import batches
 from ..ports import Event
-from ..topology import EVENT_SOURCE
 from .calls import ask
 from .entries import Entry, Refusals, deliver
 
@@ -31,9 +30,9 @@ class AwsBus:
 
     def _to_entry(self, event: Event) -> Entry:
         detail = json.dumps(event.to_cloud_event(), ensure_ascii=False, separators=(",", ":"))
-        return {"EventBusName": self._bus, "Source": EVENT_SOURCE, "DetailType": event.kind, "Detail": detail}
+        return {"EventBusName": self._bus, "Source": event.source, "DetailType": event.kind, "Detail": detail}
 
 
 def _size_bytes(entry: Entry) -> int:
     """As EventBridge counts it: source, detail-type and detail in UTF-8."""
-    return len(entry["Source"]) + len(entry["DetailType"].encode()) + len(entry["Detail"].encode())
+    return len(entry["Source"].encode()) + len(entry["DetailType"].encode()) + len(entry["Detail"].encode())

@@ -91,9 +91,9 @@ class MemoryBus:
             self._put_batch(batch)
 
     @watched("bus.put")
-    def _put_batch(self, batch: Sequence[tuple[str, str]]) -> None:
-        for kind, detail in batch:
-            self.put_event(topology.EVENT_SOURCE, kind, json.loads(detail))
+    def _put_batch(self, batch: Sequence[tuple[str, str, str]]) -> None:
+        for source, kind, detail in batch:
+            self.put_event(source, kind, json.loads(detail))
 
     def put_event(self, source: str, detail_type: str, detail: Mapping[str, Any], *, bus: str = "engine") -> None:
         """What anybody may put: S3's `Object Created` (bus `default`), a submission. Not a call of the engine's, so not announced."""
@@ -116,14 +116,14 @@ class MemoryBus:
                 self._lanes.deliver(rule.to, json.dumps(event, ensure_ascii=False, separators=(",", ":")))
 
 
-def _to_entry(event: Event) -> tuple[str, str]:
-    """(detail-type, detail as text)"""
-    return event.kind, json.dumps(event.to_cloud_event(), ensure_ascii=False, separators=(",", ":"))
+def _to_entry(event: Event) -> tuple[str, str, str]:
+    """(source, detail-type, detail as text)"""
+    return event.source, event.kind, json.dumps(event.to_cloud_event(), ensure_ascii=False, separators=(",", ":"))
 
 
-def _size_bytes(entry: tuple[str, str]) -> int:
+def _size_bytes(entry: tuple[str, str, str]) -> int:
     """As EventBridge counts it: source, detail-type and detail in UTF-8."""
-    return len(topology.EVENT_SOURCE) + len(entry[0].encode()) + len(entry[1].encode())
+    return sum(len(part.encode()) for part in entry)
 
 
 class MemoryCloud:

@@ -8,7 +8,7 @@ from threading import RLock
 from typing import Any, assert_never
 
 from .. import topology
-from ..ports import Absent, AllOf, AnyOf, AtMost, Change, Condition, Equals, Item, Key, OneOf, Page, Present, SizeBelow, Written
+from ..ports import Absent, AllOf, AnyOf, AtMost, Change, Condition, Equals, Item, Key, Members, OneOf, Page, Present, SizeBelow, Written
 from .calls import Calls, watched
 from .items import copy, copy_item, is_empty_set, same, size_bytes, stored
 
@@ -56,6 +56,7 @@ class MemoryStore:
 
     @watched("store.update")
     def update(self, key: Key, change: Change, condition: Condition | None = None) -> Written:
+        _check_targets(change)  # a malformed request is refused before its condition is looked at
         with self._lock:
             old = self._items.get(key)
             if condition and not holds(condition, old):
@@ -191,7 +192,6 @@ def _some(parts: tuple[Any, ...], at_most: int = 1000) -> tuple[Any, ...]:
 
 def changed(old: Item, change: Change) -> Item:
     """The item after the change. Raises ValueError where DynamoDB would answer with a ValidationException."""
-    _check_targets(change)
     new = dict(old)
     for name, source in change.copy.items():
         if source not in old:
@@ -221,7 +221,7 @@ def _check_targets(change: Change) -> None:
         raise ValueError(f"Cannot update attribute {keys}. This attribute is part of the key")
 
 
-def _added(name: str, old: Any, value: int | set[int]) -> Any:
+def _added(name: str, old: Any, value: int | Members) -> Any:
     if isinstance(value, (set, frozenset)):
         return _set_of(name, set() if old is None else old) | value
     if old is not None and type(old) is not int:
@@ -229,7 +229,7 @@ def _added(name: str, old: Any, value: int | set[int]) -> Any:
     return (old or 0) + value
 
 
-def _set_of(name: str, value: Any) -> set[int]:
+def _set_of(name: str, value: Any) -> Members:
     if not isinstance(value, set):
         raise ValueError(f"An operand in the update expression has an incorrect data type: {name} is no set")
     return value
