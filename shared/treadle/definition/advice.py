@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from treadle.core.durations import parse_duration
-from treadle.core.model import Outcome
-from treadle.core.retry import Retry
-
+from ..core.durations import parse_duration
+from ..core.model import Outcome
+from ..core.retry import Retry
 from .diagnostics import Code, Fault, Path
 from .graph import CHOSEN, PLAIN, Edge, Graph, Node, as_list, as_map
 

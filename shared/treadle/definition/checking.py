@@ -9,8 +9,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from treadle.core.expressions import Expressions
-
+from ..core.expressions import Expressions
 from .advice import warnings
 from .cycles import cycle_faults, in_order
 from .diagnostics import Code, Diagnostic, Fault, Path, Severity, kind

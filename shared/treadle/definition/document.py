@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from .marks import Lines, Marks, find, within_string
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 128  # of maps and lists; sixteen groups take fifty
+MAX_PER_CODE = 200
 _INT_DIGITS = 19  # of the greatest number in 64 bits
 
 
@@ -38,19 +40,22 @@ class Document:
         return all(fault.code in (Code.DUPLICATE_KEY, Code.BAD_VALUE) for fault in self.faults)
 
     def diagnose(self, faults: Iterable[Fault]) -> tuple[Diagnostic, ...]:
-        """The faults with lines and columns, in the order of the text; the same said twice of one place only once."""
+        """The faults with lines and columns, in the order of the text: each once, and at most 200 of a code (more have one cause)."""
         placed = [(self._index(fault), fault) for fault in faults]
         lines = Lines(self.text) if self.text is not None and placed else None
         if lines is not None:
             placed.sort(key=lambda pair: pair[0] or 0)
-        diagnostics: dict[tuple[Any, ...], Diagnostic] = {}
+        diagnostics: list[Diagnostic] = []
+        seen: set[tuple[Any, ...]] = set()
+        told: Counter[Code] = Counter()
         for index, fault in placed:
+            if told[fault.code] == MAX_PER_CODE or (key := (fault.code, fault.path, index, fault.message)) in seen:
+                continue
+            seen.add(key)
+            told[fault.code] += 1
             line, column = lines.place(index) if lines is not None and index is not None else (None, None)
-            diagnostic = Diagnostic(
-                code=fault.code, severity=fault.severity, message=fault.message, path=pointer(fault.path), line=line, column=column, hint=fault.hint
-            )
-            diagnostics.setdefault((fault.code, fault.path, index, fault.message), diagnostic)
-        return tuple(diagnostics.values())
+            diagnostics.append(_diagnostic(fault, line, column))
+        return tuple(diagnostics)
 
     def _index(self, fault: Fault) -> int | None:
         if self.text is None or fault.index is not None:
@@ -59,6 +64,13 @@ class Document:
             return 0
         index = find(self.marks, fault.path, at_key=fault.at_key)
         return index if fault.offset is None else within_string(self.text, index, fault.offset)
+
+
+def _diagnostic(fault: Fault, line: int | None, column: int | None) -> Diagnostic:
+    path = pointer(fault.path)
+    return Diagnostic(
+        code=fault.code, severity=fault.severity, message=fault.message, path=path, line=line, column=column, hint=fault.hint
+    )
 
 
 def to_number(text: str, *, is_whole: bool = True) -> int | float:

@@ -154,10 +154,11 @@ def _add_after(graph: Graph, node: Node, path: Path, entry: Any) -> None:
         path = (*path, "step")
         on = entry.get("on", PLAIN)
         entry = entry.get("step")
-    if isinstance(entry, str) and isinstance(on, str) and _find(graph, node.scope, entry, path):
-        _put(node, Edge(entry, on, path))
-    else:
+    source = _find(graph, node.scope, entry, path) if isinstance(entry, str) else None
+    if source is None or not isinstance(on, str):
         node.is_whole = False
+    else:
+        _put(node, Edge(source.id, on, path))
 
 
 def _add_dependencies(graph: Graph, scope: Scope) -> None:
@@ -187,7 +188,7 @@ def _find(graph: Graph, scope: Scope, step_id: str, path: Path, *, at_key: bool 
     node = scope.by_id.get(step_id)
     if node is None:
         elsewhere = graph.by_id.get(step_id)
-        hint = scope.speller.hint(step_id) if elsewhere is None else f"`{step_id}` stands in another scope; edges do not cross a group's border"
+        hint = "it stands in another scope, and edges do not cross a group's border" if elsewhere else scope.speller.hint(step_id)
         graph.faults.append(Fault(Code.UNKNOWN_STEP, f"there is no step {shown(step_id)} in this scope", path, hint, at_key=at_key))
     return node
 

@@ -6,7 +6,7 @@ Refused: duplicate keys, NaN and Infinity, whole numbers outside 64 bits, unpair
 from __future__ import annotations
 
 import re
-from json.decoder import JSONDecodeError, scanstring
+from json.decoder import JSONDecodeError, scanstring  # type: ignore[attr-defined]  # the C scanner, which the stubs leave out
 from typing import Any
 
 from .diagnostics import Code, Fault, Path, shown

@@ -32,6 +32,11 @@ class Lines:
         line = bisect_right(self._starts, index)
         return line, index - self._starts[line - 1] + 1
 
+    def text_of(self, line: int, text: str) -> str:
+        """A line of the text without its end."""
+        end = self._starts[line] if line < len(self._starts) else len(text)
+        return text[self._starts[line - 1] : end].rstrip("\r\n")
+
 
 def find(marks: Marks, path: Path, *, at_key: bool = False) -> int:
     """Index of the value at `path` (or of its key); of the nearest thing around it that has a mark if it is not there."""

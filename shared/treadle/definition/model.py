@@ -133,7 +133,7 @@ class Workflow(Language):
     name: str = Field(min_length=1, max_length=200, description="For people.")
     version: Version = Field(description="A semantic version; what is registered under it never changes.")
     steps: list[Step] = Field(min_length=1)
-    dependencies: dict[str, list[str]] = Field(default=ABSENT, description="Step id to the ids of the steps that it comes after: another form of `after`.")
+    dependencies: dict[str, list[str]] = Field(default=ABSENT, description="Step id to the steps it comes after: another form of `after`.")
     error_handling: ErrorHandling = Field(default=ABSENT)
     metadata: Metadata = Field(default=ABSENT)
     input: JsonSchema = Field(default=ABSENT, description="A run whose input breaks this schema is refused.")

@@ -41,8 +41,8 @@ class Language(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
 
     def _given(self, keys: tuple[str, ...]) -> list[str]:
-        fields = type(self).model_fields
-        return [key for key in keys if any((field.alias or name) == key and name in self.model_fields_set for name, field in fields.items())]
+        given = {field.alias or name for name, field in type(self).model_fields.items() if name in self.model_fields_set}
+        return [key for key in keys if key in given]
 
     def require_exactly_one(self, *keys: str) -> None:
         self.require_one(*keys)
@@ -252,7 +252,7 @@ class Step(Simple):
     id: StepId = Field(description="Unique in the whole document, nested steps included.")
     switch: list[CaseOrElse] = Field(default=ABSENT, min_length=1, description="The first case that holds chooses the path.")
     group: Group = Field(default=ABSENT)
-    after: list[either(str=StepName, dict=Edge)] = Field(default=ABSENT, description="Edges into this step.")  # type: ignore[misc]
+    after: list[either(str=StepName, dict=Edge)] = Field(default=ABSENT, description="Edges into this step.")  # type: ignore[valid-type]
     join: Join = Field(default=ABSENT, description="How many edges it takes. Default: all.")
     when: Expression = Field(default=ABSENT, description="false: the step is bypassed.")
     for_each: Expression = Field(default=ABSENT, description="Gives a list or a map; the action runs once for each item.")
@@ -270,11 +270,6 @@ class Step(Simple):
     resources: Resources = Field(default=ABSENT)
     concurrency: TaskConcurrency = Field(default=ABSENT)
     idempotent: bool = Field(default=ABSENT, description="Running it twice does no harm.")
-
-
-def fields_of(model: type[Language]) -> list[str]:
-    """The keys as users write them."""
-    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 Group.model_rebuild()

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from treadle.core.errors import ExpressionFault
-from treadle.core.expressions import Expressions, Hole, References, split
-
+from ..core.errors import ExpressionFault
+from ..core.expressions import Expressions, Hole, References, split
 from .diagnostics import Code, Fault, Path, nearest
 from .graph import Graph, Node, Scope
 from .order import Ended, around_in
@@ -144,7 +143,8 @@ def _bad_expression(found: _Expression, fault: ExpressionFault, place: Place) ->
 
 def _unknown_names(found: _Expression, parsed: References, place: Place) -> Iterator[Fault]:
     for name in sorted(parsed.roots - place.names):
-        yield Fault(Code.UNKNOWN_REFERENCE, f"there is no `{name[:60]}` here", found.path, _WHERE.get(name) or nearest(name, sorted(place.names)))
+        hint = _WHERE.get(name) or nearest(name, sorted(place.names))
+        yield Fault(Code.UNKNOWN_REFERENCE, f"there is no `{name[:60]}` here", found.path, hint)
 
 
 def _unordered(around: Node, target: Node, path: Path, node: Node) -> Fault:

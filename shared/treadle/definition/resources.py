@@ -25,10 +25,11 @@ class Pool:
 
 
 def _of_memory(memory_mb: int) -> Pool:
-    return Pool(f"memory-{memory_mb}", min(6.0, max(memory_mb / MB_PER_CPU, 0.125)), memory_mb)
+    # AWS gives the sixth vCPU at 10,240 MB already, a little below the line
+    return Pool(f"memory-{memory_mb}", 6.0 if memory_mb == 10_240 else memory_mb / MB_PER_CPU, memory_mb)
 
 
-DEFAULT_POOLS = tuple(_of_memory(memory_mb) for memory_mb in (256, 512, 1024, 1769, 3538, 5307, 7076, 8846)) + (Pool("memory-10240", 6.0, 10_240),)
+DEFAULT_POOLS = tuple(_of_memory(memory_mb) for memory_mb in (256, 512, 1024, 1769, 3538, 5307, 7076, 8846, 10_240))
 
 
 def parse_amount(text: str, unit: str) -> float:

@@ -1,13 +1,14 @@
 """JSON Schema 2020-12 as definitions use it (`input`, `signal.schema`): whether a schema is one, and whether a value fits it.
 
-Two things of JSON Schema are kept out: references to other documents (nothing is ever fetched) and regular expressions
-that RE2 cannot run (they could take for ever).
+Kept out: references to other documents (nothing is ever fetched) and regular expressions that RE2 cannot run (they could
+take for ever). jsonschema is imported when it is needed: most definitions have no schema, and the import is slow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import re2
@@ -15,72 +16,104 @@ import re2
 from .diagnostics import pointer
 
 MAX_VIOLATIONS = 20
+_DATA = frozenset({"const", "enum", "default", "examples"})  # keywords whose values are no schemas
 
 
 def first_fault(schema: Any) -> str | None:
     """Why `schema` is refused, or None."""
-    from jsonschema import Draft202012Validator  # here, for most definitions have no schema and the import is slow
+    from jsonschema import Draft202012Validator
 
     for fault in Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(schema):
-        return f"this is no JSON Schema: {fault.message[:200]}" + (f" (at {pointer(tuple(fault.absolute_path))})" if fault.absolute_path else "")
-    return next(_unsafe(schema), None)
+        place = pointer(tuple(fault.absolute_path))
+        return f"this is no JSON Schema: {fault.message[:200]}" + (f" (at {place})" if place else "")
+    return next(_unsafe(schema, schema), None)
 
 
 def violations(schema: Any, value: Any) -> list[tuple[str, str]]:
-    """(JSON pointer, message) of what in `value` breaks the schema, at most 20."""
+    """(JSON pointer, message) of what in `value` breaks a schema that has no fault; at most 20."""
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
+    validator = _validator()(schema, registry=Registry())
     try:
-        faults = [(pointer(tuple(fault.absolute_path)), fault.message[:500]) for fault, _ in zip(_validator().iter_errors_of(schema, value), range(MAX_VIOLATIONS), strict=False)]
+        faults = islice(validator.iter_errors(value), MAX_VIOLATIONS)
+        return [(pointer(tuple(fault.absolute_path)), fault.message[:500]) for fault in faults]
     except RecursionError:
         return [("", "the schema refers to itself without end")]
-    return faults
+    except Unresolvable as error:
+        return [("", f"the schema refers to what is not there: {error.ref[:200]}")]
 
 
 @lru_cache(maxsize=1)
 def _validator() -> Any:
-    """A validator whose `pattern` and `patternProperties` use RE2, and which knows no document but the schema itself."""
+    """The validator with RE2 wherever JSON Schema has regular expressions."""
     from jsonschema import Draft202012Validator, ValidationError, validators
-    from referencing import Registry
 
     def pattern(validator: Any, wanted: str, instance: Any, schema: Any) -> Iterator[Any]:
         if isinstance(instance, str) and not re2.search(wanted, instance):
             yield ValidationError(f"{instance!r} does not match {wanted!r}")
 
     def pattern_properties(validator: Any, wanted: dict[str, Any], instance: Any, schema: Any) -> Iterator[Any]:
-        if isinstance(instance, dict):
+        for key in instance if isinstance(instance, dict) else ():
             for regex, inner in wanted.items():
-                for key in (key for key in instance if re2.search(regex, key)):
+                if re2.search(regex, key):
                     yield from validator.descend(instance[key], inner, path=key, schema_path=regex)
 
-    extended = validators.extend(Draft202012Validator, {"pattern": pattern, "patternProperties": pattern_properties})
+    def additional_properties(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[Any]:
+        known, patterns = schema.get("properties", {}), list(schema.get("patternProperties", {}))
+        for key in instance if isinstance(instance, dict) else ():
+            if key in known or any(re2.search(regex, key) for regex in patterns):
+                continue
+            if wanted is False:
+                yield ValidationError(f"{key!r} is not allowed here")
+            else:
+                yield from validator.descend(instance[key], wanted, path=key)
 
-    class Bound:
-        @staticmethod
-        def iter_errors_of(schema: Any, value: Any) -> Iterator[Any]:
-            return iter(extended(schema, registry=Registry()).iter_errors(value))
-
-    return Bound
+    changed = {"pattern": pattern, "patternProperties": pattern_properties, "additionalProperties": additional_properties}
+    return validators.extend(Draft202012Validator, changed)  # type: ignore[no-untyped-call]
 
 
-def _unsafe(schema: Any) -> Iterator[str]:
+# ------------------------------------------------------------------------------------------------ what is kept out
+
+
+def _unsafe(schema: Any, root: Any) -> Iterator[str]:
     if isinstance(schema, list):
         for inner in schema:
-            yield from _unsafe(inner)
+            yield from _unsafe(inner, root)
     if not isinstance(schema, dict):
         return
+    if "unevaluatedProperties" in schema and "patternProperties" in schema:
+        yield "`unevaluatedProperties` beside `patternProperties` is not supported"
     for key, inner in schema.items():
-        if key in ("$ref", "$dynamicRef") and isinstance(inner, str) and not inner.startswith("#"):
-            yield f"the schema refers to another document ({inner[:100]}); only `#...` is allowed"
+        if key in ("$ref", "$dynamicRef") and isinstance(inner, str):
+            yield from _bad_reference(inner, root)
         elif key == "pattern" and isinstance(inner, str):
             yield from _bad_regex(inner)
         elif key == "patternProperties" and isinstance(inner, dict):
             for regex in inner:
                 yield from _bad_regex(regex)
-        if key not in ("const", "enum", "default", "examples"):
-            yield from _unsafe(inner)
+        if key not in _DATA:
+            yield from _unsafe(inner, root)
+
+
+def _bad_reference(reference: str, root: Any) -> Iterator[str]:
+    if not reference.startswith("#"):
+        yield f"the schema refers to another document ({reference[:100]}); only `#...` is allowed"
+        return
+    target = root
+    for part in reference[1:].split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        inside = target if isinstance(target, dict) else {str(n): inner for n, inner in enumerate(target)} if isinstance(target, list) else {}
+        if name not in inside:
+            yield f"the schema refers to what is not there: {reference[:100]}"
+            return
+        target = inside[name]
 
 
 def _bad_regex(regex: str) -> Iterator[str]:
+    options = re2.Options()
+    options.log_errors = False
     try:
-        re2.compile(regex)
+        re2.compile(regex, options)
     except re2.error as error:
         yield f"RE2 does not take the pattern {regex[:100]!r}: {error}"

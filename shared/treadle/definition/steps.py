@@ -16,7 +16,8 @@ class StepCheck:
     def __init__(self, tasks: Container[str] | None, pools: Sequence[Pool]) -> None:
         self._tasks = tasks
         self._pools = pools
-        self._speller = Speller(tasks if isinstance(tasks, Iterable) else ())
+        known: object = tasks  # a container need not be iterable; without that there are no hints
+        self._speller = Speller(known if isinstance(known, Iterable) else ())
 
     def faults(self, graph: Graph) -> Iterator[Fault]:
         for node in graph.nodes:

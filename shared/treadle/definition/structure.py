@@ -15,8 +15,6 @@ from .diagnostics import MEANING, Code, Fault, Path, kind, nearest
 from .model import Workflow, examples
 from .types import TAG
 
-MAX_FAULTS = 200  # of structure; a document with more has one cause for most of them
-
 _EXPECTED = {
     "string_type": "a string",
     "int_type": "a whole number",
@@ -35,7 +33,7 @@ def structure_faults(document: Any) -> list[Fault]:
     try:
         Workflow.model_validate(document)
     except ValidationError as error:
-        return [_fault(details) for details in error.errors(include_url=False)[:MAX_FAULTS]]
+        return [_fault(details) for details in error.errors(include_url=False)]
     return []
 
 
@@ -48,7 +46,8 @@ def _fault(error: ErrorDetails) -> Fault:
             return Fault(Code.MISSING_FIELD, f"`{name}` is missing", path[:-1])
         case "extra_forbidden":
             known = _known_keys(path[:-1])
-            return Fault(Code.UNKNOWN_FIELD, f"there is no key `{name[:60]}` here", path, nearest(name, known) or _listed(known), at_key=True)
+            hint = nearest(name, known) or _listed(known)
+            return Fault(Code.UNKNOWN_FIELD, f"there is no key `{name[:60]}` here", path, hint, at_key=True)
         case "literal_error" if isinstance(given, str):
             allowed = re.findall(r"'([^']*)'", context["expected"])
             return Fault(Code.BAD_VALUE, f"`{name}` is one of {', '.join(allowed)}", path, nearest(given, allowed))

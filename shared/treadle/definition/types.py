@@ -12,8 +12,7 @@ from typing import Annotated, Any, cast
 from pydantic import Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from treadle.core.durations import parse_duration
-
+from ..core.durations import parse_duration
 from .diagnostics import Code, kind
 from .resources import parse_amount
 from .schedules import check_schedule
@@ -81,7 +80,8 @@ def _duration(value: Any) -> str:
     return cast(str, value)
 
 
-_WORDS = re.compile(r"([0-9]+)\s*(milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d)", re.IGNORECASE | re.ASCII)
+_UNIT_WORDS = r"milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d"
+_WORDS = re.compile(rf"([0-9]+)\s*({_UNIT_WORDS})", re.IGNORECASE | re.ASCII)
 
 
 def _duration_hint(text: str) -> str | None:
@@ -102,7 +102,8 @@ def _schedule(value: Any) -> str:
 
 def _expression(value: Any) -> Any:
     if not isinstance(value, str | bool | list):
-        raise wrong(Code.BAD_TYPE, f"expected an expression, not {kind(value)}", "an expression is a string; a boolean or a list stands for itself")
+        hint = "an expression is a string; a boolean or a list stands for itself"
+        raise wrong(Code.BAD_TYPE, f"expected an expression, not {kind(value)}", hint)
     return value
 
 
@@ -116,7 +117,7 @@ def _error_pattern(value: Any) -> str:
 def _whole(least: int, most: int, too_much: str) -> Callable[[Any], int]:
     def check(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
-            raise wrong(Code.BAD_TYPE, f"expected a whole number, not {kind(value)}" if not isinstance(value, float) else "expected a whole number")
+            raise wrong(Code.BAD_TYPE, f"expected a whole number, not {'a fraction' if isinstance(value, float) else kind(value)}")
         if value < least:
             raise wrong(Code.BAD_VALUE, f"must be at least {least}")
         if value > most:
@@ -186,15 +187,32 @@ StepName = Annotated[str, Field(description="The id of a step in the same scope.
 Version = _type(_version, {"type": "string", "description": "A semantic version.", "examples": ["1.0.0", "2.1.0-rc.1"]})
 Duration = _type(
     _duration,
-    {"type": "string", "description": "250ms, 30s, 5m, 2h, 7d, or ISO 8601 (PT30S).", "pattern": "^([0-9]+(ms|s|m|h|d)|P.+)$", "examples": ["30s", "PT5M"]},
+    {
+        "type": "string",
+        "description": "250ms, 30s, 5m, 2h, 7d, or ISO 8601 (PT30S).",
+        "pattern": "^([0-9]+(ms|s|m|h|d)|P.+)$",
+        "examples": ["30s", "PT5M"],
+    },
 )
-Schedule = _type(_schedule, {"type": "string", "pattern": r"^(cron|rate)\(.*\)$", "examples": ["rate(5 minutes)", "cron(0 8 ? * MON-FRI *)"]})
-Expression = _type(_expression, {"type": ["string", "boolean", "array"], "description": "A CEL expression; a boolean or a list stands for itself."})
-ErrorPattern = _type(_error_pattern, {"type": "string", "minLength": 1, "description": "A name, `Card*`, or `*`.", "examples": ["Timeout", "Card*", "*"]})
+Schedule = _type(
+    _schedule,
+    {"type": "string", "pattern": r"^(cron|rate)\(.*\)$", "examples": ["rate(5 minutes)", "cron(0 8 ? * MON-FRI *)"]},
+)
+Expression = _type(
+    _expression,
+    {"type": ["string", "boolean", "array"], "description": "A CEL expression; a boolean or a list stands for itself."},
+)
+ErrorPattern = _type(
+    _error_pattern,
+    {"type": "string", "minLength": 1, "description": "A name, `Card*`, or `*`.", "examples": ["Timeout", "Card*", "*"]},
+)
 Count = _type(_whole(1, 2**31, "must be at most 2147483648"), {"type": "integer", "minimum": 1})
 CountFromZero = _type(_whole(0, 2**31, "must be at most 2147483648"), {"type": "integer", "minimum": 0})
 Iterations = _type(_whole(1, MAX_REPEAT, f"at most {MAX_REPEAT} iterations"), {"type": "integer", "minimum": 1, "maximum": MAX_REPEAT})
-Attempts = _type(_whole(1, MAX_RETRIES + 1, f"at most {MAX_RETRIES} retries"), {"type": "integer", "minimum": 1, "maximum": MAX_RETRIES + 1})
+Attempts = _type(
+    _whole(1, MAX_RETRIES + 1, f"at most {MAX_RETRIES} retries"),
+    {"type": "integer", "minimum": 1, "maximum": MAX_RETRIES + 1},
+)
 Retries = _type(_whole(0, MAX_RETRIES, f"at most {MAX_RETRIES} retries"), {"type": "integer", "minimum": 0, "maximum": MAX_RETRIES})
 Cpu = _type(_amount("cpu", "2 vCPU"), {"type": "string", "examples": ["2 vCPU", "0.5 cores"]})
 Size = _type(_amount("size", "2GB"), {"type": "string", "examples": ["512MB", "2GB"]})

@@ -102,9 +102,9 @@ class _Builder:
         if event.tags:
             self._fault(Code.UNSAFE_YAML, "tags are not allowed", event)
         if self.root is not None:
-            raise Unreadable(Fault(Code.UNSAFE_YAML, "one document per file: this is a second one", index=event.start_mark.index))
+            raise Unreadable(Fault(Code.UNSAFE_YAML, "one document per file: this is a second one", index=_index(event)))
 
-    def _check_node(self, event: yaml.NodeEvent) -> None:
+    def _check_node(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
         if event.anchor is not None:
             self._fault(Code.UNSAFE_YAML, f"anchors are not allowed (&{event.anchor[:40]})", event)
         if event.tag is not None:
@@ -127,7 +127,7 @@ class _Builder:
         self._attach_or_key(value, event)
 
     def _open(self, event: yaml.CollectionStartEvent) -> None:
-        index = event.start_mark.index
+        index = _index(event)
         if self._awaits_key():
             raise Unreadable(Fault(Code.UNSAFE_YAML, "a key is a string, not a map or a list", self._here(), index=index))
         if len(self.stack) >= MAX_DEPTH:
@@ -140,14 +140,14 @@ class _Builder:
 
     def _attach_or_key(self, value: Any, event: yaml.Event) -> None:
         if not self._awaits_key():
-            self._attach(value, event.start_mark.index)
+            self._attach(value, _index(event))
             return
         if not isinstance(value, str):
-            if not isinstance(event, yaml.AliasEvent):
+            if isinstance(event, yaml.ScalarEvent):
                 self._fault(Code.UNSAFE_YAML, f"a key is a string: put {shown(event.value)} in quotes", event)
             value = str(value)
         around = self.stack[-1]
-        around.key, around.key_index, around.is_repeated = value, event.start_mark.index, value in around.value
+        around.key, around.key_index, around.is_repeated = value, _index(event), value in around.value
         if around.is_repeated:
             self._fault(Code.DUPLICATE_KEY, f"the key {shown(value)} is there already", event)
 
@@ -166,7 +166,7 @@ class _Builder:
             around.key = None
 
     def _fault(self, code: Code, message: str, event: yaml.Event) -> None:
-        fault = Fault(code, message, self._here(), index=event.start_mark.index)
+        fault = Fault(code, message, self._here(), index=_index(event))
         if len(self.faults) >= MAX_FAULTS:
             raise Unreadable(fault)
         self.faults.append(fault)
@@ -180,6 +180,10 @@ class _Builder:
             elif around.key is not None:
                 parts.append(around.key)
         return tuple(parts)
+
+
+def _index(event: yaml.Event) -> int:
+    return event.start_mark.index if event.start_mark else 0
 
 
 def _syntax(error: yaml.YAMLError) -> Fault:
