@@ -5,10 +5,9 @@ from __future__ import annotations
 import aws_cdk as cdk
 from aws_cdk import aws_cognito as cognito
 from constructs import Construct
+from treadle.auth import Role
 
 from infra.findings import explain
-
-ROLES = ("viewer", "operator", "author", "approver", "auditor", "admin")
 
 
 class Identity(Construct):
@@ -26,6 +25,8 @@ class Identity(Construct):
             password_policy=cognito.PasswordPolicy(
                 min_length=12, require_digits=True, require_lowercase=True, require_symbols=True, require_uppercase=True
             ),
+            # Set when a user is made, never after: whoever could change it would see another tenant's runs.
+            custom_attributes={"tenant": cognito.StringAttribute(mutable=False, max_len=64)},
             account_recovery=cognito.AccountRecovery.EMAIL_ONLY,
             deletion_protection=removal is cdk.RemovalPolicy.RETAIN,
             removal_policy=removal,
@@ -34,18 +35,19 @@ class Identity(Construct):
             "Client",
             auth_flows=cognito.AuthFlow(user_srp=True),
             disable_o_auth=True,
+            write_attributes=cognito.ClientAttributes().with_standard_attributes(fullname=True),
             enable_token_revocation=True,
             prevent_user_existence_errors=True,
             access_token_validity=cdk.Duration.hours(1),
             id_token_validity=cdk.Duration.hours(1),
         )
-        for role in ROLES:
-            cognito.CfnUserPoolGroup(self, role.capitalize(), user_pool_id=self.pool.user_pool_id, group_name=role)
+        for role in Role:
+            cognito.CfnUserPoolGroup(self, role.value.capitalize(), user_pool_id=self.pool.user_pool_id, group_name=role.value)
         _explain(self.pool)
 
     @property
     def issuer(self) -> str:
-        return self.pool.user_pool_provider_url
+        return f"https://cognito-idp.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}/{self.pool.user_pool_id}"
 
     @property
     def audience(self) -> str:

@@ -112,7 +112,7 @@ FUNCTIONS = (
     Function("completions", uses=_ENGINE),
     Function("errors", uses=_ENGINE),
     Function("sweeper", timeout_s=55, schedule_s=SWEEP_EVERY_S, uses={"table": ("Query",), "index": ("Query",), "queues": ("SendMessage",)}),
-    Function("api", memory_mb=512, timeout_s=29, http=True, uses=_ENGINE),
+    Function("api", memory_mb=512, timeout_s=29, http=True, uses={**_ENGINE, "index": ("Query",)}),
 )
 
 
