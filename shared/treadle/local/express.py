@@ -114,7 +114,8 @@ def _send_batch(account: str, request: Request) -> dict[str, Any]:
     if not 1 <= len(entries) == len(ids) <= 10 or size > _MOST_BYTES or not delays_fit or any(entry.keys() - _ENTRY for entry in entries):
         raise NotPlain
     sent = [(entry["Id"], queue.send(entry["MessageBody"], entry.get("DelaySeconds"), entry.get("MessageGroupId"))) for entry in entries]
-    return {"Successful": [{"Id": id, "MessageId": message.id, "MD5OfMessageBody": message.body_md5} for id, message in sent]}
+    shown = [{"Id": id, "MessageId": message.id, "MD5OfMessageBody": message.body_md5} for id, message in sent]
+    return {"Successful": shown, "Failed": []}
 
 
 def _send(account: str, request: Request) -> dict[str, Any]:
@@ -164,14 +165,14 @@ def _delete_batch(account: str, request: Request) -> dict[str, Any]:
     queue, entries = _queue(account, request), request["Entries"]
     if not 1 <= len(entries) == len({entry["Id"] for entry in entries}) <= 10:
         raise NotPlain
-    answer: dict[str, Any] = {"Successful": []}
+    answer: dict[str, Any] = {"Successful": [], "Failed": []}
     for entry in entries:
         try:
             queue.delete_message(entry["ReceiptHandle"])
             answer["Successful"].append({"Id": entry["Id"]})
         except ReceiptHandleIsInvalid as error:
             failure = {"Id": entry["Id"], "SenderFault": True, "Code": "ReceiptHandleIsInvalid", "Message": str(error)}
-            answer.setdefault("Failed", []).append(failure)
+            answer["Failed"].append(failure)
     return answer
 
 
@@ -188,7 +189,11 @@ def _change_visibility(account: str, request: Request) -> dict[str, Any]:
 def _put_events(account: str, request: Request) -> dict[str, Any]:
     if request.keys() != {"Entries"} or not 1 <= len(request["Entries"]) <= 10:
         raise NotPlain
-    entries = events_backends[account][REGION].put_events(request["Entries"])
+    backend = events_backends[account][REGION]
+    for bus in {entry.get("EventBusName") for entry in request["Entries"]} - {None}:
+        if bus not in backend.event_buses:  # an ARN, or there is none
+            raise NotPlain
+    entries = backend.put_events(request["Entries"])
     return {"FailedEntryCount": sum("ErrorCode" in entry for entry in entries), "Entries": entries}
 
 

@@ -35,7 +35,7 @@ _MOST_WORKERS = 200
 _BUSY_WORKERS = 3  # that compute at the same time; more would only fight for the interpreter
 _BLOCKED_AFTER_S = 0.003  # without an AWS call: it waits or computes for its task, so another one may start
 _GRACE_S = 0.5  # real time that nobody looks before time is skipped all the same
-_LOOK_PAUSE_S = 0.005
+_LOOK_PAUSE_S = 0.01
 _QUIET_LOOK_S = 0.25
 
 
@@ -159,13 +159,13 @@ class Pump:
                 self._tick.notify()
 
     def _await_change(self, seen: int, earliest: float, until: float) -> bool:
-        """Until something has changed since `seen`, and it is `earliest` or all is quiet. False: it is too late."""
+        """Until it is worth looking again: something ended since `seen`, or a handler is in the middle of something. Not
+        before `earliest`, unless all is quiet. False: it is too late."""
         while not self._stopping and (now := time.monotonic()) < until:
             is_quiet = self._is_quiet()
-            if self._steps != seen and (is_quiet or now >= earliest):
+            if self._steps != seen if is_quiet else now >= earliest:
                 return True
-            pause = _QUIET_LOOK_S if is_quiet else max(_LOOK_PAUSE_S, earliest - now)
-            self._progress.wait(min(until - now, pause))
+            self._progress.wait(min(until - now, _QUIET_LOOK_S if is_quiet else earliest - now))
         return False
 
     def quiet(self, timeout_s: float = 10) -> bool:

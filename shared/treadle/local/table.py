@@ -47,6 +47,9 @@ class _Key(DynamoType):
     def __eq__(self, other: Any) -> bool:
         return bool(self.value == other.value and other.type == "S")
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Key:
+        return self  # it never changes
+
 
 class WireItem(Item):
     """An item as the wire has it. Once moto asks for `attrs` those are the truth, until `wire` is asked for again."""
@@ -60,6 +63,9 @@ class WireItem(Item):
         self.size_bytes = size_bytes
         self._wire: Wires | None = wire
         self._attrs: LimitedSizeDict | None = None
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> WireItem:
+        return WireItem(self.hash_key, self.range_key, copied(self.wire), self.size_bytes)  # type: ignore[arg-type]
 
     @property
     def wire(self) -> Wires:
