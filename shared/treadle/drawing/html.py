@@ -56,7 +56,9 @@ _SCRIPT = """
     if (act && !event.ctrlKey && !event.metaKey) act();
   });
   if (width > canvas.clientWidth) zoom(Math.max(0.6, Math.min(1, (canvas.clientWidth - 2) / width)));
-  canvas.scrollLeft = canvas.scrollTop = 0;
+  const first = svg.querySelector('.step').getBoundingClientRect();
+  canvas.scrollTop = 0;
+  canvas.scrollLeft += first.left + first.width / 2 - canvas.getBoundingClientRect().left - canvas.clientWidth / 2;
 })();
 """
 
@@ -106,12 +108,16 @@ def _run_header(definition: Definition, view: View, name: str) -> Iterator[str]:
         "Ended": view.get("endedAt"),
         "Duration": lasted(view.get("startedAt"), view.get("endedAt")),
         "Steps": _counted(view),
-        "Compensated": {True: "yes", False: "in part"}.get(view.get("compensated"), None),  # type: ignore[arg-type]
+        "Compensated": _compensated(view.get("compensated")),
         **_cost(view.get("cost")),
         **{str(key): value for key, value in (view.get("attributes") or {}).items()},
     }
     yield from _facts(facts)
     yield from (_value(label, view[key]) for label, key in (("Input", "input"), ("Output", "output")) if view.get(key) is not None)
+
+
+def _compensated(value: Any) -> str:
+    return "" if value is None else "yes" if value else "in part"
 
 
 def _counted(view: View) -> str:
@@ -189,10 +195,11 @@ def _bar(span: Span, total: float, lines: str) -> str:
     attempts = f", {span.attempts} attempts" if span.attempts > 1 else ""
     what = escaped(f"{span.path}: {span.status}, {took}{attempts}, from {duration(span.start_s)}")
     open_ = " open" if span.is_open else ""
+    times = f" ×{span.attempts}" if span.attempts > 1 else ""
     return (
         f'<span class="name" title="{escaped(span.path)}">{escaped(span.path)}</span><div class="track">{lines}'
         f'<div class="bar {escaped(span.status)}{open_}" style="left:min({left:.3f}%,100% - 3px);width:{width:.3f}%" title="{what}"'
-        f' role="img" aria-label="{what}"></div></div><span class="lasted">{escaped(took)}{f" ×{span.attempts}" if span.attempts > 1 else ""}</span>'
+        f' role="img" aria-label="{what}"></div></div><span class="lasted">{escaped(took)}{times}</span>'
     )
 
 
@@ -246,10 +253,14 @@ def _run_table(definition: Definition, view: View) -> Iterator[str]:
     paths = [*states, *(path for path in nodes if path not in states and "[" not in path and not _is_iterated(path, nodes))]
     yield "<h2>Steps</h2>"
     yield from _cut(len(paths))
-    yield '<div class="scroll"><table><thead><tr><th>Step</th><th>Status</th><th>Attempts</th><th>Started</th><th>Duration</th><th>Outcome</th></tr></thead><tbody>'
+    yield _table_head("Step", "Status", "Attempts", "Started", "Duration", "Outcome")
     for path in paths[:MAX_ROWS]:
         yield _run_row(path, nodes.get(path), states.get(path, {}))
     yield "</tbody></table></div>"
+
+
+def _table_head(*names: str) -> str:
+    return f'<div class="scroll"><table><thead><tr>{"".join(f"<th>{name}</th>" for name in names)}</tr></thead><tbody>'
 
 
 def _is_iterated(path: str, nodes: Mapping[str, Node]) -> bool:
@@ -283,7 +294,7 @@ def _workflow_table(definition: Definition) -> Iterator[str]:
     nodes = list(scope.walk())
     bodies = dict(_bodies(definition, ""))
     yield from _cut(len(nodes))
-    yield '<div class="scroll"><table><thead><tr><th>Step</th><th>Does</th><th>How</th><th>Written as</th></tr></thead><tbody>'
+    yield _table_head("Step", "Does", "How", "Written as")
     for node in nodes[:MAX_ROWS]:
         yield (
             f"<tr><td><code>{escaped(node.path)}</code></td><td>{escaped(f'{node.action} {node.subject}'.strip())}</td>"

@@ -20,13 +20,13 @@ class Item:
     main: float  # its size along the flow
     cross: float  # and across
     layer: int
+    room: float = 0.0  # at least what it takes across, with what belongs to it
     at: float = 0.0  # while ordering its number in its layer, then the place of its centre
     before: list[Item] = field(default_factory=list)  # neighbours in earlier layers
     behind: list[Item] = field(default_factory=list)  # and in later ones
 
-    @property
-    def is_bend(self) -> bool:
-        return self.main == 0.0
+    def __post_init__(self) -> None:
+        self.room = max(self.room, self.cross)
 
 
 Layers = list[list[Item]]
@@ -125,7 +125,7 @@ def _settle(layer: Sequence[Item], wish: Callable[[Item], float]) -> None:
     blocks: list[tuple[float, int]] = []  # (sum of wishes, number of items)
     for number, item in enumerate(layer):
         if number:
-            room += (layer[number - 1].cross + item.cross) / 2 + GAP
+            room += (layer[number - 1].room + item.room) / 2 + GAP
         offsets.append(room)
         blocks.append((wish(item) - room, 1))
         while len(blocks) > 1 and blocks[-2][0] / blocks[-2][1] > blocks[-1][0] / blocks[-1][1]:

@@ -14,15 +14,20 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 from .graph import Edge, Node, Scope
 from .layers import Item, Layers, order, place
 
 GAP_MAIN = 44.0
-GAP_LABELLED = 76.0  # room for an edge's label
+GAP_LABELLED = 76.0  # room for an edge's label, which stands upright
+LABEL_WIDTH = 160.0  # at most
+LABEL_SIZE = 10.5
 GROUP_PADDING = 20.0
 BEND_SIZE = 12.0
+PORT_GAP = 14.0
 MAX_BENDS = 20_000  # past it long edges run straight, so that time stays linear in the size of the definition
+ID_SIZE = 15.5  # wider than it is set: bold
 SCREEN = (1600.0, 1000.0)
 
 Point = tuple[float, float]
@@ -41,6 +46,7 @@ class Box:
 class Wire:
     edge: Edge
     points: tuple[Point, ...]  # the first at the source's border, the last at the target's
+    label_at: Point  # the middle of its label: in the gap before the target's layer, where the ways of a choice are apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,10 @@ def text_width(text: str, size: float) -> float:
     return sum(1.05 if unicodedata.east_asian_width(char) in "WF" else 0.58 for char in text) * size
 
 
+def label_width(edge: Edge) -> float:
+    return min(text_width(edge.label, LABEL_SIZE) + 12, LABEL_WIDTH)
+
+
 def header(node: Node) -> float:
     """The height of a step's own text: its id, its action, a line for each mark."""
     return 54.0 + 16.0 * len(node.marks)
@@ -83,21 +93,33 @@ def _arrange(scope: Scope, is_horizontal: bool) -> Layout:
     for node in scope.nodes:
         width, height = _size(node, inner.get(node.id))
         items[node.id] = Item(*((width, height) if is_horizontal else (height, width)), layer=layer_of[node.id])
+    if not is_horizontal:
+        _make_room_for_labels(scope, items)
     layers: Layers = [[] for _ in range(max(layer_of.values(), default=0) + 1)]
     for item in items.values():
         layers[item.layer].append(item)
     chains = _chains(scope, items, layers)
     order(layers)
     place(layers)
-    return _Plane(is_horizontal, layers, _starts(scope, layers, layer_of)).layout(scope, items, chains, inner)
+    gaps = _gaps(scope, layer_of, is_horizontal)
+    depths = [max((item.main for item in layer), default=0.0) for layer in layers]
+    starts = list(accumulate((depth + gaps.get(number + 1, GAP_MAIN) for number, depth in enumerate(depths)), initial=0.0))
+    return _Plane(is_horizontal, layers, starts, depths).layout(scope, items, chains, inner)
 
 
 def _size(node: Node, inner: Layout | None) -> Point:
-    texts = [text_width(node.id, 14) + 66, text_width(node.subject, 11.5) + 48, *(text_width(mark, 11) + 28 for mark in node.marks)]
-    width = max(132.0, min(max(texts), 250.0))
+    about = text_width(f"{node.action} {node.subject}", 11.5) + 30
+    texts = [text_width(node.id, ID_SIZE) + 68, about, *(text_width(mark, 11) + 28 for mark in node.marks)]
+    width = max(132.0, min(max(texts), 264.0))
     if inner is None:
         return width, header(node)
     return max(width, inner.width + 2 * GROUP_PADDING), header(node) + inner.height + GROUP_PADDING
+
+
+def _make_room_for_labels(scope: Scope, items: Mapping[str, Item]) -> None:
+    for edge in scope.edges:
+        if edge.label:
+            items[edge.target].room = max(items[edge.target].room, label_width(edge))
 
 
 def _layers(scope: Scope) -> dict[str, int]:
@@ -133,23 +155,20 @@ def _chains(scope: Scope, items: Mapping[str, Item], layers: Layers) -> dict[Edg
         for bend in bends:
             layers[bend.layer].append(bend)
         chains[edge] = chain = [source, *bends, target]
-        for left, right in zip(chain, chain[1:], strict=False):
+        for left, right in pairwise(chain):
             left.behind.append(right)
             right.before.append(left)
     return chains
 
 
-def _starts(scope: Scope, layers: Layers, layer_of: Mapping[str, int]) -> list[float]:
-    """Where each layer begins, along the flow."""
-    labelled = {layer_of[edge.target] for edge in scope.edges if edge.label}
-    starts: list[float] = []
-    at = 0.0
-    for number, layer in enumerate(layers):
-        if number:
-            at += GAP_LABELLED if number in labelled else GAP_MAIN
-        starts.append(at)
-        at += max((item.main for item in layer), default=0.0)
-    return starts
+def _gaps(scope: Scope, layer_of: Mapping[str, int], is_horizontal: bool) -> dict[int, float]:
+    """The gap before each layer that labelled edges lead into; elsewhere GAP_MAIN."""
+    gaps: dict[int, float] = {}
+    for edge in scope.edges:
+        if edge.label:
+            layer, gap = layer_of[edge.target], label_width(edge) + 40 if is_horizontal else GAP_LABELLED
+            gaps[layer] = max(gaps.get(layer, GAP_LABELLED), gap)
+    return gaps
 
 
 # ------------------------------------------------------------------------------------------------ from lengths to x and y
@@ -160,13 +179,15 @@ class _Plane:
     is_horizontal: bool
     layers: Layers
     starts: list[float]
+    depths: list[float]  # the size of each layer along the flow
 
     def layout(self, scope: Scope, items: Mapping[str, Item], chains: Mapping[Edge, list[Item]], inner: Mapping[str, Layout]) -> Layout:
-        left = min(item.at - item.cross / 2 for layer in self.layers for item in layer)
-        across = max(item.at + item.cross / 2 for layer in self.layers for item in layer) - left
-        along = self.starts[-1] + self._depth(len(self.layers) - 1)
+        left = min((item.at - item.room / 2 for layer in self.layers for item in layer), default=0.0)
+        across = max((item.at + item.room / 2 for layer in self.layers for item in layer), default=0.0) - left
+        along = self.starts[len(self.layers) - 1] + self.depths[-1]
         boxes: list[Box] = []
-        wires = [Wire(edge, tuple(self._point(main, cross - left) for main, cross in self._run(chain))) for edge, chain in chains.items()]
+        ports = _ports(chains)
+        wires = [self._wire(edge, chain, left, ports[edge]) for edge, chain in chains.items()]
         for node in scope.nodes:
             item = items[node.id]
             x, y = self._point(self._start(item), item.at - item.cross / 2 - left)
@@ -182,26 +203,48 @@ class _Plane:
     def _point(self, main: float, cross: float) -> Point:
         return (main, cross) if self.is_horizontal else (cross, main)
 
-    def _depth(self, layer: int) -> float:
-        return max((item.main for item in self.layers[layer]), default=0.0)
-
     def _start(self, item: Item) -> float:
         """In the middle of its layer; with the flow from left to right too."""
-        return self.starts[item.layer] + (self._depth(item.layer) - item.main) / 2
+        return self.starts[item.layer] + (self.depths[item.layer] - item.main) / 2
 
-    def _run(self, chain: list[Item]) -> list[Point]:
-        """(main, cross) from the source's far border to the target's near one, straight through each layer that is crossed."""
+    def _wire(self, edge: Edge, chain: list[Item], left: float, port: float) -> Wire:
+        """From border to border: it bends only in the gaps between layers, so that it never runs across a step."""
         source, *bends, target = chain
-        points = [(self._start(source) + source.main, source.at)]
+        points = [(self._start(source) + source.main, port), (self._end_of_layer(source), port)]
         for bend in bends:
-            start = self.starts[bend.layer]
-            points += [(start, bend.at), (start + self._depth(bend.layer), bend.at)]
-        return [*points, (self._start(target), target.at)]
+            points += [(self.starts[bend.layer], bend.at), (self._end_of_layer(bend), bend.at)]
+        points += [(self.starts[target.layer], target.at), (self._start(target), target.at)]
+        (main, cross), (next_main, next_cross) = points[-3], points[-2]
+        t = 0.5 if self.is_horizontal else 0.8
+        label = main + (next_main - main) * (1.5 * t * (1 - t) + t**3), cross + (next_cross - cross) * (3 * t**2 - 2 * t**3)
+        distinct = dict.fromkeys(self._point(along, across - left) for along, across in points)
+        return Wire(edge, tuple(distinct), self._point(label[0], label[1] - left))
+
+    def _end_of_layer(self, item: Item) -> float:
+        return self.starts[item.layer] + self.depths[item.layer]
+
+
+def _ports(chains: Mapping[Edge, list[Item]]) -> dict[Edge, float]:
+    """Where each edge leaves its source, across: side by side, in the order of where they go."""
+    leaving: dict[str, list[Edge]] = defaultdict(list)
+    for edge in chains:
+        leaving[edge.source].append(edge)
+    ports: dict[Edge, float] = {}
+    for edges in leaving.values():
+        source = chains[edges[0]][0]
+        edges.sort(key=lambda edge: chains[edge][1].at)
+        apart = min(PORT_GAP, (source.cross - PORT_GAP) / max(1, len(edges) - 1))
+        for number, edge in enumerate(edges):
+            ports[edge] = source.at + apart * (number - (len(edges) - 1) / 2)
+    return ports
 
 
 def _moved(layout: Layout, x: float, y: float) -> Layout:
     return replace(
         layout,
         boxes=tuple(replace(box, x=box.x + x, y=box.y + y) for box in layout.boxes),
-        wires=tuple(replace(wire, points=tuple((px + x, py + y) for px, py in wire.points)) for wire in layout.wires),
+        wires=tuple(
+            Wire(wire.edge, tuple((px + x, py + y) for px, py in wire.points), (wire.label_at[0] + x, wire.label_at[1] + y))
+            for wire in layout.wires
+        ),
     )

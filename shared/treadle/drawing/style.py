@@ -63,7 +63,8 @@ white-space:pre-wrap;overflow-wrap:anywhere}
 .sub{color:var(--muted);margin:4px 0 0}
 .facts{display:flex;flex-wrap:wrap;gap:8px 32px;margin:16px 0 0;padding:0}
 .facts div{min-width:90px}.facts dt{color:var(--muted);font-size:12px}.facts dd{margin:0;font-weight:600;overflow-wrap:anywhere}
-.pill{display:inline-block;padding:1px 9px;border:1px solid var(--edge);border-radius:10px;font-size:12px;font-weight:600;white-space:nowrap}
+.pill{display:inline-block;padding:1px 9px;border:1px solid var(--edge);border-radius:10px;
+font-size:12px;font-weight:600;white-space:nowrap}
 .problem{margin:16px 0 0;padding:10px 14px;border:1px solid var(--failed);border-radius:8px;background:var(--failed-bg)}
 .problem strong{color:var(--failed)}
 .canvas{position:relative;border:1px solid var(--edge);border-radius:10px;overflow:auto;max-height:76vh}
@@ -75,7 +76,8 @@ white-space:pre-wrap;overflow-wrap:anywhere}
 button{font:inherit;color:var(--ink);background:var(--group);border:1px solid var(--edge);border-radius:6px;padding:3px 12px;cursor:pointer}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%}
-th{color:var(--muted);font-size:12px;font-weight:600;text-align:left;padding:6px 12px 6px 0;border-bottom:1px solid var(--edge);white-space:nowrap}
+th{color:var(--muted);font-size:12px;font-weight:600;text-align:left;padding:6px 12px 6px 0;
+border-bottom:1px solid var(--edge);white-space:nowrap}
 td{padding:7px 12px 7px 0;border-bottom:1px solid var(--edge);vertical-align:top;overflow-wrap:anywhere}
 td.n{white-space:nowrap;font-variant-numeric:tabular-nums}
 td .why{color:var(--muted)}td .error{color:var(--failed)}

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 from .graph import Definition, Kind, read
-from .layout import Box, Layout, Point, Wire, arrange, text_width
+from .layout import ID_SIZE, LABEL_SIZE, Box, Layout, Point, Wire, arrange, label_width, text_width
 from .style import GRAPH_STYLE
 from .view import State, View, states
 
@@ -96,7 +97,7 @@ def _box(box: Box, state: State | None, has_run: bool) -> Iterator[str]:
         yield f'<rect class="card behind" x="5" y="-5" width="{_n(box.width)}" height="{_n(box.height)}" rx="9"/>'
     yield f'<rect class="card" width="{_n(box.width)}" height="{_n(box.height)}" rx="9"/>'
     yield f'<path class="icon" transform="translate(12 11)" d="{_ICONS[node.action]}"/>'
-    yield _text("id", 36, 25, node.id, 14, box.width - 36 - (30 if status else 10))
+    yield _text("id", 36, 25, node.id, ID_SIZE, box.width - 36 - (30 if status else 10))
     yield _text("about", 12, 43, f"{node.action} {node.subject}".strip(), 11.5, box.width - 20 - _count_width(state))
     for number, mark in enumerate(node.marks):
         yield _text("mark", 12, 60 + 16 * number, mark, 11, box.width - 20)
@@ -150,13 +151,13 @@ def _wire(wire: Wire, layout: Layout) -> Iterator[str]:
     yield f'<path class="wire {kind}" marker-end="url(#arrow-{kind})" d="{_curve(wire.points, layout.is_horizontal)}">'
     yield f"<title>{escaped(what)}</title></path>"
     if wire.edge.label:
-        yield from _label(wire, layout.is_horizontal)
+        yield from _label(wire)
 
 
 def _curve(points: tuple[Point, ...], is_horizontal: bool) -> str:
     """Cubic curves that leave and enter along the flow; straight through the layers."""
     parts = [f"M{_n(points[0][0])} {_n(points[0][1])}"]
-    for (ax, ay), (bx, by) in zip(points, points[1:], strict=False):
+    for (ax, ay), (bx, by) in pairwise(points):
         if ax == bx or ay == by:
             parts.append(f"L{_n(bx)} {_n(by)}")
         elif is_horizontal:
@@ -166,13 +167,11 @@ def _curve(points: tuple[Point, ...], is_horizontal: bool) -> str:
     return "".join(parts)
 
 
-def _label(wire: Wire, is_horizontal: bool) -> Iterator[str]:
-    """Near the target, where the paths of a choice are apart."""
-    text = shortened(wire.edge.label, 10.5, 150)
-    width = text_width(text, 10.5) + 10
-    (ax, ay), (bx, by) = wire.points[-2], wire.points[-1]
-    x, y = (ax + (bx - ax) * 0.6, ay + (by - ay) * 0.72) if is_horizontal else (ax + (bx - ax) * 0.72, ay + (by - ay) * 0.6)
+def _label(wire: Wire) -> Iterator[str]:
+    x, y = wire.label_at
+    width = label_width(wire.edge)
     yield f'<rect class="label" x="{_n(x - width / 2)}" y="{_n(y - 8)}" width="{_n(width)}" height="16" rx="8"/>'
+    text = shortened(wire.edge.label, LABEL_SIZE, width - 10)
     yield f'<text class="label" x="{_n(x)}" y="{_n(y + 3.5)}" text-anchor="middle">{escaped(text)}</text>'
 
 
