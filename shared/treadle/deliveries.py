@@ -1,0 +1,55 @@
+"""Handling a delivered batch: each message by itself, and those that cannot be done with now handed back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from . import wiring
+from .core.errors import Conflict, Unavailable
+
+MIN_DEFER_S = 1
+
+
+class Context(Protocol):
+    """What the engine needs of Lambda's context."""
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+def deadline(context: Context) -> int:
+    """When this invocation must be over: ms by the engine's clock."""
+    return wiring.current().engine.world.clock.now() + context.get_remaining_time_in_millis()
+
+
+class Deferred(Conflict):
+    """The message belongs to a step that another worker holds, or that may not start yet: it goes back to its queue until then."""
+
+    def __init__(self, again_at: int) -> None:
+        super().__init__(f"not before {again_at}")
+        self.again_at = again_at
+
+
+def defer(record: dict[str, Any], again_at: int) -> None:
+    """Make the message visible again at that time rather than at the end of its visibility."""
+    world = wiring.current().engine.world
+    wait_s = max(MIN_DEFER_S, -(-(again_at - world.clock.now()) // 1000))
+    queue = record["eventSourceARN"].rpartition(":")[2]
+    try:
+        world.lanes.defer(_logical(queue), record["receiptHandle"], min(wait_s, 11 * 3600))
+    except Unavailable:
+        return  # it comes back when its visibility ends
+
+
+def _logical(queue: str) -> str:
+    """The logical name of a queue: deployments put a prefix before it."""
+    names = wiring.current().names.queue_urls
+    return next((name for name, url in names.items() if url.rpartition("/")[2] == queue), queue)
+
+
+def in_turn(record: dict[str, Any], act: Callable[[], int | None]) -> None:
+    """Raises Deferred when the message is to come back."""
+    again_at = act()
+    if again_at is not None:
+        defer(record, again_at)
+        raise Deferred(again_at)

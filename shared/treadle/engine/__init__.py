@@ -1,0 +1,115 @@
+"""The shell around the core: load, advance, write, send.
+
+`Engine` is what the handlers call: one method per kind of delivery. Each may be called any number of times with the same
+message, at any time, in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.errors import Corrupted, NotFound
+from ..core.model import SCHEMA
+from ..ports import Message
+from ..topology import DUE_SHARDS, SWEEP_EVERY_S, lane
+from . import chunks
+from .failures import on_failure
+from .items import is_fact, step_key
+from .run import Run
+from .segment import Segment
+from .waits import look
+from .world import Settings, World
+
+__all__ = ["Engine", "Settings", "World"]
+
+SWEEP_AHEAD_MS = (SWEEP_EVERY_S + 15) * 1000
+
+
+class Engine:
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def work(self, body: Mapping[str, Any], deadline: int) -> int | None:
+        """A message of a lane. Returns when it should be delivered again (ms), or None when it is done with.
+
+        Raises Unavailable (the queue delivers again), Corrupted (a message that no version of the engine can have sent).
+        """
+        run = self._run_of(body)
+        segment = Segment(run, deadline)
+        key = body["path"]
+        try:
+            match body["kind"]:
+                case "step":
+                    segment.begin(key, body.get("seq", 0))
+                case "chunk" | "lane":
+                    run.read_control(key)
+                    chunks.work(segment, dict(body))
+                case "wake":
+                    self._wake(segment, key)
+                case "settle":
+                    run.must_settle = segment.repair = True
+                case unknown:
+                    raise Corrupted(f"a message of kind {unknown}")
+            segment.finish()
+        except NotFound:
+            if self.world.store.get((run.id, "!")) is not None:
+                raise
+            return None  # the run's items have expired: nothing is left to do
+        return segment.again_at
+
+    def _run_of(self, body: Mapping[str, Any]) -> Run:
+        """The message's plan and generation are hints: what is read after the claim counts."""
+        if body.get("schema", 0) > SCHEMA:
+            raise Corrupted("a message of a newer version of the engine")
+        hints = {"plan": body["plan"], "gen": body["gen"]} if "plan" in body else {}
+        run = Run(self.world, body["run"], hints)
+        if not hints or body["kind"] == "settle":
+            run.read_control()
+        return run
+
+    def _wake(self, segment: Segment, key: str) -> None:
+        run = segment.run
+        item = run.world.store.get(step_key(run.id, key))
+        if item is None:
+            segment.begin(key)
+        elif is_fact(item):
+            run.read_control()
+        else:
+            segment.meet(key, item)
+
+    def completed(self, detail: Mapping[str, Any], deadline: int) -> None:
+        """A `StepsCompleted` event that still needs advancing."""
+        data = detail["data"]
+        run = Run(self.world, data["run"])
+        run.read_control()
+        segment = Segment(run, deadline)
+        for key in data["keys"]:
+            item = self.world.store.get(step_key(run.id, key))
+            if item is not None and is_fact(item):
+                segment.follow(item)
+        run.completed = []
+        segment.finish()
+
+    def failed(self, detail: Mapping[str, Any], deadline: int) -> None:
+        """A `StepFailed` event."""
+        data = detail["data"]
+        run = Run(self.world, data["run"])
+        segment = Segment(run, deadline)
+        on_failure(segment, data["key"], data["attempt"])
+        segment.finish()
+
+    def sweep(self) -> int:
+        """Send again what is due. It never decides: whoever gets the message looks at what is there. Returns how many."""
+        now = self.world.clock.now()
+        found = [entry for shard in range(DUE_SHARDS) for entry in self.world.store.query_due(shard, now + SWEEP_AHEAD_MS)]
+        messages = [_due_message(pk, sk, due - now) for (pk, sk), due in found]
+        if messages:
+            self.world.lanes.send(messages)
+        return len(messages)
+
+
+def _due_message(pk: str, sk: str, wait_ms: int) -> Message:
+    run_id = pk.partition("#")[0]
+    kind, path = ("settle", "") if sk == "!" else ("wake", sk[2:])
+    return Message(lane("normal"), {"schema": SCHEMA, "kind": kind, "run": run_id, "path": path}, max(0, -(-wait_ms // 1000)))

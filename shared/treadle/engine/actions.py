@@ -1,0 +1,293 @@
+"""Carrying out one action of a step: what it gives, why it failed, or what it waits for."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..core import paths
+from ..core.durations import parse_duration
+from ..core.errors import ExpressionFault, TaskError, Unavailable
+from ..core.expressions import evaluate, holes, render
+from ..core.model import Json, StepError
+from ..core.moments import from_rfc3339
+from ..core.plan import Step
+from ..ports import Event
+from ..tasks.registry import Task, TaskContext
+from .claims import Claim
+from .items import cache_key, decode, digest, encode
+from .names import names
+from .run import Gate, Run
+
+log = logging.getLogger("treadle.tasks")
+
+_SECRET = re.compile(r"\bsecrets\.([A-Za-z_][A-Za-z0-9_]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    output: Json
+    chosen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    error: StepError
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """`wait["for"]`: timer, signal, approval, child. `until`: when it is over at the latest (ms), None: only when somebody acts."""
+
+    wait: dict[str, Any]
+    until: int | None
+
+
+Result = Done | Failed | Waits
+
+
+def act(run: Run, claim: Claim, deadline: int) -> Result:
+    """One attempt of any action but `group`. `deadline`: ms, when this invocation must have ended."""
+    step = run.step(claim.key)
+    try:
+        bound = names(run, claim.key, seen=claim.saw)
+        result = _ACTIONS[step.action](run, step, claim, bound, deadline)
+        return reshape(run, step, bound, result.output, result.chosen) if isinstance(result, Done) else result
+    except ExpressionFault as fault:
+        return Failed(expression_error(fault))
+
+
+def expression_error(fault: ExpressionFault) -> StepError:
+    return StepError("ExpressionError", fault.message, permanent=True)
+
+
+def reshape(run: Run, step: Step, bound: dict[str, Any], result: Json, chosen: tuple[str, ...] = ()) -> Done:
+    """The result as the step's `output` modifier gives it. Raises ExpressionFault."""
+    if not step.has_output:
+        return Done(result, chosen)
+    return Done(render(step.output, run.world.expressions, {**bound, "result": result}), chosen)
+
+
+def boolean(value: Json, what: str) -> bool:
+    """Raises ExpressionFault for anything but a boolean."""
+    if isinstance(value, bool):
+        return value
+    raise ExpressionFault(f"{what} must give true or false, not {encode(value)[:100]}")
+
+
+# ------------------------------------------------------------------------------------------------ the actions
+
+
+def _set(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
+    return Done(render(step.spec, run.world.expressions, bound))
+
+
+def _fail(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
+    told = render(step.spec, run.world.expressions, bound)
+    return Failed(StepError(told["error"], str(told.get("message", ""))))
+
+
+def _switch(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
+    for case in step.spec:
+        holds = "else" in case or boolean(evaluate(case["when"], run.world.expressions, bound), "when")
+        if holds:
+            then = case["else"] if "else" in case else case["then"]
+            chosen = (then,) if isinstance(then, str) else tuple(then)
+            return Done({"chosen": list(chosen)}, chosen)
+    return Done({"chosen": []})
+
+
+def _emit(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
+    told = render(step.spec, run.world.expressions, bound)
+    identity = digest(run.id, claim.key, str(run.generation), "emit")
+    run.events.append(Event(told["type"], identity, run.id, run.now, told.get("detail") or {}, told.get("source", "treadle.workflow")))
+    return Done(identity)
+
+
+def _wait(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
+    if isinstance(step.spec, dict):
+        value = evaluate(step.spec["until"], run.world.expressions, bound)
+        try:
+            until = from_rfc3339(value)
+        except (TypeError, ValueError):
+            return Failed(StepError("ExpressionError", f"wait.until must give a timestamp, not {encode(value)[:100]}", permanent=True))
+    else:
+        until = claim.attempt_at + parse_duration(step.spec)
+    if step.timeout is not None and claim.attempt_at + step.timeout < until:
+        return Waits({"for": "timer", "fails": True}, claim.attempt_at + step.timeout)
+    return Done(None) if until <= run.now else Waits({"for": "timer"}, until)
+
+
+def _approval(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
+    told = render(step.spec or {}, run.world.expressions, bound)
+    wait = {"for": "approval"} | {key: told[key] for key in ("by", "message") if key in told}
+    return Waits(wait, _earliest(claim, step.timeout, told.get("timeout")))
+
+
+def _signal(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
+    wait = {"for": "signal", "name": step.spec["name"]}
+    return Waits(wait, _earliest(claim, step.timeout, step.spec.get("timeout")))
+
+
+def _workflow(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
+    """The child's id is made of the parent's, so that starting it again starts the same one."""
+    told = render(step.spec, run.world.expressions, bound)
+    child = digest("child", run.id, claim.key, str(claim.attempt), str(run.generation))
+    wait = {"for": "child", "child": child, "workflow": told["id"], "version": told.get("version"), "input": told.get("input", {})}
+    return Waits(wait | {"detached": told.get("wait") is False}, _earliest(claim, step.timeout, None))
+
+
+def _earliest(claim: Claim, timeout_ms: int | None, timeout: str | None) -> int | None:
+    limits = [timeout_ms, parse_duration(timeout) if timeout else None]
+    given = [limit for limit in limits if limit is not None]
+    return claim.attempt_at + min(given) if given else None
+
+
+# ------------------------------------------------------------------------------------------------ tasks
+
+
+def _task(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
+    task: Task | None = run.world.tasks.find(step.spec)
+    if task is None:
+        return Failed(StepError("TaskNotFound", f"no task is called {step.spec}", permanent=True))
+    secrets = {name for hole in holes(step.given) for name in _SECRET.findall(hole.text)}
+    if secrets:
+        bound = {**bound, "secrets": {name: _secret(run, name) for name in secrets}}
+    given = render(step.given, run.world.expressions, bound)
+    cached = _cached(run, step, bound)
+    if cached is not None:
+        return cached
+    result = call(run, task, given, context_of(run, step, claim, deadline), step.timeout)
+    if isinstance(result, Done) and step.cache is not None:
+        _remember(run, step, bound, result)
+    return result
+
+
+def _secret(run: Run, name: str) -> str:
+    if run.world.secrets is None:
+        raise ExpressionFault(f"secrets.{name}: this deployment has no secrets")
+    return run.world.secrets.get(name)
+
+
+def context_of(run: Run, step: Step, claim: Claim, deadline: int) -> TaskContext:
+    limit_ms = step.timeout if step.timeout is not None else run.world.settings.attempt_timeout_s * 1000
+    path = paths.shown(claim.key)
+    return TaskContext(
+        run_id=run.id,
+        step_id=path,
+        attempt=claim.attempt,
+        idempotency_key=digest(run.id, path),
+        deadline=min(run.now + limit_ms, deadline) / 1000,
+        logger=log,
+        is_cancelled=lambda: _is_cancelled(run, claim.key),
+    )
+
+
+def _is_cancelled(run: Run, key: str) -> bool:
+    """A task asks; control answers."""
+    asked = Run(run.world, run.id, run.control)
+    asked.read_control(key)
+    return asked.gate(key) is Gate.CLOSED
+
+
+def call(run: Run, task: Task, given: Json, context: TaskContext, timeout_ms: int | None) -> Result:
+    """A task's failure becomes a value. Whatever it raises is the task's: nothing of it stops the engine."""
+
+    def guarded() -> Result:
+        try:
+            return _checked(task.run(given, context))
+        except Unavailable:
+            raise
+        except Exception as raised:  # the one place where a task's failure becomes a value
+            return Failed(error_of(raised, task))
+
+    return guarded() if timeout_ms is None else _within(guarded, timeout_ms)
+
+
+def error_of(raised: BaseException, task: Task) -> StepError:
+    """A task raises names of its own by TaskError, others by the exception's class."""
+    if isinstance(raised, TaskError):
+        return StepError(raised.name, raised.message, raised.details, raised.permanent or raised.name in task.permanent)
+    name = type(raised).__name__
+    return StepError(name, str(raised), permanent=name in task.permanent)
+
+
+def _checked(output: Json) -> Result:
+    """Only JSON leaves a task."""
+    try:
+        encoded = encode(output)
+    except (TypeError, ValueError, RecursionError) as fault:
+        return Failed(StepError("OutputInvalid", f"the task's result is no JSON: {fault}", permanent=True))
+    if "NaN" in encoded or "Infinity" in encoded:
+        if _has_no_json_number(output):
+            return Failed(StepError("OutputInvalid", "the task's result has a number that JSON does not know (NaN or Infinity)", permanent=True))
+    return Done(decode(encoded))
+
+
+def _has_no_json_number(value: Json) -> bool:
+    match value:
+        case float():
+            return not math.isfinite(value)
+        case dict():
+            return any(_has_no_json_number(inner) for inner in value.values())
+        case list() | tuple():
+            return any(_has_no_json_number(inner) for inner in value)
+    return False
+
+
+def _within(work: Callable[[], Result], timeout_ms: int) -> Result:
+    """The work's result, or Timeout. A thread cannot be killed: what overruns is left behind, and its result ignored."""
+    results: list[Result | BaseException] = []
+
+    def body() -> None:
+        try:
+            results.append(work())
+        except BaseException as raised:  # carried over to the thread that waits
+            results.append(raised)
+
+    thread = threading.Thread(target=body, daemon=True, name="treadle-attempt")
+    thread.start()
+    thread.join(timeout_ms / 1000)
+    if not results:
+        return Failed(StepError("Timeout", f"the attempt took more than {timeout_ms / 1000:g} s"))
+    if isinstance(results[0], BaseException):
+        raise results[0]
+    return results[0]
+
+
+def _cached(run: Run, step: Step, bound: dict[str, Any]) -> Result | None:
+    if step.cache is None:
+        return None
+    item = run.world.store.get(_cache_key(run, step, bound), consistent=False)
+    if item is None or item["until"] <= run.now:
+        return None
+    return Done(run.world.load(decode(item["output"])))
+
+
+def _remember(run: Run, step: Step, bound: dict[str, Any], result: Done) -> None:
+    pk, sk = _cache_key(run, step, bound)
+    until = run.now + parse_duration((step.cache or {})["ttl"])
+    output = encode(run.kept(result.output))
+    run.world.store.put({"pk": pk, "sk": sk, "schema": 1, "output": output, "until": until, "expires": until // 1000 + 86_400})
+
+
+def _cache_key(run: Run, step: Step, bound: dict[str, Any]) -> tuple[str, str]:
+    return cache_key(run.tenant, step.spec, encode(evaluate((step.cache or {})["key"], run.world.expressions, bound)))
+
+
+_ACTIONS: dict[str, Callable[[Run, Step, Claim, dict[str, Any], int], Result]] = {
+    "task": _task,
+    "set": _set,
+    "fail": _fail,
+    "switch": _switch,
+    "emit": _emit,
+    "wait": _wait,
+    "approval": _approval,
+    "signal": _signal,
+    "workflow": _workflow,
+}

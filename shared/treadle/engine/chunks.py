@@ -1,0 +1,273 @@
+"""Working through the items of a forEach: a chunk of the index range, or a lane.
+
+Items of a chunk have no claims of their own: the chunk's claim holds them, and each fact is written only where none stands.
+A chunk that takes longer than a second gives the rest of its range to others, so that slow items run beside one another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..core import paths
+from ..core.advance import Edging, Fact
+from ..core.model import SCHEMA, Json, Outcome, State
+from ..core.plan import Step
+from ..core.retry import next_attempt
+from ..ports import Absent, AtMost, Change, Equals, Item, Present, all_of, any_of
+from . import ending, loops, waits
+from .actions import Done, Failed, Result, act
+from .claims import Claim, write_fact
+from .items import chunk_key, cursor_key, decode, encode, fact_of, is_fact, step_key
+from .run import Gate, Run
+
+if TYPE_CHECKING:
+    from .segment import Segment
+
+CONTROL_EVERY_MS = 1000
+
+
+@dataclass
+class Progress:
+    """What came of the items so far. `outputs`: from the first item of the chunk on. `open`: begun, and ending later by themselves."""
+
+    outputs: list[Json] = field(default_factory=list)
+    members: dict[int, Edging] = field(default_factory=dict)
+    open: list[int] = field(default_factory=list)
+    last: Fact | None = None
+    stopped: bool = False
+
+    def took(self, number: int, fact: Fact) -> None:
+        self.outputs.append(fact.output)
+        self.members[number] = Edging.FAILED if fact.outcome is Outcome.FAILED else Edging.LIVE
+        self.last = fact
+
+    def left_open(self, number: int) -> None:
+        self.outputs.append(None)
+        self.open.append(number)
+
+
+def work(segment: Segment, body: dict[str, Any]) -> None:
+    """A `chunk` or a `lane` message."""
+    run = segment.run
+    header = loops.header_of(run, body["path"])
+    if header is None:
+        standing = run.world.store.get(step_key(run.id, body["path"]))
+        if standing is not None and is_fact(standing):
+            segment.follow(standing)
+        return
+    if body["kind"] == "chunk":
+        _chunk(segment, body["path"], header, body["low"], body["high"])
+    else:
+        _lane(segment, body["path"], header, body["lane"])
+
+
+# ------------------------------------------------------------------------------------------------ chunks
+
+
+def _chunk(segment: Segment, loop: str, header: Item, low: int, high: int) -> None:
+    run = segment.run
+    chunk, standing = _claim(run, loop, low, high)
+    if chunk is None:
+        if standing["state"] == State.CLAIMED:
+            segment.again_at = standing["lease"]
+        else:
+            _count(segment, loop, header, _members_again(standing, run), None)
+        return
+    keys = [paths.item(loop, number) for number in range(low, chunk["high"])]
+    before = run.find_facts(keys) if standing else {}
+    run.read_control(keys[0])
+    progress = Progress()
+    end = _run_range(segment, loop, chunk, before, progress)
+    _end_chunk(segment, loop, header, chunk, end, progress)
+
+
+def _claim(run: Run, loop: str, low: int, high: int) -> tuple[Item | None, Item]:
+    """(my claim on the chunk, the item that it replaced): no claim when another's stands."""
+    now = run.now
+    pk, sk = chunk_key(run.id, loop, low)
+    chunk: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "state": State.CLAIMED.value, "low": low, "high": high}
+    chunk |= {"fence": run.world.new_fence(), "lease": now + run.world.settings.lease_s * 1000}
+    if "expires" in run.control:
+        chunk["expires"] = run.control["expires"]
+    written = run.world.store.put(chunk, Absent())
+    if written.ok:
+        return chunk, {}
+    standing = written.item or {}
+    if standing["state"] != State.CLAIMED or standing["lease"] > now:
+        return None, standing
+    its_worker_is_gone = all_of(Equals("fence", standing["fence"]), AtMost("lease", now))
+    written = run.world.store.put(chunk, its_worker_is_gone)
+    return (chunk, standing) if written.ok else (None, written.item or standing)
+
+
+def _members_again(chunk: Item, run: Run) -> dict[int, Edging]:
+    """The members that an ended chunk stands for: its worker may have died before it counted them."""
+    count = len(run.world.load(decode(chunk["outputs"])))
+    failed = set(chunk.get("failed", ()))
+    left = set(chunk.get("open", ()))
+    numbers = range(chunk["low"], chunk["low"] + count)
+    return {number: Edging.FAILED if number in failed else Edging.LIVE for number in numbers if number not in left}
+
+
+def _run_range(segment: Segment, loop: str, chunk: Item, before: dict[str, Fact], progress: Progress) -> int:
+    """Run the chunk's items; the index of the first that was not begun."""
+    run, settings = segment.run, segment.run.world.settings
+    step = run.step(loop)
+    began = read_at = run.now
+    for number in range(chunk["low"], chunk["high"]):
+        key = paths.item(loop, number)
+        if run.now - read_at >= CONTROL_EVERY_MS:
+            run.read_control(key)
+            read_at = run.now
+        if run.gate(key) is not Gate.OPEN:
+            progress.stopped = True
+            return number
+        too_long = number > chunk["low"] and run.now - began >= settings.chunk_s * 1000
+        if too_long or run.now + settings.begin_margin_s * 1000 > segment.deadline:
+            return number
+        standing = before.get(key)
+        if standing is not None:
+            progress.took(number, standing)
+        elif not _item(segment, Claim(key, chunk["fence"], chunk["lease"], 1, run.now, run.now, is_fused=True), step, number, progress):
+            progress.stopped = True
+            return number
+    return int(chunk["high"])
+
+
+def _item(segment: Segment, claim: Claim, step: Step, number: int, progress: Progress) -> bool:
+    """One item. False: stop here (the chunk is no longer mine, or the loop has failed)."""
+    run = segment.run
+    if step.action == "group":
+        segment.open_group(claim, step)
+        progress.left_open(number)
+        return True
+    result: Result = act(run, claim, segment.deadline)
+    match result:
+        case Done(output):
+            fact = _fact(run, segment, claim, Outcome.SUCCEEDED, output=run.kept(output))
+        case Failed(error):
+            if next_attempt(step.retry, error, claim.attempt, 0.0) is not None:
+                ending.fail_attempt(run, claim, error)
+                progress.left_open(number)
+                return True
+            fact = _fact(run, segment, claim, Outcome.FAILED, error=error)
+        case _:
+            waits.enter(segment, claim, result)
+            progress.left_open(number)
+            return True
+    return _record(run, claim, fact, step, number, progress)
+
+
+def _fact(run: Run, segment: Segment, claim: Claim, outcome: Outcome, **more: Any) -> Fact:
+    return Fact(
+        claim.key, outcome, attempts=claim.attempt, started_at=claim.started_at, ended_at=run.now, seq=segment.seq + 1, **more
+    )  # fmt: skip
+
+
+def _record(run: Run, claim: Claim, fact: Fact, step: Step, number: int, progress: Progress) -> bool:
+    written = write_fact(run, fact, claim)
+    if not written.ok:
+        standing = written.item or {}
+        if not is_fact(standing):
+            progress.left_open(number)  # somebody else is at it
+            return True
+        fact = fact_of(standing)
+    run.has_ended(fact)
+    progress.took(number, fact)
+    if fact.outcome is Outcome.FAILED:
+        loop = paths.whole(claim.key)
+        return loops.is_tolerated(run, loop, step, run.headers[loop], number, fact.error)
+    return True
+
+
+def _end_chunk(segment: Segment, loop: str, header: Item, chunk: Item, end: int, progress: Progress) -> None:
+    """Write what the chunk came to, hand on what it did not begin, then count: a reader of the full count finds the outputs."""
+    run = segment.run
+    failed = [number for number, how in progress.members.items() if how is Edging.FAILED]
+    ended = {"state": State.ENDED.value, "high": end, "outputs": encode(run.kept(progress.outputs))}
+    ended |= {name: value for name, value in (("open", progress.open), ("failed", failed)) if value}
+    if not run.world.store.put({**chunk, **ended}, Equals("fence", chunk["fence"])).ok:
+        return
+    if end < chunk["high"] and not progress.stopped:
+        _hand_on(segment, loop, end, chunk["high"])
+    elif progress.stopped and run.gate(paths.item(loop, end)) is Gate.CLOSED:
+        run.must_settle = True
+    _count(segment, loop, header, progress.members, progress.last)
+
+
+def _hand_on(segment: Segment, loop: str, low: int, high: int) -> None:
+    """The rest in small pieces, so that slow items run beside one another."""
+    run = segment.run
+    size = max(1, min(8, (high - low) // 8))
+    run.send([loops.chunk_message(run, loop, at, min(at + size, high)) for at in range(low, high, size)])
+    segment.has_sent = True
+
+
+def _count(segment: Segment, loop: str, header: Item, members: dict[int, Edging], last: Fact | None) -> None:
+    found = loops.members_ended(segment.run, loop, header, members, last)
+    if found:
+        segment.go_on_from(found)
+
+
+# ------------------------------------------------------------------------------------------------ lanes
+
+
+def _lane(segment: Segment, loop: str, header: Item, lane: int) -> None:
+    """Take items one after another until one ends later by itself, or none is left.
+
+    The cursor's entry for the lane is the claim on its item: number, fence and lease. A lane that is held needs no second
+    worker: the message of the one that holds it comes back should that one die.
+    """
+    run = segment.run
+    number, at = divmod(lane, loops.MAX_LANES)
+    key = cursor_key(run.id, run.generation, loop, number)
+    item_name, fence_name, lease_name = f"n_{at}", f"f_{at}", f"l_{at}"
+    while True:
+        now, fence = run.now, run.world.new_fence()
+        lease = now + run.world.settings.lease_s * 1000
+        is_free = any_of(Absent(lease_name), AtMost(lease_name, now))
+        taken = run.world.store.update(key, Change(set={fence_name: fence, lease_name: lease}), all_of(Present("pk"), is_free))
+        if not taken.ok or taken.item is None:
+            return
+        cursor, is_open = taken.item, True
+        while is_open and cursor[item_name] < cursor["high"]:
+            index = cursor[item_name]
+            is_open = _lane_item(segment, loop, header, Claim(paths.item(loop, index), fence, lease, 1, run.now, run.now, is_fused=True))
+            if is_open:
+                mine = all_of(Equals(fence_name, fence), Equals(item_name, index))
+                moved = run.world.store.update(key, Change(copy={item_name: "next"}, add={"next": 1}), mine)
+                if not moved.ok or moved.item is None:
+                    return
+                cursor = moved.item
+        run.world.store.update(key, Change(remove=(lease_name,)), Equals(fence_name, fence))
+        if is_open or not _ended_meanwhile(run, paths.item(loop, cursor[item_name])):
+            return
+
+
+def _ended_meanwhile(run: Run, key: str) -> bool:
+    """The item ended while the lane was still held, so that its end could not move the lane on."""
+    return run.gate(key) is Gate.OPEN and bool(run.find_facts([key]))
+
+
+def _lane_item(segment: Segment, loop: str, header: Item, claim: Claim) -> bool:
+    """True: the item has ended, the lane goes on. False: it ends later, or the lane must stop here."""
+    run, key = segment.run, claim.key
+    number = paths.index(key) or 0
+    run.read_control(key)
+    if run.gate(key) is not Gate.OPEN:
+        run.must_settle = run.must_settle or run.gate(key) is Gate.CLOSED
+        return False
+    progress = Progress()
+    standing = run.world.store.get(step_key(run.id, key))
+    if standing is not None and not is_fact(standing):
+        return False
+    if standing is not None:
+        progress.took(number, fact_of(standing))
+    elif segment.deadline - run.now < run.world.settings.begin_margin_s * 1000:
+        segment.again_at = run.now
+        return False
+    elif not _item(segment, claim, run.step(loop), number, progress):
+        return False
+    _count(segment, loop, header, progress.members, progress.last)
+    return not progress.open

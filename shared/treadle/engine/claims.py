@@ -1,0 +1,123 @@
+"""Claims: a worker's fenced lease on a step, and the conditional writes that change the one item of a step.
+
+absent -> claimed -> ended; on the way released, retry, waiting or open. Every write names the state and the fence it replaces,
+so exactly one of several that try succeeds; the others get the item that stands, send what it calls for, and stop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..core.advance import Fact
+from ..core.model import SCHEMA, State, StepError
+from ..ports import Absent, AtMost, Condition, Equals, Item, Written, all_of, any_of
+from ..topology import DUE_SHARDS, MAX_DELAY_S
+from .items import error_text, fact_item, step_key
+from .run import Run
+
+NOBODY_BEGAN_IT = Absent()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """`is_fused`: held through the predecessor's `next`; no item of its own yet. Times in ms."""
+
+    key: str
+    fence: int
+    lease: int
+    attempt: int
+    started_at: int  # of the first attempt
+    attempt_at: int  # of this one
+    losses: int = 0
+    saw: tuple[str, ...] | None = None  # sources that a join `any` / N saw when it was decided
+    is_fused: bool = False
+
+    @property
+    def is_mine(self) -> Condition:
+        """The item is still this claim's (a fused one may not have an item yet)."""
+        return any_of(Absent(), Equals("fence", self.fence)) if self.is_fused else Equals("fence", self.fence)
+
+    def item(self, run: Run) -> Item:
+        pk, sk = step_key(run.id, self.key)
+        item: Item = {
+            "pk": pk, "sk": sk, "schema": SCHEMA, "state": State.CLAIMED.value, "fence": self.fence, "lease": self.lease,
+            "attempt": self.attempt, "started_at": self.started_at, "attempt_at": self.attempt_at, "gen": run.generation,
+        }  # fmt: skip
+        optional = {"losses": self.losses, "saw": list(self.saw) if self.saw is not None else None, "expires": run.control.get("expires")}
+        return item | {name: value for name, value in optional.items() if value}
+
+
+def take(run: Run, key: str, saw: tuple[str, ...] | None = None) -> Claim | Item:
+    """Claim a step that nobody began; the item that stands if somebody did."""
+    now = run.now
+    claim = Claim(key, run.world.new_fence(), now + run.world.settings.lease_s * 1000, 1, now, now, saw=saw)
+    written = run.world.store.put(claim.item(run), NOBODY_BEGAN_IT)
+    return claim if written.ok else written.item or {}
+
+
+def take_over(run: Run, standing: Item, *, attempt: int, losses: int = 0) -> Claim | Item:
+    """Claim a step whose item is free again: released, due for its next attempt, or lost with its worker."""
+    now = run.now
+    key = standing["sk"][2:]
+    lease = now + run.world.settings.lease_s * 1000
+    started_at = standing.get("started_at", now)
+    saw = tuple(standing["saw"]) if "saw" in standing else None
+    same_attempt = attempt == standing.get("attempt") and "attempt_at" in standing
+    claim = Claim(key, run.world.new_fence(), lease, attempt, started_at, standing["attempt_at"] if same_attempt else now, losses, saw)
+    as_it_was: list[Condition] = [Equals("state", standing["state"]), Equals("fence", standing["fence"])]
+    if standing["state"] == State.CLAIMED:
+        as_it_was.append(AtMost("lease", now))
+    written = run.world.store.put(claim.item(run), all_of(*as_it_was))
+    return claim if written.ok else written.item or {}
+
+
+def fused(previous: Claim, key: str, now: int) -> Claim:
+    """The successor that a fact names in `next` is held by the same fence and lease."""
+    return Claim(key, previous.fence, previous.lease, 1, now, now, is_fused=True)
+
+
+def write_fact(run: Run, fact: Fact, claim: Claim, condition: Condition | None = None, **kept: Any) -> Written:
+    """`kept`: attributes of the item that outlive the claim."""
+    item = fact_item(
+        run.id, fact, fence=claim.fence, lease=claim.lease, generation=run.generation, expires=run.control.get("expires"),
+        kept={"saw": list(claim.saw), **kept} if claim.saw else kept,
+    )  # fmt: skip
+    return run.world.store.put(item, condition or claim.is_mine)
+
+
+def write_state(run: Run, claim: Claim, state: State, condition: Condition | None = None, **more: Any) -> Written:
+    """The step's item in a state on the way to its fact."""
+    item = claim.item(run) | {"state": state.value} | {name: value for name, value in more.items() if value is not None}
+    item.pop("lease", None)
+    return run.world.store.put(item, condition or claim.is_mine)
+
+
+def write_failed_attempt(run: Run, claim: Claim, error: StepError, until: int | None, condition: Condition | None = None) -> Written:
+    """`until`: when the next attempt may begin; None: there is none, the errors handler decides what becomes of the step."""
+    due = due_at(run, until) if until is not None else {}
+    return write_state(run, claim, State.RETRY, condition, error=error_text(error), until=until, **due)
+
+
+def due_at(run: Run, until: int) -> dict[str, int]:
+    """Attributes that put an item into the due index, for times beyond the longest delay of a message."""
+    if until - run.now <= MAX_DELAY_S * 1000:
+        return {}
+    return {"due": until, "due_shard": int(run.id[-1], 36) % DUE_SHARDS}
+
+
+def claim_of(item: Item) -> Claim:
+    """The claim that an item still carries (waiting, open and retry items keep the fence of who wrote them)."""
+    return Claim(
+        item["sk"][2:], item["fence"], item.get("lease", 0), item.get("attempt", 1), item.get("started_at", 0), item.get("attempt_at", 0),
+        item.get("losses", 0), tuple(item["saw"]) if "saw" in item else None,
+    )  # fmt: skip
+
+
+def stands(item: Item) -> Condition:
+    """The item is as it was read."""
+    return all_of(Equals("state", item["state"]), Equals("fence", item["fence"]))
+
+
+def with_new_fence(run: Run, claim: Claim) -> Claim:
+    return replace(claim, fence=run.world.new_fence())

@@ -1,0 +1,149 @@
+"""What people do to runs: write the decision first, then see to what it means. Each is one conditional write."""
+
+from __future__ import annotations
+
+from ..core.errors import NotFound, WrongState
+from ..core.model import Json, Outcome, RunStatus, State, StepError
+from ..ports import Change, Item, OneOf
+from .claims import claim_of, stands, write_state
+from .failures import stop_run, write_end
+from .items import error_of, run_key, step_key
+from .run import Run
+from .segment import Segment
+from .waits import post, resolve
+from .world import World
+
+INVOCATION_MS = 20_000  # what a request may still do itself; the rest goes to the lanes
+ALIVE = (RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)
+
+
+def open_run(world: World, run_id: str, tenant: str) -> Run:
+    """Raises NotFound, for another tenant's run as well."""
+    run = Run(world, run_id)
+    run.read_control()
+    if run.tenant != tenant:
+        raise NotFound("run", run_id)
+    return run
+
+
+def pause(run: Run) -> None:
+    if run.status is RunStatus.PAUSED:
+        return
+    _change(run, RunStatus.PAUSED, (RunStatus.RUNNING, RunStatus.WAITING), "paused")
+
+
+def resume(run: Run) -> None:
+    _change(run, RunStatus.RUNNING, (RunStatus.PAUSED,), "resumed")
+    put_in_order(run)
+
+
+def cancel(run: Run) -> None:
+    if run.control.get("stop") == "cancel":
+        return
+    if not stop_run(run, "cancel", {"name": "Cancelled", "message": "the run was cancelled"}):
+        raise WrongState(f"run {run.id} is {run.status.value}: only a run that is under way can be cancelled")
+    segment = Segment(run, run.now + INVOCATION_MS)
+    segment.finish()
+
+
+def put_in_order(run: Run) -> None:
+    """A worker reads what is there and sends what is missing."""
+    run.send([run.message("settle", "", plan=run.control["plan"], gen=run.generation)])
+
+
+def _change(run: Run, wanted: RunStatus, allowed: tuple[RunStatus, ...], done: str) -> None:
+    condition = OneOf("status", tuple(status.value for status in allowed))
+    written = run.world.store.update(run_key(run.id), Change(set={"status": wanted.value}, add={"rev": 1}), condition)
+    run.control = written.item or run.control
+    if not written.ok:
+        raise WrongState(f"run {run.id} is {run.status.value}: it cannot be {done}")
+
+
+# ------------------------------------------------------------------------------------------------ what steps wait for
+
+
+def signal(run: Run, name: str, payload: Json) -> None:
+    """Kept until a step takes it."""
+    if run.status.is_final:
+        raise WrongState(f"run {run.id} is {run.status.value}: it takes no more signals")
+    waiters = post(run, name, payload)
+    _moves_again(run)
+    run.send([run.message("wake", key, plan=run.control["plan"], gen=run.generation) for key in waiters])
+
+
+def _moves_again(run: Run) -> None:
+    """A waiting run is shown as running as soon as somebody acts."""
+    waiting = OneOf("status", (RunStatus.WAITING.value,))
+    written = run.world.store.update(run_key(run.id), Change(set={"status": RunStatus.RUNNING.value}, add={"rev": 1}), waiting)
+    if written.ok and written.item:
+        run.control = written.item
+
+
+def waiting_item(run: Run, path: str, kind: str) -> Item:
+    """The item of a step that waits for such a thing. Raises NotFound, WrongState."""
+    item = run.world.store.get(step_key(run.id, key_of(run, path)))
+    if item is None:
+        raise NotFound("step begun at", path)
+    if item["state"] != State.WAITING or item["wait"]["for"] != kind:
+        raise WrongState(f"step {path} of run {run.id} does not wait for {'an approval' if kind == 'approval' else 'a decision'}")
+    return item
+
+
+def key_of(run: Run, path: str) -> str:
+    """The key of a path users see: that of the last attempt of each group around it."""
+    key = ""
+    for part in path.split("."):
+        if key:
+            item = run.world.store.get(step_key(run.id, key))
+            suffix = "" if item is None or item.get("attempt", 1) <= 1 else f"~{item['attempt']}"
+            key = f"{key}{suffix}.{part}"
+        else:
+            key = part
+    return key
+
+
+def approve(run: Run, path: str, by: str, comment: str | None) -> None:
+    item = _may_decide(run, path, by)
+    _moves_again(run)
+    segment = Segment(run, run.now + INVOCATION_MS)
+    segment.only_sends = True
+    if not resolve(segment, item, {"decision": "approved", "by": by, "comment": comment}):
+        raise WrongState(f"step {path} of run {run.id} was decided by somebody else")
+    segment.finish()
+
+
+def reject(run: Run, path: str, by: str, comment: str | None) -> None:
+    item = _may_decide(run, path, by)
+    _moves_again(run)
+    segment = Segment(run, run.now + INVOCATION_MS)
+    message = f"rejected by {by}" + (f": {comment}" if comment else "")
+    segment.failed(claim_of(item), StepError("Rejected", message, permanent=True), stands(item))
+    segment.finish()
+
+
+def _may_decide(run: Run, path: str, by: str) -> Item:
+    item = waiting_item(run, path, "approval")
+    allowed = item["wait"].get("by")
+    if allowed and by not in allowed:
+        raise WrongState(f"{by} may not decide step {path}: it asks for {', '.join(allowed)}")
+    return item
+
+
+def decide(run: Run, path: str, choice: str, given: Json, output: Json) -> None:
+    """`onFailure: wait`: what becomes of a failed step. retry (another attempt), skip (it succeeded with `output`), fail."""
+    item = waiting_item(run, path, "person")
+    _moves_again(run)
+    segment = Segment(run, run.now + INVOCATION_MS)
+    segment.only_sends = True
+    if choice == "skip":
+        write_end(segment, item, Outcome.SUCCEEDED, output=run.kept(output))
+    elif choice == "fail":
+        write_end(segment, item, Outcome.FAILED, error=error_of(item.get("error")))
+    else:
+        claim = claim_of(item)
+        more = {"given": given} if given is not None else {}
+        if not write_state(run, claim, State.RETRY, stands(item), until=run.now, error=item.get("error"), **more).ok:
+            raise WrongState(f"step {path} of run {run.id} was decided by somebody else")
+        run.send([segment.step_message(claim.key)])
+        segment.has_sent = True
+    segment.finish()

@@ -1,0 +1,169 @@
+"""The end of scopes: of a group, of a loop, of the run itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..core import paths
+from ..core.advance import Fact
+from ..core.errors import ExpressionFault
+from ..core.expressions import render
+from ..core.model import Json, Outcome, RunStatus, State, StepError
+from ..core.plan import Scope
+from ..core.retry import next_attempt
+from ..ports import Absent, Change, Condition, Equals, Item, OneOf, all_of
+from .actions import expression_error, reshape
+from .claims import Claim, claim_of, stands, write_fact, write_failed_attempt
+from .items import INLINE_LIMIT, encode, output_key, run_key, step_key, stop_key
+from .names import about, loop_names, names, steps_seen
+from .run import Run
+
+if TYPE_CHECKING:
+    from .progress import Ready
+
+OUTPUT_IN_RUN = 400  # bytes of a run's output that lie in the control item (at most 1 KB in all)
+ALIVE = (RunStatus.RUNNING.value, RunStatus.WAITING.value, RunStatus.PAUSED.value)
+EVENTS = {
+    RunStatus.SUCCEEDED: "RunSucceeded",
+    RunStatus.FAILED: "RunFailed",
+    RunStatus.CANCELLED: "RunCancelled",
+    RunStatus.TIMED_OUT: "RunTimedOut",
+}
+
+
+def scope_ended(run: Run, scope_key: str, last: Fact, ready: Ready) -> list[Fact]:
+    """Everything in the scope has ended. Returns the group's fact; the root's end is the run's."""
+    if not scope_key:
+        run_ended(run, ready)
+        return []
+    key, attempt = paths.owner(scope_key)
+    item = run.world.store.get(step_key(run.id, key))
+    if item is None or item["state"] != State.OPEN or item["attempt"] != attempt:
+        return []
+    recorded = run.world.store.get(stop_key(run.id, run.generation, scope_key))
+    if recorded is not None:
+        if recorded["kind"] == "continue":
+            fail_attempt(run, claim_of(item), error_in(recorded), stands(item))
+        return []
+    try:
+        output = scope_output(run, scope_key, run.plan.scopes[paths.step_id(scope_key)])
+        done = reshape(run, run.step(key), names(run, key), output)
+    except ExpressionFault as fault:
+        fail_attempt(run, claim_of(item), expression_error(fault), stands(item))
+        return []
+    return complete(run, claim_of(item), done.output, last, stands(item))
+
+
+def complete(run: Run, claim: Claim, output: Json, after: Fact | None, condition: Condition | None = None, **kept: Json) -> list[Fact]:
+    """The success of something open: a group, a loop. Empty if somebody else was faster."""
+    fact = Fact(
+        claim.key, Outcome.SUCCEEDED, run.kept(output), attempts=claim.attempt, started_at=claim.started_at,
+        ended_at=max(run.now, after.ended_at if after else 0), seq=after.seq + 1 if after else 0,
+    )  # fmt: skip
+    if not write_fact(run, fact, claim, condition, **kept).ok:
+        return []
+    run.has_ended(fact)
+    return [fact]
+
+
+def scope_output(run: Run, scope_key: str, scope: Scope) -> Json:
+    """The output template's value, or else each sink's output by its id. Raises ExpressionFault."""
+    if not scope.has_output:
+        found = run.find_facts(paths.join(scope_key, name) for name in scope.sinks)
+        return {name: run.output_of(found[key]) if (key := paths.join(scope_key, name)) in found else None for name in scope.sinks}
+    bound: dict[str, Any] = {"input": run.input, "run": about(run), "steps": steps_seen(run, scope_key, "", scope.output_reads)}
+    if scope_key:
+        bound |= loop_names(run, paths.owner(scope_key)[0])
+    return render(scope.output, run.world.expressions, bound)
+
+
+def fail_attempt(run: Run, claim: Claim, error: StepError, condition: Condition | None = None) -> bool:
+    """Write an attempt's failure on the step's item and tell of it; the errors handler goes on from there.
+
+    False: somebody was faster.
+    """
+    step = run.step(claim.key)
+    is_whole = step.is_loop and paths.index(claim.key) is None
+    wait = None if is_whole else next_attempt(step.retry, error, claim.attempt, run.world.random.random())
+    until = None if wait is None else run.now + wait
+    if not write_failed_attempt(run, claim, error, until, condition).ok:
+        return False
+    tell_failure(run, claim.key, claim.attempt, error, until)
+    return True
+
+
+def tell_failure(run: Run, key: str, attempt: int, error: StepError, until: int | None) -> None:
+    run.event("StepFailed", key, attempt, path=paths.shown(key), key=key, attempt=attempt, error=error.to_json(), retryAt=until)
+
+
+def error_in(item: Item) -> StepError:
+    """Of a STOP or RUN item."""
+    told = item["error"]
+    return StepError(told["name"], told.get("message", ""), told.get("details"), told.get("permanent", False))
+
+
+# ------------------------------------------------------------------------------------------------ the run
+
+
+def run_ended(run: Run, ready: Ready) -> None:
+    """Every step has ended by itself: the run succeeds, or fails with the error that came first (`onFailure: continue`)."""
+    try:
+        output, error = scope_output(run, "", run.plan.root), None
+    except ExpressionFault as fault:
+        output, error = None, expression_error(fault)
+    status = RunStatus.FAILED if error else RunStatus.SUCCEEDED
+    nothing_failed = Absent("error")
+    if _close(run, ready, status, output=output, error=error.to_json() if error else None, condition=nothing_failed):
+        return
+    if run.status in (RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED) and "error" in run.control:
+        _close(run, ready, RunStatus.FAILED)
+
+
+def close(run: Run, ready: Ready, status: RunStatus, **more: Any) -> bool:
+    """A stopping run's final status; nothing of it is under way any more."""
+    return _close(run, ready, status, alive=(RunStatus.STOPPING.value, RunStatus.COMPENSATING.value), **more)
+
+
+def _close(
+    run: Run, ready: Ready, status: RunStatus, *, output: Json = None, error: Json = None, compensated: bool | None = None,
+    condition: Condition | None = None, alive: tuple[str, ...] = ALIVE,
+) -> bool:  # fmt: skip
+    told: dict[str, Any] = {"status": status.value, "ended_at": run.now}
+    if status is RunStatus.SUCCEEDED:
+        told |= _kept_output(run, output)
+    if error is not None:
+        told["error"] = error
+    if compensated is not None:
+        told["compensated"] = compensated
+    still_open = all_of(OneOf("status", alive), Equals("gen", run.generation), *([condition] if condition else []))
+    written = run.world.store.update(run_key(run.id), Change(set=told, add={"rev": 1}, remove=("due", "due_shard", "people")), still_open)
+    run.control = written.item or run.control
+    if written.ok or run.status.is_final:
+        # told again when a delivery is repeated: the event has the same id
+        tell_end(run)
+        wake_parent(run, ready)
+        return True
+    return False
+
+
+def _kept_output(run: Run, output: Json) -> dict[str, str]:
+    text = encode(output)
+    if len(text.encode()) <= OUTPUT_IN_RUN:
+        return {"output": text}
+    pk, sk = output_key(run.id)
+    item: Item = {"pk": pk, "sk": sk, "schema": 1, "output": encode(run.world.keep(text, INLINE_LIMIT))}
+    run.world.store.put(item | ({"expires": run.control["expires"]} if "expires" in run.control else {}))
+    return {}
+
+
+def tell_end(run: Run) -> None:
+    control = run.control
+    told = {"error": control["error"]} if "error" in control else {}
+    run.event(EVENTS[run.status], status=run.status.value, startedAt=control["started_at"], endedAt=control["ended_at"], **told)
+
+
+def wake_parent(run: Run, ready: Ready) -> None:
+    parent = run.control.get("parent")
+    if parent:
+        above = Run(run.world, parent["run"], {"tenant": run.tenant, "plan": parent["plan"], "gen": parent["gen"]})
+        ready.messages.append(above.message("wake", parent["path"], plan=parent["plan"], gen=parent["gen"]))

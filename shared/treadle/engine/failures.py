@@ -1,0 +1,138 @@
+"""What becomes of a failed attempt: another one later, a `catch`, the failure as the step's fact, and what that means for its scope."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core import paths
+from ..core.advance import Fact
+from ..core.errors import ExpressionFault
+from ..core.expressions import render
+from ..core.model import Json, Outcome, RunStatus, State, StepError
+from ..core.retry import matches
+from ..ports import Absent, Change, Item, OneOf, all_of
+from .actions import expression_error
+from .claims import claim_of, stands, write_fact, write_state
+from .items import error_of, is_fact, run_key, step_key
+from .loops import stop_container
+from .names import names
+from .progress import after
+from .run import Run
+from .schedule import wake
+
+if TYPE_CHECKING:
+    from .segment import Segment
+
+
+def on_failure(segment: Segment, key: str, attempt: int) -> None:
+    """A `StepFailed` event. Whatever it says, the step's item is the truth."""
+    run = segment.run
+    run.read_control(key)
+    item = run.world.store.get(step_key(run.id, key))
+    if item is None:
+        return
+    if is_fact(item):
+        segment.follow(item)
+    elif item["state"] == State.RETRY and item["attempt"] == attempt:
+        if "until" in item:
+            run.send(wake(run, key, item["until"]))
+            segment.has_sent = True
+        else:
+            resolve_failure(segment, item)
+
+
+def resolve_failure(segment: Segment, item: Item) -> None:
+    """There is no further attempt."""
+    run, key = segment.run, item["sk"][2:]
+    error = error_of(item["error"]) or StepError("TaskFailed")
+    if paths.index(key) is not None:
+        write_end(segment, item, Outcome.FAILED, error=error)
+        return
+    step, scope = run.step(key), run.scope(key)
+    for entry in step.catch:
+        if matches(entry["errors"], error.name):
+            if "then" in entry:
+                write_end(segment, item, Outcome.CAUGHT, error=error, chosen=(entry["then"],))
+                return
+            try:
+                bound = names(run, key, seen=claim_of(item).saw) | {"error": {**error.to_json(), "step": paths.shown(key)}}
+                output = render(entry["output"], run.world.expressions, bound)
+            except ExpressionFault as fault:
+                error = expression_error(fault)
+                break
+            write_end(segment, item, Outcome.SUCCEEDED, output=run.kept(output))
+            return
+    if step.id not in scope.handled and run.plan.on_failure == "wait":
+        ask_a_person(segment, item, error)
+        return
+    write_end(segment, item, Outcome.FAILED, error=error)
+
+
+def ask_a_person(segment: Segment, item: Item, error: StepError) -> None:
+    """`onFailure: wait`: only a person's decision writes the fact."""
+    from .waits import mark_people
+
+    run = segment.run
+    written = write_state(run, claim_of(item), State.WAITING, stands(item), wait={"for": "person"}, error=item["error"])
+    if written.ok:
+        mark_people(run)
+        run.event("RunWaiting", item["sk"][2:], item["attempt"], path=paths.shown(item["sk"][2:]), error=error.to_json())
+
+
+def write_end(segment: Segment, item: Item, outcome: Outcome, *, output: Json = None, error: StepError | None = None, chosen: tuple[str, ...] = ()) -> None:
+    run, claim = segment.run, claim_of(item)
+    fact = Fact(
+        claim.key, outcome, output, error, attempts=claim.attempt, started_at=claim.started_at,
+        ended_at=max(run.now, claim.started_at), chosen=chosen, seq=segment.seq,
+    )  # fmt: skip
+    written = write_fact(run, fact, claim, stands(item))
+    if not written.ok:
+        return
+    run.has_ended(fact)
+    if outcome is Outcome.FAILED and paths.index(fact.key) is None:
+        failed_for_good(run, fact, segment)
+    else:
+        segment.go_on_from([fact])
+
+
+def failed_for_good(run: Run, fact: Fact, segment: Segment) -> None:
+    """What a step's failure means for the scope it stands in. Idempotent: the first failure of a scope stands."""
+    step, scope = run.step(fact.key), run.scope(fact.key)
+    if step.id in scope.handled:
+        segment.go_on_from([fact])
+        return
+    told = {**(fact.error or StepError("TaskFailed")).to_json(), "step": paths.shown(fact.key)}
+    container = paths.scope(fact.key)
+    if run.plan.on_failure in ("continue", "wait"):
+        _remember(run, container, told)
+        segment.send(after(run, fact))
+        return
+    if container:
+        stop_container(run, container, "stop", told)
+    else:
+        stop_run(run, "stop", told)
+    run.must_settle = True
+
+
+def _remember(run: Run, container: str, told: Json) -> None:
+    """The error that came first; everything else in the scope goes on."""
+    if container:
+        settled = run.must_settle
+        stop_container(run, container, "continue", told)
+        run.must_settle = settled
+        return
+    alive = OneOf("status", (RunStatus.RUNNING.value, RunStatus.WAITING.value, RunStatus.PAUSED.value))
+    written = run.world.store.update(run_key(run.id), Change(set={"error": told}, add={"rev": 1}), all_of(Absent("error"), alive))
+    run.control = written.item or run.control
+
+
+def stop_run(run: Run, reason: str, error: Json) -> bool:
+    """Nothing new starts in the run. `reason`: stop (a step failed), cancel, timeout. Which came first is recorded here."""
+    alive = OneOf("status", tuple(s.value for s in (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)))
+    change: dict[str, Json] = {"status": RunStatus.STOPPING.value, "stop": reason}
+    if error is not None:
+        change["error"] = error
+    written = run.world.store.update(run_key(run.id), Change(set=change, add={"rev": 1}), alive)
+    run.control = written.item or run.control
+    run.must_settle = True
+    return written.ok

@@ -1,0 +1,292 @@
+"""Loops: forEach over the items of a list, repeat over iterations.
+
+The step as a whole has an OPEN item, its *header*. Items are steps of their own (`notify[3]`) with facts of their own; they
+are counted in a join tree, and the header becomes the loop's fact when the tree is full. How items are handed out: in chunks
+of the index range, or by lanes that take one after another where `maxConcurrency` bounds them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..core import paths
+from ..core.advance import Edging, Fact
+from ..core.durations import parse_duration
+from ..core.errors import ExpressionFault
+from ..core.expressions import evaluate
+from ..core.model import Json, Outcome, State, StepError
+from ..core.plan import INSTANT, Step
+from ..ports import Absent, Change, Equals, Item, Message
+from . import ending, joins
+from .actions import boolean, expression_error
+from .claims import Claim, claim_of, due_at, stands, write_state
+from .items import chunk_key, cursor_key, decode, encode, step_key, stop_key
+from .names import names
+from .run import Run
+from .schedule import wake
+
+if TYPE_CHECKING:
+    from .progress import Ready
+
+MAX_ITEMS = 1_000_000
+LIST_IN_HEADER = 4 * 1024  # bytes; a longer list lies in pages beside the items
+MAX_LANES = 64  # of one cursor item
+
+
+def is_sync(step: Step) -> bool:
+    """An item ends in the invocation that begins it (if its attempt succeeds)."""
+    return step.action == "task" or step.action in INSTANT
+
+
+# ------------------------------------------------------------------------------------------------ opening
+
+
+def open_for_each(run: Run, claim: Claim, step: Step, ready: Ready) -> list[Json] | StepError:
+    """Evaluate the list and open the loop. An empty list is for the caller to end. Raises ExpressionFault."""
+    value = evaluate(step.for_each, run.world.expressions, names(run, claim.key, seen=claim.saw))
+    if isinstance(value, dict):
+        value = [{"key": key, "value": value[key]} for key in sorted(value)]
+    if not isinstance(value, list):
+        raise ExpressionFault(f"forEach must give a list or a map, not {encode(value)[:100]}")
+    if len(value) > MAX_ITEMS:
+        return StepError("RunLimit", f"forEach over {len(value)} items: at most {MAX_ITEMS} are allowed", permanent=True)
+    if value and write_header(run, claim, step, value):
+        ready.messages += hand_out(run, claim.key, step, len(value))
+    return value
+
+
+def write_header(run: Run, claim: Claim, step: Step, values: list[Json]) -> bool:
+    text = encode(values)
+    lanes = step.max_concurrency if step.max_concurrency is not None and step.max_concurrency < len(values) else 0
+    header: dict[str, Any] = {"n": len(values), "lanes": lanes}
+    if len(text.encode()) <= LIST_IN_HEADER:
+        header["list"] = text
+    else:
+        _write_pages(run, claim.key, values)
+    if lanes:
+        _write_cursors(run, claim.key, len(values), lanes)
+    written = write_state(run, claim, State.OPEN, **header)
+    if written.ok:
+        run.headers[claim.key] = claim.item(run) | {"state": State.OPEN.value} | header
+        run.loop_items |= {paths.item(claim.key, number): value for number, value in enumerate(values)}
+    return written.ok
+
+
+def _write_pages(run: Run, loop: str, values: list[Json]) -> None:
+    for page in range(0, len(values), paths.PAGE):
+        kept = run.kept(values[page : page + paths.PAGE])
+        item: Item = {"pk": f"{run.id}#{loop}#{page // paths.PAGE}", "sk": "list", "schema": 1, "list": encode(kept)}
+        run.world.store.put(item | ({"expires": run.control["expires"]} if "expires" in run.control else {}))
+
+
+def hand_out(run: Run, loop: str, step: Step, count: int) -> list[Message]:
+    """One message per chunk of the index range, or one per lane."""
+    header = run.headers[loop]
+    if header["lanes"]:
+        return [_message(run, "lane", loop, lane=lane) for lane in range(header["lanes"])]
+    size = run.world.settings.chunk_size
+    return [chunk_message(run, loop, low, min(low + size, count)) for low in range(0, count, size)]
+
+
+def chunk_message(run: Run, loop: str, low: int, high: int) -> Message:
+    return _message(run, "chunk", loop, low=low, high=high)
+
+
+def _message(run: Run, kind: str, loop: str, **more: Any) -> Message:
+    return run.message(kind, loop, plan=run.control["plan"], gen=run.generation, **more)
+
+
+# ------------------------------------------------------------------------------------------------ lanes
+
+
+def _write_cursors(run: Run, loop: str, count: int, lanes: int) -> None:
+    """Each cursor serves up to 64 lanes from its own slice of the items: one item's writes are bounded."""
+    for number in range(-(-lanes // MAX_LANES)):
+        low, high, here = slice_of(number, count, lanes)
+        pk, sk = cursor_key(run.id, run.generation, loop, number)
+        cursor: Item = {"pk": pk, "sk": sk, "schema": 1, "next": low + here, "high": high}
+        cursor |= {f"n_{lane}": low + lane for lane in range(here)} | {f"f_{lane}": 0 for lane in range(here)}
+        run.world.store.put(cursor | ({"expires": run.control["expires"]} if "expires" in run.control else {}), Absent())
+
+
+def slice_of(number: int, count: int, lanes: int) -> tuple[int, int, int]:
+    """(first item, item behind the last, lanes) of cursor `number`."""
+    cursors = -(-lanes // MAX_LANES)
+    here = min(MAX_LANES, lanes - number * MAX_LANES)
+    low = count * (number * MAX_LANES) // lanes
+    high = count if number == cursors - 1 else count * ((number + 1) * MAX_LANES) // lanes
+    return low, high, here
+
+
+def lane_of(run: Run, header: Item, loop: str, index: int) -> int | None:
+    """The lane that item `index` is in now."""
+    count, lanes = header["n"], header["lanes"]
+    for number in range(-(-lanes // MAX_LANES)):
+        low, high, here = slice_of(number, count, lanes)
+        if low <= index < high:
+            cursor = run.world.store.get(cursor_key(run.id, run.generation, loop, number)) or {}
+            return next((number * MAX_LANES + lane for lane in range(here) if cursor.get(f"n_{lane}") == index), None)
+    return None
+
+
+# ------------------------------------------------------------------------------------------------ ends of items
+
+
+def item_ended(run: Run, fact: Fact, ready: Ready) -> list[Fact]:
+    """One item or iteration has ended."""
+    loop, number = paths.whole(fact.key), paths.index(fact.key) or 0
+    step = run.step(loop)
+    if fact.outcome is Outcome.CANCELLED:
+        return []
+    if step.repeat is not None:
+        return iteration_ended(run, loop, step, number, fact, ready)
+    header = header_of(run, loop)
+    if header is None:
+        return []
+    if fact.outcome is Outcome.FAILED and not is_tolerated(run, loop, step, header, number, fact.error):
+        return []
+    found = members_ended(run, loop, header, {number: Edging.FAILED if fact.outcome is Outcome.FAILED else Edging.LIVE}, fact)
+    if header["lanes"] and not found:
+        lane = lane_of(run, header, loop, number)
+        if lane is not None:
+            ready.messages.append(_message(run, "lane", loop, lane=lane))
+    return found
+
+
+def header_of(run: Run, loop: str) -> Item | None:
+    """The header of an open loop, or None when it is open no more."""
+    if loop not in run.headers:
+        item = run.world.store.get(step_key(run.id, loop))
+        if item is None or item["state"] != State.OPEN:
+            return None
+        run.headers[loop] = item
+    return run.headers[loop]
+
+
+def is_tolerated(run: Run, loop: str, step: Step, header: Item, number: int, error: StepError | None) -> bool:
+    """Count a failed item at once. Past the tolerance the loop is stopped, with the error that exceeded it."""
+    allowed = tolerance(step, header["n"])
+    if allowed:
+        written = run.world.store.update(step_key(run.id, loop), Change(add={"failures": {number}}), Equals("state", State.OPEN.value))
+        if written.ok and len((written.item or {}).get("failures", ())) <= allowed:
+            return True
+    told = error or StepError("TaskFailed")
+    stop_container(run, loop, "cancel", told.to_json())
+    return False
+
+
+def tolerance(step: Step, count: int) -> int:
+    """How many items may fail."""
+    tolerate = step.tolerate or {}
+    if "failures" in tolerate:
+        return int(tolerate["failures"])
+    return int(count * tolerate.get("percent", 0) // 100)
+
+
+def stop_container(run: Run, container: str, kind: str, error: Json) -> None:
+    """Nothing more starts in the loop or group; the first reason stands. Whoever is at it settles it next."""
+    pk, sk = stop_key(run.id, run.generation, container)
+    item: Item = {"pk": pk, "sk": sk, "schema": 1, "kind": kind, "error": error, "at": run.now}
+    written = run.world.store.put(item | ({"expires": run.control["expires"]} if "expires" in run.control else {}), Absent())
+    run.stops[container] = item if written.ok else written.item or item
+    run.must_settle = True
+
+
+def members_ended(run: Run, loop: str, header: Item, members: dict[int, Edging], last: Fact | None) -> list[Fact]:
+    """Count items; the loop's fact once all have ended."""
+    if not members or joins.add(run, loop, "$items", header["n"], members) is None:
+        return []
+    return ending.complete(run, claim_of(header), collect(run, loop, header), last, stands(header), n=header["n"])
+
+
+def collect(run: Run, loop: str, header: Item) -> list[Json]:
+    """The outputs in item order: from what the chunks kept together, the others from the items' own facts."""
+    outputs: dict[int, Json] = {}
+    if not header["lanes"] and is_sync(run.step(loop)):
+        for chunk in chunks_of(run, loop, header["n"]):
+            values = run.world.load(decode(chunk["outputs"]))
+            outputs |= {chunk["low"] + at: value for at, value in enumerate(values)}
+            for number in chunk.get("open", ()):
+                outputs.pop(number, None)
+    missing = [paths.item(loop, number) for number in range(header["n"]) if number not in outputs]
+    for key, fact in run.find_facts(missing).items():
+        outputs[paths.index(key) or 0] = fact.output
+    return [run.world.load(outputs.get(number)) for number in range(header["n"])]
+
+
+def chunks_of(run: Run, loop: str, count: int) -> list[Item]:
+    """The ended chunks. One that was shortened says where the next one begins (`high`)."""
+    size = run.world.settings.chunk_size
+    found: list[Item] = []
+    bounds = {low: min(low + size, count) for low in range(0, count, size)}
+    while bounds:
+        keys = {low: chunk_key(run.id, loop, low) for low in bounds}
+        items = run.world.store.get_many(list(keys.values()))
+        further: dict[int, int] = {}
+        for low, end in bounds.items():
+            chunk = items.get(keys[low])
+            if chunk is None:
+                continue
+            if "outputs" in chunk:
+                found.append(chunk)
+            if low < chunk["high"] < end:
+                further[chunk["high"]] = end
+        bounds = further
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ repeat
+
+
+def goes_on(run: Run, key: str, step: Step, number: int, previous: Json) -> bool | StepError:
+    """Whether iteration `number` is to run after one that gave `previous`. `key`: the loop's."""
+    repeat = step.repeat or {}
+    try:
+        bound = names(run, key) | {"iteration": number, "previous": previous}
+        if "until" in repeat and number > 0:
+            bound["iteration"] = number - 1
+            if boolean(evaluate(repeat["until"], run.world.expressions, bound), "until"):
+                return False
+        if "while" in repeat and not boolean(evaluate(repeat["while"], run.world.expressions, bound), "while"):
+            return False
+    except ExpressionFault as fault:
+        return expression_error(fault)
+    if number >= repeat["max"]:
+        return StepError("LoopLimit", f"the loop did not end within {repeat['max']} iterations")
+    return True
+
+
+def iteration_ended(run: Run, loop: str, step: Step, number: int, fact: Fact, ready: Ready) -> list[Fact]:
+    if fact.next is not None:
+        return []
+    header = header_of(run, loop)
+    if header is None:
+        return []
+    if fact.outcome is Outcome.FAILED:
+        ending.fail_attempt(run, claim_of(header), fact.error or StepError("TaskFailed"), stands(header))
+        return []
+    output = run.output_of(fact)
+    match goes_on(run, loop, step, number + 1, output):
+        case True:
+            start_iteration(run, loop, step, number + 1, fact.seq + 1, ready)
+        case False:
+            return ending.complete(run, claim_of(header), output, fact, stands(header))
+        case StepError() as error:
+            ending.fail_attempt(run, claim_of(header), error, stands(header))
+    return []
+
+
+def start_iteration(run: Run, loop: str, step: Step, number: int, seq: int, ready: Ready) -> None:
+    key = paths.item(loop, number)
+    delay = parse_duration((step.repeat or {}).get("delay", "0s"))
+    if number == 0 or not delay:
+        ready.starts.append((key, seq))
+        return
+    ready.messages += wait_for_start(run, key, run.now + delay)
+
+
+def wait_for_start(run: Run, key: str, until: int) -> list[Message]:
+    """The iteration waits as a released item that nobody may take before `until`."""
+    claim = Claim(key, run.world.new_fence(), 0, 1, run.now, run.now)
+    write_state(run, claim, State.RELEASED, Absent(), until=until, **due_at(run, until))
+    return wake(run, key, until)

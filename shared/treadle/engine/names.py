@@ -1,0 +1,149 @@
+"""What an expression may see: the names of language page section 4, bound to what has happened so far.
+
+Only the facts that the expression's step names are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..core import paths
+from ..core.advance import Fact
+from ..core.model import Json
+from ..core.plan import Step
+from ..core.moments import rfc3339
+from .items import decode, step_key
+from .run import Run
+
+
+class SecretNames(Mapping[str, str]):
+    """`secrets.NAME`, read when it is named."""
+
+    def __init__(self, run: Run) -> None:
+        self._secrets = run.world.secrets
+
+    def __getitem__(self, name: str) -> str:
+        if self._secrets is None:
+            raise KeyError(name)
+        return self._secrets.get(name)
+
+    def __iter__(self) -> Any:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def names(run: Run, key: str, *, seen: Iterable[str] | None = None, reads: Iterable[str] | None = None, **more: Json) -> dict[str, Any]:
+    """For the expressions of the step at `key`. `seen`: the sources that a join `any` or N saw (others of its sources are null)."""
+    step = run.step(key)
+    bound: dict[str, Any] = {}
+    if "input" in step.roots or reads is not None:
+        bound["input"] = run.input
+    if "run" in step.roots or reads is not None:
+        bound["run"] = about(run)
+    if "steps" in step.roots or reads is not None:
+        bound["steps"] = steps_seen(run, paths.scope(key), step.id, step.reads if reads is None else reads, step, seen)
+    if step.roots & {"item", "index", "iteration", "previous"} or reads is not None:
+        bound |= loop_names(run, key)
+    return bound | more
+
+
+def about(run: Run) -> dict[str, Json]:
+    control = run.control
+    return {"id": run.id, "workflow": control["workflow"], "version": control["version"], "startedAt": rfc3339(control["started_at"])}
+
+
+def steps_seen(run: Run, scope_key: str, own_id: str, reads: Iterable[str], step: Step | None = None, seen: Iterable[str] | None = None) -> dict[str, Json]:
+    """`steps`: each named step of this scope or one around it; null for one that has not ended (or was not seen)."""
+    wanted = {name: key for name in _expand(run, scope_key, reads) if name != own_id and (key := visible(run, scope_key, name)) is not None}
+    found = run.find_facts(wanted.values())
+    unseen: set[str] = set()
+    if step is not None and step.join not in ("all", "done") and seen is not None:
+        unseen = {edge.source for edge in step.edges} - set(seen)
+    return {name: None if name in unseen or key not in found else as_seen(run, found[key]) for name, key in wanted.items()}
+
+
+def _expand(run: Run, scope_key: str, reads: Iterable[str]) -> list[str]:
+    """`*` (a step named by a value) stands for every step that can be seen."""
+    listed = list(reads)
+    if "*" not in listed:
+        return listed
+    every = list(listed)
+    at = scope_key
+    while True:
+        every += list((run.plan.scopes[paths.step_id(at)] if at else run.plan.root).steps)
+        if not at:
+            return [name for name in dict.fromkeys(every) if name != "*"]
+        at = paths.scope(paths.owner(at)[0])
+
+
+def visible(run: Run, scope_key: str, name: str) -> str | None:
+    """The key of step `name` as seen from inside `scope_key`: there, or in a scope around it."""
+    home = run.plan.scope_of.get(name)
+    at = scope_key
+    while home is not None:
+        if (paths.step_id(at) if at else "") == home.id:
+            return paths.join(at, name)
+        if not at:
+            return None
+        at = paths.scope(paths.owner(at)[0])
+    return None
+
+
+def as_seen(run: Run, fact: Fact) -> dict[str, Json]:
+    error = {"name": fact.error.name, "message": fact.error.message} if fact.error else None
+    return {"output": run.output_of(fact), "outcome": fact.outcome.status.value, "error": error, "attempts": fact.attempts}
+
+
+def loop_names(run: Run, key: str) -> dict[str, Json]:
+    """`item` and `index` of the nearest forEach around the key, `iteration` and `previous` of the nearest repeat."""
+    bound: dict[str, Json] = {}
+    for instance in _loop_instances(key):
+        number = paths.index(instance) or 0
+        if run.step(instance).for_each is not None:
+            if "index" not in bound:
+                bound |= {"item": loop_item(run, instance), "index": number}
+        elif "iteration" not in bound:
+            bound |= {"iteration": number, "previous": _previous(run, instance, number)}
+    return bound
+
+
+def _loop_instances(key: str) -> list[str]:
+    """Innermost first: `f[3].g[1].x` -> [`f[3].g[1]`, `f[3]`]"""
+    found = []
+    at = key
+    while at:
+        without_attempt = paths.owner(at)[0]
+        if paths.index(without_attempt) is not None:
+            found.append(without_attempt)
+        at = paths.scope(at)
+    return found
+
+
+def _previous(run: Run, instance: str, number: int) -> Json:
+    if number == 0:
+        return None
+    before = paths.item(paths.whole(instance), number - 1)
+    return run.output_of(run.find_facts([before])[before])
+
+
+def loop_item(run: Run, instance: str) -> Json:
+    """The value of one forEach item: from the loop's own item when the list is small, else from its page."""
+    if instance not in run.loop_items:
+        loop, number = paths.whole(instance), paths.index(instance) or 0
+        header = run.headers.get(loop) or run.world.store.get(step_key(run.id, loop)) or {}
+        run.headers[loop] = header
+        low, values = loop_values(run, loop, header, number)
+        run.loop_items |= {paths.item(loop, low + at): value for at, value in enumerate(values)}
+    return run.loop_items[instance]
+
+
+def loop_values(run: Run, loop: str, header: Mapping[str, Any], number: int) -> tuple[int, list[Json]]:
+    """(index of the first, values): the page of the loop's list that has item `number`."""
+    if "list" in header:
+        return 0, decode(header["list"])
+    page = number // paths.PAGE
+    item = run.world.store.get((f"{run.id}#{loop}#{page}", "list"))
+    return page * paths.PAGE, run.world.load(decode(item["list"])) if item else []

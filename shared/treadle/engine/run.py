@@ -1,0 +1,197 @@
+"""A run as one invocation sees it: its plan, the control item as last read, and the facts it has come across.
+
+Facts never change, so what was read once stays true. Control does change: it is read again, strongly consistent, after
+each claim (whoever controls a run writes first and then reads the claims; one of the two always sees the other).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum, auto
+from functools import cached_property
+from typing import Any
+
+from ..core import paths
+from ..core.advance import Fact
+from ..core.errors import NotFound
+from ..core.model import SCHEMA, Json, RunStatus
+from ..core.plan import Plan, Scope, Step
+from ..ports import Event, Item, Message
+from ..topology import MAX_DELAY_S, lane
+from .items import INLINE_LIMIT, body_key, decode, digest, encode, fact_of, is_fact, run_key, step_key, stop_key
+from .world import World
+
+
+class Gate(Enum):
+    """What control says to somebody who wants to start a step."""
+
+    OPEN = auto()
+    HELD = auto()  # paused: back off, it goes on later
+    CLOSED = auto()  # stopping or over: back off for good
+
+
+class Run:
+    def __init__(self, world: World, run_id: str, control: Item | None = None) -> None:
+        self.world = world
+        self.id = run_id
+        self.control: Item = control or {}
+        self.stops: dict[str, Item] = {}
+        self.facts: dict[str, Fact] = {}
+        self.headers: dict[str, Item] = {}  # open loops
+        self.loop_items: dict[str, Json] = {}  # value of each forEach item that was met
+        self.completed: list[list[Any]] = []
+        self.needs_advance = False
+        self.to_advance: list[str] = []  # keys that the completions handler is to go on from
+        self.must_settle = False  # something was stopped: what is under way in it has to be ended
+        self.events: list[Event] = []
+
+    # -------------------------------------------------------------------------------------------- what it is
+
+    @cached_property
+    def plan(self) -> Plan:
+        return self.world.plan(self.control["plan"])
+
+    @property
+    def generation(self) -> int:
+        return int(self.control["gen"])
+
+    @property
+    def tenant(self) -> str:
+        return str(self.control["tenant"])
+
+    @property
+    def status(self) -> RunStatus:
+        return RunStatus(self.control["status"])
+
+    @property
+    def now(self) -> int:
+        return self.world.clock.now()
+
+    def step(self, key: str) -> Step:
+        return self.plan.steps[paths.step_id(key)]
+
+    def scope(self, key: str) -> Scope:
+        return self.plan.scope_of[paths.step_id(key)]
+
+    @cached_property
+    def body(self) -> Item:
+        item = self.world.store.get(body_key(self.id))
+        if item is None:
+            raise NotFound("body of run", self.id)
+        return item
+
+    @cached_property
+    def input(self) -> Json:
+        return self.world.load(decode(self.body["input"]))
+
+    # -------------------------------------------------------------------------------------------- control
+
+    def read_control(self, key: str | None = None) -> None:
+        """RUN, and the STOP items of everything around `key`, strongly consistent. Raises NotFound."""
+        around = paths.containers(key) if key else ()
+        if not around:
+            control = self.world.store.get(run_key(self.id))
+        else:
+            keys = {container: stop_key(self.id, self.control.get("gen", 1), container) for container in around}
+            found = self.world.store.get_many([run_key(self.id), *keys.values()])
+            control = found.get(run_key(self.id))
+            self.stops |= {container: found[stop] for container, stop in keys.items() if stop in found}
+        if control is None:
+            raise NotFound("run", self.id)
+        if self.control and control["plan"] != self.control.get("plan"):
+            self.__dict__.pop("plan", None)
+        self.control = control
+
+    def gate(self, key: str) -> Gate:
+        """Of the control as last read. Where a scope stops by itself its clean-up steps (`join: done`) still start,
+        and what is inside of them."""
+        match self.status:
+            case RunStatus.RUNNING | RunStatus.WAITING:
+                pass
+            case RunStatus.STOPPING if self.control.get("stop") == "stop" and self._is_cleanup(key, ""):
+                pass
+            case RunStatus.PAUSED | RunStatus.PENDING:
+                return Gate.HELD
+            case _:
+                return Gate.CLOSED
+        for container in paths.containers(key):
+            kind = self.stops[container]["kind"] if container in self.stops else "continue"
+            if kind == "cancel" or (kind == "stop" and not self._is_cleanup(key, container)):
+                return Gate.CLOSED
+        return Gate.OPEN
+
+    def _is_cleanup(self, key: str, container: str) -> bool:
+        """The ancestor (or itself) of `key` that stands directly in `container` is a clean-up step."""
+        rest = key[len(container) + 1 :] if container else key
+        step = self.plan.steps.get(paths.step_id(rest.partition(".")[0]))
+        return step is not None and step.join == "done"
+
+    # -------------------------------------------------------------------------------------------- facts
+
+    def note(self, item: Item) -> Fact:
+        fact = fact_of(item)
+        self.facts[fact.key] = fact
+        return fact
+
+    def find_facts(self, keys: Iterable[str]) -> dict[str, Fact]:
+        """Those of the steps that have ended, strongly consistent: an eventually consistent read could miss a sibling and strand a join."""
+        wanted = list(dict.fromkeys(keys))
+        missing = [key for key in wanted if key not in self.facts]
+        if len(missing) == 1:
+            item = self.world.store.get(step_key(self.id, missing[0]))
+            if item is not None and is_fact(item):
+                self.note(item)
+        elif missing:
+            for item in self.world.store.get_many([step_key(self.id, key) for key in missing]).values():
+                if is_fact(item):
+                    self.note(item)
+        return {key: self.facts[key] for key in wanted if key in self.facts}
+
+    def sources(self, scope_key: str, step: Step) -> dict[str, Fact]:
+        """By step id: the facts of the sources of a step's edges."""
+        found = self.find_facts(paths.join(scope_key, edge.source) for edge in step.edges)
+        return {paths.step_id(key): fact for key, fact in found.items()}
+
+    def output_of(self, fact: Fact) -> Json:
+        return self.world.load(fact.output)
+
+    def kept(self, value: Json, limit: int = INLINE_LIMIT) -> Json:
+        """A payload as an item may hold it: itself, or a reference to the blob that it was put into."""
+        return self.world.keep(encode(value), limit)
+
+    # -------------------------------------------------------------------------------------------- sending
+
+    def message(self, kind: str, key: str, *, delay_s: int = 0, **more: Any) -> Message:
+        body = {"schema": SCHEMA, "kind": kind, "run": self.id, "path": key, **more}
+        priority = self.step(key).priority if key else "normal"
+        if priority == "normal":
+            priority = self.control.get("priority", "normal")
+        return Message(lane(priority), body, min(delay_s, MAX_DELAY_S), self.control.get("tenant"))
+
+    def send(self, messages: list[Message]) -> None:
+        if messages:
+            self.world.lanes.send(messages)
+
+    def event(self, kind: str, about: str = "", attempt: int = 0, /, **data: Any) -> None:
+        """Kept until the invocation's end: events go out packed, and before the message is acknowledged."""
+        identity = digest(self.id, about, str(self.generation), str(attempt), kind)
+        named = {"run": self.id, "workflow": self.control["workflow"], "tenant": self.tenant}
+        self.events.append(Event(kind, identity, self.id, self.now, {**named, **data}))
+
+    def has_ended(self, fact: Fact) -> None:
+        """For the packed event: what happened to which step. A skip is told too: nothing is silent."""
+        self.facts[fact.key] = fact
+        self.completed.append([paths.shown(fact.key), fact.outcome.value, fact.attempts, fact.ended_at])
+
+    def publish(self) -> None:
+        """Put everything that happened. Raises Unavailable: the message then comes back, and with it these events."""
+        if self.completed:
+            keys = [row[0] for row in self.completed]
+            more = {"keys": self.to_advance} if self.needs_advance else {}
+            self.event("StepsCompleted", keys[0], len(keys), steps=self.completed, advance=self.needs_advance, **more)
+            self.completed = []
+        events, self.events = self.events, []
+        # the packed completions first, then what they led to
+        events.sort(key=lambda event: event.kind != "StepsCompleted")
+        if events:
+            self.world.bus.put(events)

@@ -1,0 +1,374 @@
+"""A segment: what one worker runs in one go.
+
+Claim a step, read control, run it, write its fact, ask what is ready, and go on: with one successor under the same claim
+(fused, one write per step), with whatever takes no time, and at the end with one step that became ready. All else goes to the lanes.
+
+A failed condition ends the chain: somebody, perhaps an earlier delivery of this message, did this already. What the standing
+facts call for is sent again, and nothing runs on.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+from ..core import paths
+from ..core.advance import Fact, Verdict, first_live, verdict
+from ..core.errors import ExpressionFault
+from ..core.expressions import evaluate
+from ..core.model import Json, Outcome, State, StepError
+from ..core.plan import INSTANT, Step
+from ..core.retry import MAX_LOSSES, matches
+from ..ports import Condition, Item
+from . import chunks, ending, loops, waits
+from .actions import Done, Failed, Result, Waits, act, boolean, expression_error
+from .claims import Claim, fused, take, take_over, write_fact, write_state
+from .items import error_of, is_fact, step_key
+from .progress import Ready, after
+from .run import Gate, Run
+
+MAX_LOCAL = 16  # instant steps that a segment keeps for itself at a time
+
+
+class Segment:
+    """`deadline`: ms by the run's clock when this invocation must be over. `again_at`: when the message should come back, if it should."""
+
+    def __init__(self, run: Run, deadline: int) -> None:
+        self.run = run
+        self.deadline = deadline
+        self.local: deque[tuple[str, int]] = deque()
+        self.again_at: int | None = None
+        self.has_sent = False
+        self.seq = 0
+        self.only_sends = False  # in a request: what becomes ready goes to the lanes
+        self.repair = False  # send again what shows no sign of being under way
+
+    # -------------------------------------------------------------------------------------------- beginning
+
+    def begin(self, key: str, seq: int = 0) -> None:
+        """A message says that the step may start."""
+        self.local.append((key, seq))
+        self.drain()
+
+    def drain(self) -> None:
+        while self.local:
+            key, seq = self.local.popleft()
+            self.seq = seq
+            claim = take(self.run, key, self._seen(key))
+            if isinstance(claim, Claim):
+                self.chain(claim)
+            else:
+                self.meet(key, claim)
+
+    def _seen(self, key: str) -> tuple[str, ...] | None:
+        step = self.run.step(key)
+        if step.join in ("all", "done") or paths.index(key) is not None:
+            return None
+        return first_live(step, self.run.sources(paths.scope(key), step))
+
+    def meet(self, key: str, standing: Item) -> None:
+        """Somebody began the step before: go on from where its item stands."""
+        now = self.run.now
+        match State(standing["state"]):
+            case State.ENDED:
+                self.follow(standing)
+            case State.CLAIMED if standing["lease"] > now:
+                self._come_back(standing["lease"])
+            case State.CLAIMED:
+                self._take_lost(standing)
+            case (State.RELEASED | State.RETRY) if standing.get("until", 0) > now:
+                self._come_back(standing["until"])
+            case State.RELEASED:
+                self._take(standing, standing["attempt"])
+            case State.RETRY if "until" in standing:
+                self._take(standing, standing["attempt"] + 1)
+            case State.RETRY:
+                self._tell_again(standing)
+            case State.WAITING:
+                waits.look(self, standing)
+            case State.OPEN:
+                self.run.must_settle = self.repair = True
+
+    def _come_back(self, at: int) -> None:
+        self.again_at = at if self.again_at is None else min(at, self.again_at)
+
+    def _take(self, standing: Item, attempt: int, losses: int = 0) -> None:
+        claim = take_over(self.run, standing, attempt=attempt, losses=losses)
+        if isinstance(claim, Claim):
+            self.chain(claim)
+        elif claim.get("state") == State.CLAIMED:
+            self._come_back(claim["lease"])
+
+    def _take_lost(self, standing: Item) -> None:
+        """The worker is gone, or has overrun its lease. The attempt runs again under its number, but not for ever."""
+        losses = standing.get("losses", 0) + 1
+        retry = self.run.step(standing["sk"][2:]).retry
+        at_most_once = retry is not None and matches(retry.but_not, "Interrupted")
+        if losses <= MAX_LOSSES and not at_most_once:
+            self._take(standing, standing["attempt"], losses)
+            return
+        claim = take_over(self.run, standing, attempt=standing["attempt"], losses=losses)
+        if isinstance(claim, Claim):
+            self.run.read_control(claim.key)
+            ending.fail_attempt(self.run, claim, StepError("Interrupted", "the attempt was lost with its worker"))
+
+    def _tell_again(self, standing: Item) -> None:
+        error = error_of(standing["error"]) or StepError("TaskFailed")
+        self.run.read_control()
+        ending.tell_failure(self.run, standing["sk"][2:], standing["attempt"], error, standing.get("until"))
+
+    def follow(self, item: Item) -> None:
+        """A fact is met: send again what it calls for, and follow `next` to its end before anything is taken."""
+        self.run.read_control()
+        while True:
+            fact = self.run.note(item)
+            self.run.has_ended(fact)
+            if fact.outcome is Outcome.FAILED and paths.index(fact.key) is None:
+                from .failures import failed_for_good
+
+                failed_for_good(self.run, fact, self)
+            else:
+                self.send(after(self.run, fact))
+            if fact.next is None:
+                return
+            standing = self.run.world.store.get(step_key(self.run.id, fact.next))
+            if standing is None:
+                self._take_dangling(fact, item)
+                return
+            if not is_fact(standing):
+                self.meet(fact.next, standing)
+                return
+            item = standing
+
+    def _take_dangling(self, fact: Fact, item: Item) -> None:
+        """`next` was claimed with the fact, and nothing came of it yet."""
+        if item["lease"] > self.run.now:
+            self._come_back(item["lease"])
+            return
+        claim = take(self.run, str(fact.next))
+        if isinstance(claim, Claim):
+            self.seq = fact.seq + 1
+            self.chain(replace(claim, losses=1))
+
+    # -------------------------------------------------------------------------------------------- going on
+
+    def chain(self, claim: Claim | None) -> None:
+        while claim is not None:
+            self.run.read_control(claim.key)
+            gate = self.run.gate(claim.key)
+            if gate is Gate.OPEN and self._has_time(claim.key):
+                claim = self._step(claim)
+            else:
+                self._back_off(claim, gate)
+                return
+
+    def _has_time(self, key: str) -> bool:
+        step, settings = self.run.step(key), self.run.world.settings
+        needed_ms = 0
+        if step.action == "task":
+            needed_ms = min(step.timeout or settings.attempt_timeout_s * 1000, settings.attempt_timeout_s * 1000)
+        return self.run.now + needed_ms + settings.begin_margin_s * 1000 <= self.deadline
+
+    def _back_off(self, claim: Claim, gate: Gate) -> None:
+        """Release, read control again, and send if it is open after all (it may have been opened in between)."""
+        if not write_state(self.run, claim, State.RELEASED).ok:
+            return
+        self.run.read_control(claim.key)
+        match self.run.gate(claim.key):
+            case Gate.OPEN:
+                self.run.send([self.step_message(claim.key, self.seq)])
+                self.has_sent = True
+            case Gate.CLOSED:
+                self.run.must_settle = True
+
+    def _step(self, claim: Claim) -> Claim | None:
+        """Run one claimed step; the claim of the successor to go on with, if there is one."""
+        run, key = self.run, claim.key
+        step = run.step(key)
+        is_whole = paths.index(key) is None
+        if is_whole and step.when is not None:
+            try:
+                if not boolean(evaluate(step.when, run.world.expressions, self._bound(claim)), "when"):
+                    return self.ended(claim, self._fact(claim, Outcome.BYPASSED, why="when was false"))
+            except ExpressionFault as fault:
+                return self.failed(claim, expression_error(fault))
+        if is_whole and step.is_loop:
+            return self._open_loop(claim, step)
+        if step.action == "group":
+            return self.open_group(claim, step)
+        return self.settle(claim, act(run, claim, self.deadline))
+
+    def _bound(self, claim: Claim) -> dict[str, Any]:
+        from .names import names
+
+        return names(self.run, claim.key, seen=claim.saw)
+
+    def settle(self, claim: Claim, result: Result, condition: Condition | None = None) -> Claim | None:
+        """Record what an attempt came to."""
+        match result:
+            case Done(output, chosen):
+                return self.ended(claim, self._fact(claim, Outcome.SUCCEEDED, self.run.kept(output), chosen=chosen), condition)
+            case Failed(error):
+                return self.failed(claim, error, condition)
+            case Waits():
+                waits.enter(self, claim, result)
+        return None
+
+    def _fact(self, claim: Claim, outcome: Outcome, output: Json = None, *, chosen: tuple[str, ...] = (), why: str | None = None) -> Fact:
+        ran = outcome is not Outcome.BYPASSED
+        return Fact(
+            claim.key, outcome, output, attempts=claim.attempt if ran else 0, started_at=claim.started_at if ran else None,
+            ended_at=max(self.run.now, claim.started_at), chosen=chosen, why=why, seq=self.seq,
+        )  # fmt: skip
+
+    def failed(self, claim: Claim, error: StepError, condition: Condition | None = None) -> None:
+        """An attempt failed: written on the item, told on the bus; the errors handler takes it from there."""
+        ending.fail_attempt(self.run, claim, error, condition)
+        self.has_sent = True
+
+    def ended(self, claim: Claim, fact: Fact, condition: Condition | None = None) -> Claim | None:
+        """Write the fact and do what follows. The claim of the fused successor, if there is one."""
+        run = self.run
+        inline = run.world.settings.advance == "inline"
+        following = self._successor(fact) if inline and not self.only_sends and self._has_time(claim.key) else None
+        if following is not None:
+            fact = replace(fact, next=following)
+            if claim.lease <= run.now + 1000:
+                claim = replace(claim, lease=run.now + run.world.settings.lease_s * 1000)
+        written = write_fact(run, fact, claim, condition)
+        if not written.ok:
+            if is_fact(written.item):
+                self.follow(written.item or {})
+            return None
+        run.has_ended(fact)
+        if not inline:
+            run.needs_advance = self.has_sent = True
+            run.to_advance.append(fact.key)
+            return None
+        self._share(after(run, fact), following)
+        self.seq = fact.seq + 1
+        return None if following is None else fused(claim, following, run.now)
+
+    def _successor(self, fact: Fact) -> str | None:
+        """A step with this one as its only source goes on in the same hands, if it belongs in the same lane."""
+        run, step = self.run, self.run.step(fact.key)
+        if paths.index(fact.key) is not None:
+            return self._next_iteration(fact, step)
+        scope = run.scope(fact.key)
+        for name in step.targets:
+            target = scope.steps[name]
+            is_alone = all(edge.source == step.id for edge in target.edges)
+            if is_alone and target.priority == step.priority and verdict(target, {step.id: fact}) is Verdict.START:
+                return paths.join(paths.scope(fact.key), name)
+        return None
+
+    def _next_iteration(self, fact: Fact, step: Step) -> str | None:
+        if step.repeat is None or fact.outcome is not Outcome.SUCCEEDED or "delay" in step.repeat or not loops.is_sync(step):
+            return None
+        loop, number = paths.whole(fact.key), (paths.index(fact.key) or 0) + 1
+        goes_on = loops.goes_on(self.run, loop, step, number, self.run.output_of(fact))
+        return paths.item(loop, number) if goes_on is True else None
+
+    # -------------------------------------------------------------------------------------------- opening
+
+    def open_group(self, claim: Claim, step: Step) -> Claim | None:
+        """The group's item stays open while its steps run; a timeout of the group lies on it."""
+        run = self.run
+        until = None if step.timeout is None else claim.attempt_at + step.timeout
+        more = waits.deadline_of(run, until)
+        if not write_state(run, claim, State.OPEN, until=until, **more).ok:
+            return None
+        scope_key = paths.inside(claim.key, claim.attempt)
+        ready = Ready([(paths.join(scope_key, name), self.seq + 1) for name in run.plan.scopes[step.id].roots])
+        if until is not None:
+            ready.messages += waits.wake(run, claim.key, until)
+        self._share(ready, None)
+        return None
+
+    def _open_loop(self, claim: Claim, step: Step) -> Claim | None:
+        if step.repeat is not None:
+            return self._open_repeat(claim, step)
+        ready = Ready()
+        try:
+            values = loops.open_for_each(self.run, claim, step, ready)
+        except ExpressionFault as fault:
+            return self.failed(claim, expression_error(fault))
+        if isinstance(values, StepError):
+            return self.failed(claim, values)
+        if not values:
+            return self.ended(claim, self._fact(claim, Outcome.SUCCEEDED, []))
+        if ready.messages:
+            mine, *others = ready.messages
+            self.run.send(others)
+            chunks.work(self, dict(mine.body))
+        return None
+
+    def _open_repeat(self, claim: Claim, step: Step) -> Claim | None:
+        match loops.goes_on(self.run, claim.key, step, 0, None):
+            case StepError() as error:
+                return self.failed(claim, error)
+            case False:
+                return self.ended(claim, self._fact(claim, Outcome.SUCCEEDED, None))
+        written = write_state(self.run, claim, State.OPEN)
+        if written.ok:
+            self.run.headers[claim.key] = claim.item(self.run) | {"state": State.OPEN.value}
+            self.local.append((paths.item(claim.key, 0), self.seq + 1))
+        return None
+
+    # -------------------------------------------------------------------------------------------- sharing
+
+    def _share(self, ready: Ready, following: str | None) -> None:
+        """Keep what takes no time and, with nothing else to do, one step; send the rest. Sent first: others wait for it."""
+        messages = list(ready.messages)
+        for key, seq in ready.starts:
+            if self._keeps(key, following):
+                self.local.append((key, seq))
+            else:
+                messages.append(self.step_message(key, seq))
+        self.run.send(messages)
+        self.has_sent = self.has_sent or bool(messages)
+
+    def _keeps(self, key: str, following: str | None) -> bool:
+        step = self.run.step(key)
+        if self.only_sends:
+            return False
+        if step.action in INSTANT and not step.is_loop:
+            return len(self.local) < MAX_LOCAL
+        return following is None and not self.local and step.priority == self._priority()
+
+    def _priority(self) -> str:
+        return "normal"
+
+    def go_on_from(self, facts: list[Fact]) -> None:
+        """Something open has ended here: what follows may be kept as after any fact."""
+        self._share(after(self.run, *facts), None)
+
+    def send(self, ready: Ready) -> None:
+        """All of it to the lanes."""
+        messages = ready.messages + [self.step_message(key, seq) for key, seq in ready.starts]
+        self.run.send(messages)
+        self.has_sent = self.has_sent or bool(messages)
+
+    def step_message(self, key: str, seq: int = 0) -> Any:
+        return self.run.message("step", key, plan=self.run.control["plan"], gen=self.run.generation, seq=seq)
+
+    def finish(self) -> None:
+        """The last look, and telling what happened.
+
+        Whoever ends without handing on reads control once more: a stop that was written meanwhile waits for just this claim,
+        and a run in which only people can act now is shown as waiting.
+        """
+        run = self.run
+        self.drain()
+        if not run.must_settle and not self.has_sent and not run.status.is_final:
+            run.read_control()
+            rests = "people" in run.control or run.status.value in ("stopping", "compensating")
+            run.must_settle = rests and not run.status.is_final
+        if run.must_settle:
+            from .settle import settle
+
+            settle(run, self, repair=self.repair)
+            self.drain()
+        run.publish()
+

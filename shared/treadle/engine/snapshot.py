@@ -1,0 +1,58 @@
+"""Every step item of a run: off the hot path, for views, compensation and repair."""
+
+from __future__ import annotations
+
+from ..core import paths
+from ..core.model import State
+from ..core.plan import Scope
+from ..ports import Item
+from .items import step_key
+from .run import Run
+
+
+def snapshot(run: Run) -> dict[str, Item]:
+    """By key. The root's partition first, then those of every loop that is met."""
+    found: dict[str, Item] = {}
+    seen: set[str] = set()
+    todo = [step_key(run.id, "x")[0]]
+    while todo:
+        pk = todo.pop()
+        if pk in seen:
+            continue
+        seen.add(pk)
+        items = read_partition(run, pk)
+        found |= items
+        for key, item in items.items():
+            todo += _partitions_of(run, key, item)
+    return found
+
+
+def read_partition(run: Run, pk: str) -> dict[str, Item]:
+    items: dict[str, Item] = {}
+    cursor = None
+    while True:
+        page = run.world.store.query(pk, prefix="s#", after=cursor)
+        items |= {item["sk"][2:]: item for item in page.items}
+        cursor = page.after
+        if cursor is None:
+            return items
+
+
+def _partitions_of(run: Run, key: str, item: Item) -> list[str]:
+    """Of a loop's items. A repeat tells by its last full page that there may be another."""
+    step = run.plan.steps.get(paths.step_id(key))
+    if step is None or not step.is_loop:
+        return []
+    number = paths.index(key)
+    if number is None:
+        if item["state"] == State.ENDED and item["outcome"] in ("bypassed", "dead", "blocked"):
+            return []
+        pages = -(-item["n"] // paths.PAGE) if "n" in item else 1
+        return [step_key(run.id, paths.item(key, page * paths.PAGE))[0] for page in range(max(1, pages))]
+    if (number + 1) % paths.PAGE == 0:
+        return [step_key(run.id, paths.item(paths.whole(key), number + 1))[0]]
+    return []
+
+
+def scope_at(run: Run, scope_key: str) -> Scope:
+    return run.plan.scopes[paths.step_id(scope_key)] if scope_key else run.plan.root

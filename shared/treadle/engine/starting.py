@@ -1,0 +1,189 @@
+"""Registering workflows and starting runs: BODY, then RUN (its condition makes the start idempotent), then the first messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.errors import NotFound, Rejected
+from ..core.expressions import render
+from ..core.model import SCHEMA, Json, RunStatus
+from ..core.moments import rfc3339
+from ..core.plan import Plan
+from ..ports import Absent, Change, Equals, Item, all_of, any_of
+from .items import INLINE_LIMIT, body_key, digest, encode, plan_key, run_key
+from .run import Run
+from .settle import shard_of
+from .world import World
+
+FIRST_LOOK_MS = 5 * 60_000  # when the sweeper first looks at a run that nobody has touched since
+MAX_ROOTS_SENT = 10  # more first steps are sent by a dispatcher
+MAX_ATTRIBUTES = 256  # bytes of a run's search attributes in its control item
+
+
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """`plan`: its hash. `parent`: of a child that is waited for: {run, path, plan, gen}. `run_id`: made from what must not start twice."""
+
+    tenant: str
+    plan: str
+    input: Json
+    run_id: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    priority: str | None = None
+    parent: Mapping[str, Any] | None = None
+    by: str | None = None
+
+
+def save_plan(world: World, plan: Plan) -> str:
+    """The plan's hash; its item is written once."""
+    name = plan.hash
+    if name in world.plans:
+        return name
+    pk, sk = plan_key(name)
+    kept = encode(world.keep(plan.canonical().decode(), INLINE_LIMIT))
+    world.store.put({"pk": pk, "sk": sk, "schema": SCHEMA, "plan": kept, "workflow": plan.workflow}, Absent())
+    world.remember(plan, name)
+    return name
+
+
+def start(world: World, request: StartRequest) -> tuple[Item, bool]:
+    """(the run's control item, whether this call created it). The same request again gives the same run.
+
+    Raises Rejected("idempotency-conflict") when the id was used with another plan or input.
+    """
+    text = encode(request.input)
+    same = digest(text, request.plan, encode(dict(request.attributes)))
+    pk, sk = body_key(request.run_id)
+    body: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "input": encode(world.keep(text, INLINE_LIMIT))}
+    if request.by:
+        body["by"] = request.by
+    world.store.put(body, Absent())
+    control = _control(world, request, same)
+    written = world.store.put(control, Absent())
+    if not written.ok:
+        standing = written.item or {}
+        if standing["same"] != same:
+            raise Rejected("idempotency-conflict", "this idempotency key was used with another request", status=409)
+        control = standing
+    run = Run(world, request.run_id, control)
+    if written.ok or _may_be_unsent(run):
+        _send_first(run)
+    return control, written.ok
+
+
+def _control(world: World, request: StartRequest, same: str) -> Item:
+    plan, now = world.plan(request.plan), world.clock.now()
+    pk, sk = run_key(request.run_id)
+    due = now + FIRST_LOOK_MS
+    control: Item = {
+        "pk": pk, "sk": sk, "schema": SCHEMA, "rev": 1, "tenant": request.tenant, "workflow": plan.workflow, "version": plan.version,
+        "plan": request.plan, "gen": 1, "status": RunStatus.RUNNING.value, "started_at": now, "same": same,
+        "list_pk": f"{request.tenant}#{plan.workflow}", "list_sk": f"{rfc3339(now)}#{request.run_id}",
+    }  # fmt: skip
+    if plan.timeout is not None:
+        control["timeout_at"] = now + plan.timeout
+        due = min(due, now + plan.timeout)
+    attributes = {**_own_attributes(world, plan, request.input), **request.attributes}
+    optional = {"attributes": encode(attributes) if attributes else None, "priority": request.priority, "parent": dict(request.parent or {})}
+    return control | {"due": due, "due_shard": shard_of(request.run_id)} | {key: value for key, value in optional.items() if value}
+
+
+def _own_attributes(world: World, plan: Plan, given: Json) -> dict[str, Any]:
+    """`metadata.attributes`: search attributes as templates over the input. Raises ExpressionFault."""
+    attributes: dict[str, Any] = render(plan.metadata.get("attributes", {}), world.expressions, {"input": given})
+    return attributes
+
+
+def _may_be_unsent(run: Run) -> bool:
+    """The request is repeated within moments of the start: its first try may have died before it sent anything."""
+    return run.status is RunStatus.RUNNING and run.now - run.control["started_at"] < FIRST_LOOK_MS
+
+
+def _send_first(run: Run) -> None:
+    roots = run.plan.root.roots
+    named = {"plan": run.control["plan"], "gen": run.generation}
+    if len(roots) > MAX_ROOTS_SENT:
+        run.send([run.message("settle", "", **named)])
+    else:
+        run.send([run.message("step", key, **named) for key in roots])
+    run.event("RunStarted", startedAt=run.control["started_at"], version=run.control["version"])
+    run.publish()
+
+
+# ------------------------------------------------------------------------------------------------ workflows
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """`created`: False when the same content was registered before."""
+
+    id: str
+    version: str
+    plan: str
+    created: bool
+
+
+def workflow_key(tenant: str, workflow_id: str, version: str) -> tuple[str, str]:
+    return f"workflow#{tenant}#{workflow_id}", version
+
+
+def listed_key(tenant: str, workflow_id: str) -> tuple[str, str]:
+    return f"workflows#{tenant}", workflow_id
+
+
+def register(world: World, tenant: str, document: Mapping[str, Any], plan: Plan) -> Registered:
+    """A version is immutable: the same content again is a no-op, other content is refused."""
+    name = save_plan(world, plan)
+    text = encode(document)
+    pk, sk = workflow_key(tenant, plan.workflow, plan.version)
+    item: Item = {
+        "pk": pk, "sk": sk, "schema": SCHEMA, "plan": name, "name": plan.name, "same": digest(text),
+        "registered_at": world.clock.now(), "definition": encode(world.keep(text, INLINE_LIMIT)),
+    }  # fmt: skip
+    written = world.store.put(item, Absent())
+    if not written.ok and (written.item or {}).get("same") != item["same"]:
+        told = f"{plan.workflow} {plan.version} is registered with other content: versions never change, give this one a new version"
+        raise Rejected("version-conflict", told, status=409)
+    _list(world, tenant, plan, name)
+    return Registered(plan.workflow, plan.version, name, written.ok)
+
+
+def _list(world: World, tenant: str, plan: Plan, name: str) -> None:
+    """The newest version is what runs start with that name none."""
+    pk, sk = listed_key(tenant, plan.workflow)
+    for _ in range(20):
+        standing = world.store.get((pk, sk))
+        if standing is not None and "version" in standing and order_of(standing["version"]) >= order_of(plan.version):
+            return
+        before = Absent() if standing is None else any_of(all_of(Equals("rev", standing["rev"])))
+        rev = 1 if standing is None else standing["rev"] + 1
+        item: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "rev": rev, "version": plan.version, "plan": name, "name": plan.name}
+        if world.store.put(item, before).ok:
+            return
+
+
+def note_unregistered(world: World, tenant: str, plan: Plan) -> None:
+    """Runs of a definition that nobody registered are listed too: their workflow's id is kept, without a version."""
+    pk, sk = listed_key(tenant, plan.workflow)
+    world.store.update((pk, sk), Change(keep={"schema": SCHEMA, "rev": 1, "name": plan.name}), Absent())
+
+
+def order_of(version: str) -> tuple[Any, ...]:
+    """Semantic version precedence."""
+    core, _, pre = version.partition("+")[0].partition("-")
+    numbers = tuple(int(part) for part in core.split("."))
+    parts = tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in pre.split(".")) if pre else ()
+    return numbers, not pre, parts
+
+
+def latest_plan(world: World, tenant: str, workflow_id: str, version: str | None) -> str:
+    """The plan's hash of a registered workflow. Raises NotFound."""
+    if version is None:
+        item = world.store.get(listed_key(tenant, workflow_id))
+    else:
+        item = world.store.get(workflow_key(tenant, workflow_id, version))
+    if item is None or "plan" not in item:
+        raise NotFound("workflow", workflow_id if version is None else f"{workflow_id} {version}")
+    return str(item["plan"])

@@ -1,0 +1,204 @@
+"""Steps that wait for something outside: a timer, a signal, an approval, a child run, a person.
+
+The waiting item says what for and until when. A fact of something outside is written only where that item still stands, so
+of a result, a timeout and a cancel exactly one wins.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import ExpressionFault, NotFound
+from ..core.model import SCHEMA, Json, RunStatus, State, StepError
+from ..ports import Absent, Change, Equals, Item, OneOf
+from . import ending
+from .actions import Done, Waits, expression_error, reshape
+from .claims import Claim, claim_of, due_at, stands, write_state
+from .items import decode, encode, mailbox_key, run_key
+from .names import names
+from .run import Run
+from .schedule import wake
+
+if TYPE_CHECKING:
+    from .segment import Segment
+
+PEOPLE = ("approval", "signal", "person")  # nothing goes on by itself while only these are waited for
+MAX_TRIES = 20  # of a write that lost to another one
+
+__all__ = ["enter", "look", "resolve", "wake"]
+
+
+def deadline_of(run: Run, until: int | None) -> dict[str, int]:
+    return {} if until is None else due_at(run, until)
+
+
+def enter(segment: Segment, claim: Claim, waits: Waits) -> None:
+    """The step begins to wait."""
+    run = segment.run
+    more: dict[str, Any] = {"wait": waits.wait, "until": waits.until, **deadline_of(run, waits.until)}
+    if not write_state(run, claim, State.WAITING, **more).ok:
+        return
+    item = claim.item(run) | {"state": State.WAITING.value} | more
+    kind = waits.wait["for"]
+    if waits.until is not None:
+        run.send(wake(run, claim.key, waits.until))
+    if kind in PEOPLE:
+        mark_people(run)
+    if kind == "signal":
+        _try_signal(segment, item)
+    elif kind == "child":
+        _start_child(segment, item)
+
+
+def mark_people(run: Run) -> None:
+    """From now on whoever has nothing to hand on looks whether only people can act."""
+    if "people" not in run.control:
+        alive = OneOf("status", (RunStatus.RUNNING.value, RunStatus.WAITING.value, RunStatus.PAUSED.value))
+        written = run.world.store.update(run_key(run.id), Change(set={"people": True}, add={"rev": 1}), alive)
+        run.control = written.item or run.control
+
+
+def look(segment: Segment, item: Item) -> None:
+    """A message about a waiting step: has what it waits for come, or is its time over?"""
+    run, wait = segment.run, item["wait"]
+    run.read_control(item["sk"][2:])
+    if wait["for"] == "signal" and _try_signal(segment, item):
+        return
+    if wait["for"] == "child" and _look_at_child(segment, item):
+        return
+    until = item.get("until")
+    if until is None or wait["for"] == "person":
+        return
+    if until > run.now:
+        segment.run.send(wake(run, item["sk"][2:], until))
+    elif wait["for"] == "timer" and not wait.get("fails"):
+        resolve(segment, item, None)
+    else:
+        segment.failed(claim_of(item), StepError("Timeout", f"the {wait['for']} did not come in time"), stands(item))
+
+
+def resolve(segment: Segment, item: Item, result: Json) -> bool:
+    """What was waited for has come. False: the step no longer waits."""
+    run, claim = segment.run, claim_of(item)
+    step = run.step(claim.key)
+    try:
+        done = reshape(run, step, names(run, claim.key, seen=claim.saw), result)
+    except ExpressionFault as fault:
+        segment.failed(claim, expression_error(fault), stands(item))
+        return True
+    before = len(run.completed)
+    following = segment.settle(claim, done, stands(item))
+    segment.chain(following)
+    return len(run.completed) > before
+
+
+# ------------------------------------------------------------------------------------------------ signals
+
+
+def _try_signal(segment: Segment, item: Item) -> bool:
+    """Take the oldest signal of the name, write the fact, and give back if another fact stands. False: none is there."""
+    run, name = segment.run, item["wait"]["name"]
+    key = item["sk"][2:]
+    taken = _change_mailbox(run, name, lambda box: _take(box, key))
+    if taken is None:
+        return False
+    payload = run.world.load(decode(taken))
+    if not resolve(segment, item, payload):
+        _change_mailbox(run, name, lambda box: _give_back(box, key))
+    return True
+
+
+def _take(box: Item, key: str) -> str | None:
+    """The payload that the step took before, or the oldest; None: it waits in line."""
+    if key in box["taken"]:
+        return str(box["taken"][key])
+    if box["queue"]:
+        payload = str(box["queue"].pop(0))
+        box["taken"][key] = payload
+        if key in box["waiters"]:
+            box["waiters"].remove(key)
+        return payload
+    if key not in box["waiters"]:
+        box["waiters"].append(key)
+    return None
+
+
+def _give_back(box: Item, key: str) -> None:
+    payload = box["taken"].pop(key, None)
+    if payload is not None:
+        box["queue"].insert(0, payload)
+
+
+def post(run: Run, name: str, payload: Json) -> list[str]:
+    """Keep a signal; the steps that wait for its name."""
+
+    def put(box: Item) -> list[str]:
+        box["queue"].append(encode(run.kept(payload)))
+        return list(box["waiters"])
+
+    waiters: list[str] = _change_mailbox(run, name, put)
+    return waiters
+
+
+def _change_mailbox(run: Run, name: str, change: Any) -> Any:
+    """One mailbox per run and name, changed by version: in the order of the writes, first in first out."""
+    pk, sk = mailbox_key(run.id, name)
+    for _ in range(MAX_TRIES):
+        standing = run.world.store.get((pk, sk))
+        box = standing or {"pk": pk, "sk": sk, "schema": SCHEMA, "rev": 0, "queue": [], "taken": {}, "waiters": []}
+        before = encode({name: box[name] for name in ("queue", "taken", "waiters")})
+        result = change(box)
+        if encode({name: box[name] for name in ("queue", "taken", "waiters")}) == before:
+            return result
+        condition = Equals("rev", box["rev"]) if standing else Absent()
+        if run.world.store.put({**box, "rev": box["rev"] + 1}, condition).ok:
+            return result
+    from ..core.errors import Unavailable
+
+    raise Unavailable(f"the mailbox of signal {name} is changing too fast")
+
+
+# ------------------------------------------------------------------------------------------------ children
+
+
+def _start_child(segment: Segment, item: Item) -> None:
+    from .starting import StartRequest, latest_plan, start
+
+    run, wait, key = segment.run, item["wait"], item["sk"][2:]
+    try:
+        plan = latest_plan(run.world, run.tenant, wait["workflow"], wait["version"])
+    except NotFound:
+        told = f"there is no workflow {wait['workflow']}" + (f" {wait['version']}" if wait["version"] else "")
+        segment.failed(claim_of(item), StepError("InputInvalid", told, permanent=True), stands(item))
+        return
+    parent = None if wait["detached"] else {"run": run.id, "path": key, "plan": run.control["plan"], "gen": run.generation}
+    start(run.world, StartRequest(run.tenant, plan, wait["input"], run_id=wait["child"], parent=parent))
+    if wait["detached"]:
+        resolve(segment, item, wait["child"])
+
+
+def _look_at_child(segment: Segment, item: Item) -> bool:
+    run, wait = segment.run, item["wait"]
+    control = run.world.store.get(run_key(wait["child"]))
+    if control is None:
+        _start_child(segment, item)
+        return True
+    status = RunStatus(control["status"])
+    if not status.is_final:
+        return False
+    if status is RunStatus.SUCCEEDED:
+        resolve(segment, item, output_of_run(run.world, control))
+    else:
+        error = ending.error_in(control) if status is RunStatus.FAILED else StepError("ChildFailed", f"the child run {wait['child']} ended {status}")
+        segment.failed(claim_of(item), error, stands(item))
+    return True
+
+
+def output_of_run(world: Any, control: Item) -> Json:
+    """A run's output: in its control item when it is small, else in an item of its own."""
+    from .items import output_key
+
+    if "output" in control:
+        return decode(control["output"])
+    item = world.store.get(output_key(control["pk"]))
+    return world.load(decode(item["output"])) if item else None

@@ -1,0 +1,93 @@
+"""What the engine works with: the ports, the settings, and the caches that outlive one message."""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..core.errors import NotFound
+from ..core.expressions import Expressions
+from ..core.plan import Plan
+from ..ports import Blobs, Bus, Clock, Lanes, Store
+from ..topology import ATTEMPT_TIMEOUT_S, BEGIN_MARGIN_S, LEASE_S
+from .items import REF, decode, digest, plan_key
+
+MAX_PLANS = 64  # kept compiled in one process
+
+
+class Tasks(Protocol):
+    """What may run tasks by name (treadle.tasks.Registry)."""
+
+    def find(self, name: str) -> Any: ...
+
+
+class Secrets(Protocol):
+    """`secrets.NAME`, read when a task is about to run."""
+
+    def get(self, name: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`advance`: whether the dispatcher itself finds out what a success makes ready (`inline`: no hop) or leaves it to the
+    completions handler (`bus`). Both give the same facts. Times in seconds."""
+
+    advance: str = "inline"
+    lease_s: int = LEASE_S
+    attempt_timeout_s: int = ATTEMPT_TIMEOUT_S
+    begin_margin_s: int = BEGIN_MARGIN_S
+    chunk_size: int = 64  # items of a forEach that one message stands for
+    chunk_s: float = 1.0  # a chunk slower than this sends the rest of its range to others
+
+
+@dataclass
+class World:
+    store: Store
+    lanes: Lanes
+    bus: Bus
+    blobs: Blobs
+    clock: Clock
+    expressions: Expressions
+    tasks: Tasks
+    secrets: Secrets | None = None
+    settings: Settings = field(default_factory=Settings)
+    random: random.Random = field(default_factory=random.Random)
+    plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)
+
+    def new_fence(self) -> int:
+        """A number that no other claim has: a write under it proves that the claim still stands."""
+        return self.random.getrandbits(48)
+
+    def plan(self, name: str) -> Plan:
+        """Raises NotFound. Plans never change, so a cached one is as good as a read."""
+        cached = self.plans.get(name)
+        if cached is not None:
+            return cached
+        item = self.store.get(plan_key(name), consistent=False) or self.store.get(plan_key(name))
+        if item is None:
+            raise NotFound("plan", name)
+        return self.remember(Plan.from_json(self.load(decode(item["plan"]))), name)
+
+    def remember(self, plan: Plan, name: str) -> Plan:
+        self.plans[name] = plan
+        while len(self.plans) > MAX_PLANS:
+            self.plans.popitem(last=False)
+        return plan
+
+    def load(self, value: Any) -> Any:
+        """The value itself, read from its blob if it is a reference."""
+        if isinstance(value, Mapping) and len(value) == 1 and str(value.get(REF, "")).startswith("blob:"):
+            return decode(self.blobs.get(value[REF][5:]).decode())
+        return value
+
+    def keep(self, text: str, limit: int) -> Any:
+        """A JSON text as it goes into an item: decoded if it is small, else put as a blob first and referred to."""
+        content = text.encode()
+        if len(content) <= limit:
+            return decode(text)
+        name = digest(text)
+        self.blobs.put(name, content)
+        return {REF: f"blob:{name}"}

@@ -1,0 +1,150 @@
+"""Which tasks there are, by name: the built-in ones, functions with the `@task` decorator, and plug-ins of the entry point group
+`treadle.tasks`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import logging
+import os
+import sys
+import types
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any, overload
+
+from ..core.model import Json
+
+Function = Callable[..., Json]
+
+
+@dataclass(slots=True)
+class TaskContext:
+    """What a task may know of the attempt that it is.
+
+    `step_id`: the step's path. `idempotency_key`: the same for every attempt of one step; hand it to whatever must not do the
+    work twice. `deadline`: when the attempt times out, seconds since the epoch.
+    """
+
+    run_id: str
+    step_id: str
+    attempt: int
+    idempotency_key: str
+    deadline: float
+    logger: logging.Logger
+    heartbeat: Callable[..., None] = field(default=lambda details=None: None)
+    is_cancelled: Callable[[], bool] = field(default=lambda: False)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """`permanent`: names of errors that are not worth another attempt."""
+
+    name: str
+    function: Function
+    takes_context: bool
+    permanent: tuple[str, ...] = ()
+
+    def __call__(self, *given: Any, **named: Any) -> Json:
+        """The function itself, for its own unit tests."""
+        return self.function(*given, **named)
+
+    def run(self, given: Json, context: TaskContext) -> Json:
+        return self.function(given, context) if self.takes_context else self.function(given)
+
+
+@overload
+def task(function: Function, /) -> Task: ...
+@overload
+def task(*, name: str | None = None, permanent: tuple[str, ...] = ()) -> Callable[[Function], Task]: ...
+def task(function: Function | None = None, /, *, name: str | None = None, permanent: tuple[str, ...] = ()) -> Task | Callable[[Function], Task]:
+    """Make a function a task: `@task` or `@task(name="charge", permanent=("CardDeclined",))`."""
+
+    def decorate(function: Function) -> Task:
+        return Task(name or function.__name__, function, _takes_context(function), permanent)
+
+    return decorate if function is None else decorate(function)
+
+
+def _takes_context(function: Function) -> bool:
+    """It has a second positional parameter."""
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return len([p for p in inspect.signature(function).parameters.values() if p.kind in positional]) >= 2
+
+
+def echo(given: Json) -> Json:
+    """Returns its input (for trials and tests)."""
+    return given
+
+
+BUILT_IN = (task(echo),)
+
+
+class Registry:
+    """Tasks by name. `in` and iteration give names."""
+
+    def __init__(self, tasks: Iterable[Task] = ()) -> None:
+        self._tasks = {known.name: known for known in (*BUILT_IN, *tasks)}
+
+    @classmethod
+    def load(cls, *sources: Any, plugins: bool = True) -> Registry:
+        """`sources`: Task objects, plain functions, modules, module names, paths of Python files, or lists of these.
+
+        Raises ImportError with what could not be loaded.
+        """
+        found = [*(_plugins() if plugins else ())]
+        for source in sources:
+            found += _tasks_of(source)
+        return cls(found)
+
+    def find(self, name: str) -> Task | None:
+        return self._tasks.get(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tasks
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tasks)
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+
+def _plugins() -> Iterator[Task]:
+    for point in entry_points(group="treadle.tasks"):
+        loaded = point.load()
+        yield loaded if isinstance(loaded, Task) else Task(point.name, loaded, _takes_context(loaded))
+
+
+def _tasks_of(source: Any) -> list[Task]:
+    match source:
+        case None:
+            return []
+        case Task():
+            return [source]
+        case types.ModuleType():
+            return [value for value in vars(source).values() if isinstance(value, Task)]
+        case list() | tuple() | set():
+            return [found for inner in source for found in _tasks_of(inner)]
+        case str() | os.PathLike():
+            return _tasks_of(_module(os.fspath(source)))
+        case _ if callable(source):
+            return [task(source)]
+    raise ImportError(f"tasks come from functions, modules or files, not from {source!r}")
+
+
+def _module(name: str) -> types.ModuleType:
+    """A module by its name, or by the path of its file."""
+    if not name.endswith(".py") and os.sep not in name:
+        return importlib.import_module(name)
+    unique = "treadle_tasks_" + "".join(char if char.isalnum() else "_" for char in os.path.abspath(name))
+    spec = importlib.util.spec_from_file_location(unique, name)
+    if spec is None or spec.loader is None or not os.path.exists(name):
+        raise ImportError(f"there is no file of tasks {name}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[unique] = module
+    spec.loader.exec_module(module)
+    return module

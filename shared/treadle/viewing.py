@@ -1,0 +1,198 @@
+"""Making views of runs: the fold of what is stored. Off the hot path; nothing here changes anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .core import paths
+from .core.model import Json, Outcome, RunStatus, State, StepStatus
+from .core.moments import rfc3339
+from .core.plan import Plan, Step
+from .engine.items import REF, body_key, decode, error_of, is_ref, output_key
+from .engine.run import Run
+from .engine.snapshot import snapshot
+from .engine.world import World
+from .ports import Item
+from .views import CostView, RunView, StepView
+
+PAGE_OF_STEPS = 1000  # paths in one view
+
+# What one recorded step costs in the design, on-demand list prices in us-east-1 (docs/explanation/cost.md).
+_USD_PER_WRITE = 0.625e-6
+_USD_PER_READ = 0.125e-6
+_USD_PER_RUN = 3 * 0.4e-6 + 3 * 1.0e-6  # one message there and back, three events
+
+
+def shown_status(status: RunStatus) -> str:
+    """Inner states in the words of the language page."""
+    return RunStatus.RUNNING.value if status is RunStatus.STOPPING else status.value
+
+
+def summary(control: Item) -> RunView:
+    """Of a control item, or of what the list index projects of it."""
+    run_id = control["pk"]
+    ended_at = control.get("ended_at")
+    return RunView(
+        id=run_id,
+        workflow=control["workflow"],
+        version=control["version"],
+        status=shown_status(RunStatus(control["status"])),
+        error=control.get("error"),
+        compensated=control.get("compensated"),
+        attributes=decode(control["attributes"]) if "attributes" in control else {},
+        started_at=rfc3339(control["started_at"]),
+        ended_at=rfc3339(ended_at) if ended_at else None,
+        etag=str(control.get("rev", 0)),
+    )
+
+
+def view(world: World, control: Item, *, full: bool = True, cursor: str | None = None) -> RunView:
+    """The whole run. `cursor`: the path behind which this page of steps begins."""
+    run = Run(world, control["pk"], control)
+    steps = _steps(run, full)
+    names = sorted(steps, key=_order) if len(steps) > PAGE_OF_STEPS else list(steps)
+    begin = names.index(cursor) + 1 if cursor in steps else 0
+    page = names[begin : begin + PAGE_OF_STEPS]
+    further = page[-1] if begin + PAGE_OF_STEPS < len(names) else None
+    body = world.store.get(body_key(run.id)) or {"input": "null"}
+    shown = {
+        "input": _shown(world, decode(body["input"]), full),
+        "output": _output(world, control, full),
+        "steps": {name: steps[name] for name in page},
+        "steps_cursor": further,
+        "cost": _cost(steps),
+    }
+    return summary(control).model_copy(update=shown)
+
+
+def _order(path: str) -> tuple[Any, ...]:
+    """`f[10]` behind `f[9]`."""
+    return tuple((part.partition("[")[0], paths.index(part) if "[" in part else -1) for part in path.split("."))
+
+
+def _output(world: World, control: Item, full: bool) -> Json:
+    if "output" in control:
+        return decode(control["output"])
+    if control["status"] != RunStatus.SUCCEEDED:
+        return None
+    item = world.store.get(output_key(control["pk"]))
+    return _shown(world, decode(item["output"]), full) if item else None
+
+
+def _shown(world: World, value: Json, full: bool) -> Json:
+    """References are resolved, or shown as such."""
+    if not is_ref(value):
+        return value
+    return world.load(value) if full else {REF: value[REF]}
+
+
+def _cost(steps: dict[str, StepView]) -> CostView:
+    ran = sum(1 for step in steps.values() if step.attempts)
+    written = len([step for step in steps.values() if step.ended_at]) + 7
+    calls = {"dynamodb.PutItem": written, "dynamodb.GetItem": ran + 1, "sqs.SendMessage": 1, "events.PutEvents": 2}
+    usd = written * _USD_PER_WRITE + (ran + 1) * _USD_PER_READ + _USD_PER_RUN
+    return CostView(usd=round(usd, 10), calls=calls)
+
+
+# ------------------------------------------------------------------------------------------------ steps
+
+
+def _steps(run: Run, full: bool) -> dict[str, StepView]:
+    """Every path of the plan, and every item and iteration that was begun. Of a group's attempts the last."""
+    items = snapshot(run)
+    shown: dict[str, StepView] = {}
+    over = run.status.is_final
+    for step in run.plan.root.steps.values():
+        _show(run, items, step.id, step, over, full, shown)
+    return shown
+
+
+def _show(run: Run, items: dict[str, Item], key: str, step: Step, over: bool, full: bool, shown: dict[str, StepView]) -> None:
+    item = items.get(key)
+    shown[paths.shown(key)] = _step_view(run, item, over, full)
+    if item is None:
+        return
+    over = over or item["state"] == State.ENDED
+    if step.is_loop and paths.index(key) is None:
+        for child in _instances(items, key, step, item):
+            _show(run, items, child, step, over, full, shown)
+    elif step.inner is not None and not _never_ran(item):
+        scope_key = paths.inside(key, max(1, item.get("attempt", 1)))
+        for inner in step.inner.steps.values():
+            _show(run, items, paths.join(scope_key, inner.id), inner, over, full, shown)
+
+
+def _never_ran(item: Item) -> bool:
+    return item["state"] == State.ENDED and Outcome(item["outcome"]).is_skip
+
+
+def _instances(items: dict[str, Item], key: str, step: Step, item: Item) -> list[str]:
+    """Of a forEach those that were begun; of a repeat until the first that was not."""
+    if step.for_each is not None:
+        return [child for number in range(item.get("n", 0)) if (child := paths.item(key, number)) in items]
+    found = []
+    while (child := paths.item(key, len(found))) in items:
+        found.append(child)
+    return found
+
+
+def _step_view(run: Run, item: Item | None, over: bool, full: bool) -> StepView:
+    if item is None or item["state"] == State.RELEASED:
+        if over:
+            return StepView(status=StepStatus.SKIPPED.value, why="the run stopped first")
+        return StepView(status=StepStatus.PENDING.value)
+    state = State(item["state"])
+    error = error_of(item.get("error"))
+    times: dict[str, Any] = {"started_at": rfc3339(item["started_at"]) if "started_at" in item else None}
+    told: dict[str, Any] = {"error": error.to_json() if error else None, "attempts": item.get("attempt", 0)}
+    if state is State.ENDED:
+        output = _shown(run.world, decode(item["output"]), full) if "output" in item else None
+        ended_at = rfc3339(item["ended_at"])
+        return StepView(status=Outcome(item["outcome"]).status.value, output=output, ended_at=ended_at, why=item.get("why"), **told, **times)
+    status, why = _under_way(state, item)
+    return StepView(status=status.value, why=why, **told, **times)
+
+
+def _under_way(state: State, item: Item) -> tuple[StepStatus, str | None]:
+    match state:
+        case State.WAITING:
+            until = f" until {rfc3339(item['until'])}" if "until" in item else ""
+            return StepStatus.WAITING, f"waits for {_what(item['wait'])}{until}"
+        case State.RETRY if "until" in item:
+            return StepStatus.WAITING, f"tried again at {rfc3339(item['until'])}"
+        case _:
+            return StepStatus.RUNNING, None
+
+
+def _what(wait: dict[str, Any]) -> str:
+    match wait["for"]:
+        case "signal":
+            return f"signal {wait['name']}"
+        case "child":
+            return f"run {wait['child']}"
+        case "person":
+            return "a person's decision"
+        case "approval":
+            return "an approval"
+        case kind:
+            return f"a {kind}"
+
+
+def history(world: World, control: Item) -> list[dict[str, Any]]:
+    """What happened, in order: folded from the facts, not a log beside them."""
+    run = Run(world, control["pk"], control)
+    told: list[dict[str, Any]] = [{"at": rfc3339(control["started_at"]), "what": "RunStarted", "path": None}]
+    for path, step in _steps(run, full=False).items():
+        if step.started_at:
+            told.append({"at": step.started_at, "what": "StepStarted", "path": path})
+        if step.ended_at:
+            shown = {"at": step.ended_at, "what": "StepEnded", "path": path, "status": step.status, "attempts": step.attempts}
+            told.append(shown | ({"error": step.error} if step.error else {}) | ({"why": step.why} if step.why else {}))
+    if control.get("ended_at"):
+        told.append({"at": rfc3339(control["ended_at"]), "what": "RunEnded", "path": None, "status": control["status"]})
+    order = {"RunStarted": 0, "StepEnded": 1, "StepStarted": 2, "RunEnded": 3}
+    return sorted(told, key=lambda entry: (entry["at"], order[entry["what"]] if entry["what"] != "StepEnded" or entry["attempts"] else 1))
+
+
+def plan_of(world: World, control: Item) -> Plan:
+    return world.plan(control["plan"])

@@ -1,0 +1,88 @@
+"""Who works with whom: the engine on AWS as the environment of a Lambda says, made once per process at the first call.
+
+The local runtime calls the very same handlers with a wiring of its own (`using`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+from .engine import Engine, Settings, World
+from .ports import Blobs, Clock
+from .tasks.registry import Registry
+from .topology import ENVIRONMENT, QUEUES, Names
+
+if TYPE_CHECKING:
+    from .operations import Operations
+
+
+@dataclass
+class Wiring:
+    """`inbox`: the bucket that users drop definitions and inputs into."""
+
+    engine: Engine
+    tasks: Registry
+    names: Names
+    inbox: Blobs
+    tenant: str = "default"  # of what comes in by S3 and the bus: IAM, not a token, says who may
+
+    @cached_property
+    def operations(self) -> Operations:
+        """Imported on demand: the dispatcher does without pydantic, YAML and JSON Schema."""
+        from .definition import Checker
+        from .operations import Operations
+
+        return Operations(self.engine, Checker(self.tasks, self.engine.world.expressions))
+
+
+class SystemClock:
+    def now(self) -> int:
+        return time.time_ns() // 1_000_000
+
+
+def names_from_environment(environment: os._Environ[str] | dict[str, str] = os.environ) -> Names:
+    """Raises KeyError with the variable that is missing."""
+    values = {field: environment[variable] for field, variable in ENVIRONMENT.items()}
+    prefix = values.pop("queue_urls")
+    return Names(**values, queue_urls={queue.name: prefix + queue.name for queue in QUEUES})
+
+
+def wire(names: Names, tasks: Registry, clock: Clock, settings: Settings | None = None, clients: object | None = None, tenant: str = "default") -> Wiring:
+    """The engine over AWS adapters."""
+    from .aws import connect
+    from .cel import Cel
+
+    adapters = connect(names, clients=clients)  # type: ignore[arg-type]
+    world = World(adapters.store, adapters.lanes, adapters.bus, adapters.blobs, clock, Cel(), tasks, settings=settings or Settings())
+    return Wiring(Engine(world), tasks, names, adapters.inbox, tenant)
+
+
+@lru_cache(maxsize=1)
+def from_environment() -> Wiring:
+    settings = Settings(**json.loads(os.environ.get("TREADLE_SETTINGS", "{}")))
+    return wire(names_from_environment(), Registry.load(*os.environ.get("TREADLE_TASKS", "").split()), SystemClock(), settings)
+
+
+_override: ContextVar[Wiring | None] = ContextVar("treadle_wiring", default=None)
+
+
+def current() -> Wiring:
+    """What a handler works with."""
+    return _override.get() or from_environment()
+
+
+@contextmanager
+def using(wiring: Wiring) -> Iterator[Wiring]:
+    token = _override.set(wiring)
+    try:
+        yield wiring
+    finally:
+        _override.reset(token)
