@@ -5,8 +5,10 @@ Everything else about a deployment is the topology's to say, and the same in eac
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import aws_cdk as cdk
@@ -19,8 +21,9 @@ class Deployment:
     """`name` is the stack's. Without an `issuer` (and its `audience`) the stack makes a Cognito user pool of its own.
 
     `retain`: table, buckets, key and logs outlive the stack. `alarm_topic`: ARN of the SNS topic that alarms tell; None: they
-    only show. `function_arns`: the Lambdas that the task `lambda` may invoke. `layer`: `staged` is the real one,
-    `placeholder` an empty folder, enough to look at the template without a package index.
+    only show. `function_arns`: the Lambdas that the task `lambda` may invoke. `tasks`: the modules that the
+    workers load tasks from, `task_layers` ARNs of the layers that bring them, `settings` the engine's, by name.
+    `layer`: `staged` is the real one, `placeholder` an empty folder, enough to look at the template without a package index.
     """
 
     name: str = "treadle"
@@ -29,6 +32,9 @@ class Deployment:
     retain: bool = True
     alarm_topic: str | None = None
     function_arns: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
+    task_layers: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
     layer: str = "staged"
 
     def __post_init__(self) -> None:
@@ -53,8 +59,17 @@ class Deployment:
             retain=_flag(given("retain"), default=True),
             alarm_topic=given("alarmTopic") or None,
             function_arns=_list(given("functionArns")),
+            tasks=_list(given("tasks")),
+            task_layers=_list(given("taskLayers")),
+            settings=_object(given("settings")),
             layer=given("layer") or cls.layer,
         )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the choices mean to a worker: variables beside those of the topology."""
+        chosen = {"TREADLE_TASKS": " ".join(self.tasks), "TREADLE_SETTINGS": json.dumps(self.settings) if self.settings else ""}
+        return {name: value for name, value in chosen.items() if value}
 
     @property
     def removal(self) -> cdk.RemovalPolicy:
@@ -66,6 +81,14 @@ def _list(value: Any) -> tuple[str, ...]:
         return ()
     parts = value.split(",") if isinstance(value, str) else value
     return tuple(str(part).strip() for part in parts)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """Raises ValueError for text that is no JSON object."""
+    loaded = json.loads(value) if isinstance(value, str) else value or {}
+    if not isinstance(loaded, dict):
+        raise ValueError(f"settings: {value!r} is no JSON object")
+    return loaded
 
 
 def _flag(value: Any, *, default: bool) -> bool:

@@ -47,16 +47,17 @@ class TreadleStack(cdk.Stack):
 
         # Who works on it.
         resources = Resources(state, list(lanes.values()), bus, blobs, inbox, at_rest, deployment.function_arns)
-        environment = {"table": state.name, "bus": bus.name, "blobs": blobs.name, "inbox": inbox.name, "queue_urls": self._queues(prefix)}
-        shared = self._layer(deployment)
+        places = {"table": state.name, "bus": bus.name, "blobs": blobs.name, "inbox": inbox.name, "queue_urls": self._queues(prefix)}
+        environment = {topology.ENVIRONMENT[name]: place for name, place in places.items()} | deployment.environment
+        layers = self._layers(deployment)
         workers = {
             function.name: Worker(
                 self,
                 f"Worker-{function.name}",
                 function=function,
                 code=_handlers(),
-                layer=shared,
-                environment={topology.ENVIRONMENT[name]: value for name, value in environment.items()},
+                layers=layers,
+                environment=environment,
                 resources=resources,
                 at_rest=at_rest,
             )
@@ -90,9 +91,9 @@ class TreadleStack(cdk.Stack):
         """The URL of queue Q is this and Q."""
         return f"https://sqs.{self.region}.{self.url_suffix}/{self.account}/{prefix}"
 
-    def _layer(self, deployment: Deployment) -> lambda_.LayerVersion:
+    def _layers(self, deployment: Deployment) -> list[lambda_.ILayerVersion]:
         folder = layer.placeholder() if deployment.layer == "placeholder" else layer.stage()
-        return lambda_.LayerVersion(
+        engine = lambda_.LayerVersion(
             self,
             "Layer",
             code=lambda_.Code.from_asset(str(folder)),
@@ -100,6 +101,8 @@ class TreadleStack(cdk.Stack):
             compatible_architectures=[ARCHITECTURE],
             description="treadle and what its handlers import",
         )
+        brought = [lambda_.LayerVersion.from_layer_version_arn(self, f"Tasks-{i}", arn) for i, arn in enumerate(deployment.task_layers)]
+        return [engine, *brought]
 
     def _tell(self, **outputs: str) -> None:
         for name, value in outputs.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
@@ -31,7 +31,7 @@ class Worker(Construct):
         *,
         function: topology.Function,
         code: lambda_.Code,
-        layer: lambda_.ILayerVersion,
+        layers: Sequence[lambda_.ILayerVersion],
         environment: Mapping[str, str],
         resources: Resources,
         at_rest: AtRest,
@@ -46,7 +46,7 @@ class Worker(Construct):
             description=f"treadle {function.name}",
             code=code,
             handler=f"functions.{function.name}.handler.handler",
-            layers=[layer],
+            layers=layers,
             runtime=RUNTIME,
             architecture=ARCHITECTURE,
             memory_size=function.memory_mb,

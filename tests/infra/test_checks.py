@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import infra.findings as findings
+from infra import findings
 from tests.infra import synthesis
 
 

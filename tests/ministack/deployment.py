@@ -96,20 +96,29 @@ def _for_the_emulator(template: dict[str, Any]) -> dict[str, Any]:
     it does not know one type (nothing refers to it), it speaks plain HTTP on loopback, which our policies refuse, and it wants
     a permission named after the batch call where AWS knows only that for the single one.
     """
-    resources = {id: resource for id, resource in template["Resources"].items() if resource["Type"] not in UNKNOWN_TYPES}
-    for id, resource in list(resources.items()):
-        properties = resource.get("Properties", {})
-        if "PolicyDocument" in properties:
-            properties["PolicyDocument"]["Statement"] = [
-                item for item in properties["PolicyDocument"]["Statement"] if item["Effect"] != "Deny"
-            ]
-            if not properties["PolicyDocument"]["Statement"]:
-                del resources[id]
-        for policy in properties.get("Policies", []):
-            for statement in policy["PolicyDocument"]["Statement"]:
-                if statement["Action"] == "sqs:SendMessage":
-                    statement["Action"] = ["sqs:SendMessage", "sqs:SendMessageBatch"]
+    resources = {}
+    for id, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::IAM::Role":
+            _grant_batches(resource)
+        if resource["Type"] not in UNKNOWN_TYPES and not _only_refuses(resource):
+            resources[id] = resource
     return {**template, "Resources": resources}
+
+
+def _grant_batches(role: dict[str, Any]) -> None:
+    for policy in role["Properties"]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if statement["Action"] == "sqs:SendMessage":
+                statement["Action"] = ["sqs:SendMessage", "sqs:SendMessageBatch"]
+
+
+def _only_refuses(resource: dict[str, Any]) -> bool:
+    """Takes the refusals out of a policy of a queue or bucket, and says whether nothing is left."""
+    document = resource.get("Properties", {}).get("PolicyDocument")
+    if document is None:
+        return False
+    document["Statement"] = [item for item in document["Statement"] if item["Effect"] != "Deny"]
+    return not document["Statement"]
 
 
 def publish(emulator: Emulator, folder: Path) -> None:

@@ -56,6 +56,7 @@ def running(folder: Path) -> Iterator[Emulator]:
         "GATEWAY_PORT": str(port),
         "SFTP_ENABLED": "0",
         "IOT_MTLS_ENABLED": "0",
+        "CLOUDTRAIL_RECORDING": "1",
         "MINISTACK_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
