@@ -1,0 +1,36 @@
+"""`treadle dev`: the whole engine on this machine, with its HTTP API and AWS's own on two ports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from ..auth import DevelopmentKey
+from .endpoint import AwsEndpoint
+from .http import HttpServer
+from .stack import TENANT, Config, Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Dev:
+    """`url`: of the HTTP API, without `/v1`. `token`: of an administrator. `endpoint_url`: for boto3 and `aws --endpoint-url`."""
+
+    url: str
+    token: str
+    endpoint_url: str
+    key: DevelopmentKey  # for tokens of other people: `key.token("ann", tenant="local", roles=(Role.VIEWER,))`
+    stack: Stack
+
+
+@contextmanager
+def serve(port: int = 0, *, tasks: Any = (), config: Config = None, skip_time: bool = False, aws_port: int = 0) -> Iterator[Dev]:
+    """Ports of this machine only; 0: any free one. Raises OSError for a port that is taken, ImportError for tasks."""
+    key = DevelopmentKey()
+    with (
+        Stack(tasks, config=config, skip_time=skip_time) as stack,
+        HttpServer(stack.request, key.verifier, port) as api,
+        AwsEndpoint(stack.cloud.account, aws_port) as endpoint,
+    ):
+        yield Dev(api.url, key.token(tenant=TENANT), endpoint.url, key, stack)
