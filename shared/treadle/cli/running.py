@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,8 @@ def dev(port: int, tasks: tuple[str, ...], config: Path | None, skip_time: bool,
             click.echo("stop with Ctrl-C", err=True)
         else:
             print_json({"url": engine.url, "token": engine.token, "endpointUrl": engine.endpoint_url})
-        threading.Event().wait()
+        with suppress(KeyboardInterrupt):  # how it is meant to end
+            threading.Event().wait()
     return Exit.OK
 
 

@@ -15,6 +15,9 @@ PERMANENT = frozenset(
 MAX_LOSSES = 3  # an attempt lost with its worker is run again this often under the same number
 
 
+LONGEST_DELAY = 10 * 365 * 86_400_000  # ms; without `maxDelay` nothing else bounds a back-off
+
+
 @dataclass(frozen=True, slots=True)
 class Retry:
     """`max_attempts` counts the first; delays are ms."""
@@ -23,7 +26,7 @@ class Retry:
     backoff: str = "exponential"
     delay: int = 1000
     multiplier: float = 2.0
-    max_delay: int = 300_000
+    max_delay: int = LONGEST_DELAY
     jitter: str = "full"
     on: tuple[str, ...] = ("*",)
     but_not: tuple[str, ...] = ()
@@ -35,7 +38,7 @@ class Retry:
             backoff=written.get("backoff", "exponential"),
             delay=parse_duration(written.get("delay", "1s")),
             multiplier=float(written.get("multiplier", 2)),
-            max_delay=parse_duration(written.get("maxDelay", "5m")),
+            max_delay=parse_duration(written["maxDelay"]) if "maxDelay" in written else LONGEST_DELAY,
             jitter=written.get("jitter", "full"),
             on=tuple(written.get("on", ("*",))),
             but_not=tuple(written.get("except", ())),

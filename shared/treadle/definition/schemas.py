@@ -103,8 +103,8 @@ def _bad_reference(reference: str, root: Any) -> Iterator[str]:
     target = root
     for part in reference[1:].split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
-        inside = target if isinstance(target, dict) else {str(n): inner for n, inner in enumerate(target)} if isinstance(target, list) else {}
-        if name not in inside:
+        inside = {str(number): inner for number, inner in enumerate(target)} if isinstance(target, list) else target
+        if not isinstance(inside, dict) or name not in inside:
             yield f"the schema refers to what is not there: {reference[:100]}"
             return
         target = inside[name]

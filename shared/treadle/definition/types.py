@@ -48,15 +48,16 @@ def _matching(pattern: str, what: str) -> Callable[[Any], str]:
     compiled = re.compile(pattern.removeprefix("^").removesuffix("$"), re.ASCII)
 
     def check(value: Any) -> str:
-        if not compiled.fullmatch(_text(value, what)):
+        text = _text(value, what)
+        if not compiled.fullmatch(text):
             raise wrong(Code.BAD_VALUE, f"{what} looks like {pattern}")
-        return cast(str, value)
+        return text
 
     return check
 
 
 def _step_id(value: Any) -> str:
-    if value in RESERVED_IDS and isinstance(value, str):
+    if isinstance(value, str) and value in RESERVED_IDS:
         raise wrong(Code.BAD_VALUE, f"`{value}` is a word of the expression language and cannot be a step's id")
     return _matching(STEP_ID, "a step's id")(value)
 
@@ -73,11 +74,12 @@ def _version(value: Any) -> str:
 def _duration(value: Any) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise wrong(Code.BAD_DURATION, "a duration has a unit", f"did you mean `{value}s`?")
+    text = _text(value, "a duration")
     try:
-        parse_duration(_text(value, "a duration"))
+        parse_duration(text)
     except ValueError as error:
-        raise wrong(Code.BAD_DURATION, str(error), _duration_hint(value)) from None
-    return cast(str, value)
+        raise wrong(Code.BAD_DURATION, str(error), _duration_hint(text)) from None
+    return text
 
 
 _UNIT_WORDS = r"milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d"
@@ -93,11 +95,12 @@ def _duration_hint(text: str) -> str | None:
 
 
 def _schedule(value: Any) -> str:
+    text = _text(value, "a schedule")
     try:
-        check_schedule(_text(value, "a schedule"))
+        check_schedule(text)
     except ValueError as error:
         raise wrong(Code.BAD_SCHEDULE, str(error)) from None
-    return cast(str, value)
+    return text
 
 
 def _expression(value: Any) -> Any:
@@ -117,7 +120,8 @@ def _error_pattern(value: Any) -> str:
 def _whole(least: int, most: int, too_much: str) -> Callable[[Any], int]:
     def check(value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
-            raise wrong(Code.BAD_TYPE, f"expected a whole number, not {'a fraction' if isinstance(value, float) else kind(value)}")
+            hint = f"without quotes: {value}" if isinstance(value, str) and value.isdecimal() and len(value) < 10 else None
+            raise wrong(Code.BAD_TYPE, f"expected a whole number, not {'a fraction' if isinstance(value, float) else kind(value)}", hint)
         if value < least:
             raise wrong(Code.BAD_VALUE, f"must be at least {least}")
         if value > most:
@@ -129,11 +133,12 @@ def _whole(least: int, most: int, too_much: str) -> Callable[[Any], int]:
 
 def _amount(unit: str, example: str) -> Callable[[Any], str]:
     def check(value: Any) -> str:
+        text = _text(value, f"an amount such as {example}")
         try:
-            parse_amount(_text(value, f"an amount such as {example}"), unit)
+            parse_amount(text, unit)
         except ValueError as error:
             raise wrong(Code.BAD_VALUE, str(error)) from None
-        return cast(str, value)
+        return text
 
     return check
 

@@ -144,7 +144,7 @@ class _Builder:
             return
         if not isinstance(value, str):
             if isinstance(event, yaml.ScalarEvent):
-                self._fault(Code.UNSAFE_YAML, f"a key is a string: put {shown(event.value)} in quotes", event)
+                self._fault(Code.UNSAFE_YAML, "a key is a string", event, f"in quotes: {shown(event.value)}")
             value = str(value)
         around = self.stack[-1]
         around.key, around.key_index, around.is_repeated = value, _index(event), value in around.value
@@ -165,8 +165,8 @@ class _Builder:
                 around.marks[1][around.key] = (around.key_index, marks)
             around.key = None
 
-    def _fault(self, code: Code, message: str, event: yaml.Event) -> None:
-        fault = Fault(code, message, self._here(), index=_index(event))
+    def _fault(self, code: Code, message: str, event: yaml.Event, hint: str | None = None) -> None:
+        fault = Fault(code, message, self._here(), hint, index=_index(event))
         if len(self.faults) >= MAX_FAULTS:
             raise Unreadable(fault)
         self.faults.append(fault)

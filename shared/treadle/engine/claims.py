@@ -30,6 +30,7 @@ class Claim:
     started_at: int  # of the first attempt
     attempt_at: int  # of this one
     losses: int = 0
+    n: int | None = None  # of a loop: how many items it has
     saw: tuple[str, ...] | None = None  # sources that a join `any` / N saw when it was decided
     is_fused: bool = False
 
@@ -44,7 +45,7 @@ class Claim:
             "pk": pk, "sk": sk, "schema": SCHEMA, "state": State.CLAIMED.value, "fence": self.fence, "lease": self.lease,
             "attempt": self.attempt, "started_at": self.started_at, "attempt_at": self.attempt_at, "gen": run.generation,
         }  # fmt: skip
-        optional = {"losses": self.losses, "saw": list(self.saw) if self.saw is not None else None, "expires": run.control.get("expires")}
+        optional = {"losses": self.losses, "n": self.n, "saw": list(self.saw) if self.saw is not None else None, "expires": run.control.get("expires")}
         return item | {name: value for name, value in optional.items() if value}
 
 
@@ -64,7 +65,7 @@ def take_over(run: Run, standing: Item, *, attempt: int, losses: int = 0) -> Cla
     started_at = standing.get("started_at", now)
     saw = tuple(standing["saw"]) if "saw" in standing else None
     same_attempt = attempt == standing.get("attempt") and "attempt_at" in standing
-    claim = Claim(key, run.world.new_fence(), lease, attempt, started_at, standing["attempt_at"] if same_attempt else now, losses, saw)
+    claim = Claim(key, run.world.new_fence(), lease, attempt, started_at, standing["attempt_at"] if same_attempt else now, losses, saw=saw)
     as_it_was: list[Condition] = [Equals("state", standing["state"]), Equals("fence", standing["fence"])]
     if standing["state"] == State.CLAIMED:
         as_it_was.append(AtMost("lease", now))
@@ -77,11 +78,11 @@ def fused(previous: Claim, key: str, now: int) -> Claim:
     return Claim(key, previous.fence, previous.lease, 1, now, now, is_fused=True)
 
 
-def write_fact(run: Run, fact: Fact, claim: Claim, condition: Condition | None = None, **kept: Any) -> Written:
-    """`kept`: attributes of the item that outlive the claim."""
+def write_fact(run: Run, fact: Fact, claim: Claim, condition: Condition | None = None) -> Written:
+    kept = {"saw": list(claim.saw) if claim.saw else None, "n": claim.n}
     item = fact_item(
         run.id, fact, fence=claim.fence, lease=claim.lease, generation=run.generation, expires=run.control.get("expires"),
-        kept={"saw": list(claim.saw), **kept} if claim.saw else kept,
+        kept=kept,
     )  # fmt: skip
     return run.world.store.put(item, condition or claim.is_mine)
 
@@ -110,7 +111,7 @@ def claim_of(item: Item) -> Claim:
     """The claim that an item still carries (waiting, open and retry items keep the fence of who wrote them)."""
     return Claim(
         item["sk"][2:], item["fence"], item.get("lease", 0), item.get("attempt", 1), item.get("started_at", 0), item.get("attempt_at", 0),
-        item.get("losses", 0), tuple(item["saw"]) if "saw" in item else None,
+        item.get("losses", 0), item.get("n"), tuple(item["saw"]) if "saw" in item else None,
     )  # fmt: skip
 
 

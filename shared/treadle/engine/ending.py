@@ -54,13 +54,13 @@ def scope_ended(run: Run, scope_key: str, last: Fact, ready: Ready) -> list[Fact
     return complete(run, claim_of(item), done.output, last, stands(item))
 
 
-def complete(run: Run, claim: Claim, output: Json, after: Fact | None, condition: Condition | None = None, **kept: Json) -> list[Fact]:
+def complete(run: Run, claim: Claim, output: Json, after: Fact | None, condition: Condition | None = None) -> list[Fact]:
     """The success of something open: a group, a loop. Empty if somebody else was faster."""
     fact = Fact(
         claim.key, Outcome.SUCCEEDED, run.kept(output), attempts=claim.attempt, started_at=claim.started_at,
         ended_at=max(run.now, after.ended_at if after else 0), seq=after.seq + 1 if after else 0,
     )  # fmt: skip
-    if not write_fact(run, fact, claim, condition, **kept).ok:
+    if not write_fact(run, fact, claim, condition).ok:
         return []
     run.has_ended(fact)
     return [fact]

@@ -196,7 +196,7 @@ def members_ended(run: Run, loop: str, header: Item, members: dict[int, Edging],
     """Count items; the loop's fact once all have ended."""
     if not members or joins.add(run, loop, "$items", header["n"], members) is None:
         return []
-    return ending.complete(run, claim_of(header), collect(run, loop, header), last, stands(header), n=header["n"])
+    return ending.complete(run, claim_of(header), collect(run, loop, header), last, stands(header))
 
 
 def collect(run: Run, loop: str, header: Item) -> list[Json]:
