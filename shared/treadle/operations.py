@@ -204,6 +204,11 @@ class Operations:
         control.cancel(run)
         return summary(run.control)
 
+    def retry(self, tenant: str, run_id: str, *, from_step: str | None = None, input: Json = None, by: str | None = None) -> RunView:
+        run = self._run(tenant, run_id)
+        control.retry(run, from_step, input)
+        return summary(run.control)
+
     def _run(self, tenant: str, run_id: str) -> Run:
         return control.open_run(self.world, run_id, tenant)
 

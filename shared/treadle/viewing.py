@@ -25,7 +25,7 @@ _USD_PER_RUN = 3 * 0.4e-6 + 3 * 1.0e-6  # one message there and back, three even
 
 def shown_status(status: RunStatus) -> str:
     """Inner states in the words of the language page."""
-    return RunStatus.RUNNING.value if status is RunStatus.STOPPING else status.value
+    return RunStatus.RUNNING.value if status in (RunStatus.STOPPING, RunStatus.RETRYING) else status.value
 
 
 def summary(control: Item) -> RunView:

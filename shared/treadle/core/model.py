@@ -37,6 +37,7 @@ class RunStatus(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"  # nothing new is dispatched until it is resumed
     WAITING = "waiting"  # nothing moves until somebody outside acts
+    RETRYING = "retrying"  # a person asked for it; what is to run again is being reopened (shown as `running`)
     STOPPING = "stopping"  # decided to fail, cancel or time out; open claims are still ending (shown as `running`)
     COMPENSATING = "compensating"
     SUCCEEDED = "succeeded"

@@ -158,7 +158,7 @@ def _task(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: i
     secrets = {name for hole in holes(step.given) for name in _SECRET.findall(hole.text)}
     if secrets:
         bound = {**bound, "secrets": {name: _secret(run, name) for name in secrets}}
-    given = render(step.given, run.world.expressions, bound)
+    given = render(step.given, run.world.expressions, bound) if claim.given is None else run.world.load(decode(claim.given))
     cached = _cached(run, step, bound)
     if cached is not None:
         return cached

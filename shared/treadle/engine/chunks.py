@@ -75,7 +75,7 @@ def _chunk(segment: Segment, loop: str, header: Item, low: int, high: int) -> No
             _count(segment, loop, header, _members_again(standing, run), None)
         return
     keys = [paths.item(loop, number) for number in range(low, chunk["high"])]
-    before = run.find_facts(keys) if standing else {}
+    before = run.find_facts(keys) if standing or run.generation > 1 else {}
     run.read_control(keys[0])
     progress = Progress()
     end = _run_range(segment, loop, chunk, before, progress)

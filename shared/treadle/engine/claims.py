@@ -32,6 +32,7 @@ class Claim:
     losses: int = 0
     n: int | None = None  # of a loop: how many items it has
     saw: tuple[str, ...] | None = None  # sources that a join `any` / N saw when it was decided
+    given: str | None = None  # JSON text of an input that a person gave in place of the step's own
     is_fused: bool = False
 
     @property
@@ -45,7 +46,7 @@ class Claim:
             "pk": pk, "sk": sk, "schema": SCHEMA, "state": State.CLAIMED.value, "fence": self.fence, "lease": self.lease,
             "attempt": self.attempt, "started_at": self.started_at, "attempt_at": self.attempt_at, "gen": run.generation,
         }  # fmt: skip
-        optional = {"losses": self.losses, "n": self.n, "saw": list(self.saw) if self.saw is not None else None, "expires": run.control.get("expires")}
+        optional = {"losses": self.losses, "n": self.n, "given": self.given, "saw": list(self.saw) if self.saw is not None else None, "expires": run.control.get("expires")}
         return item | {name: value for name, value in optional.items() if value}
 
 
@@ -65,7 +66,7 @@ def take_over(run: Run, standing: Item, *, attempt: int, losses: int = 0) -> Cla
     started_at = standing.get("started_at", now)
     saw = tuple(standing["saw"]) if "saw" in standing else None
     same_attempt = attempt == standing.get("attempt") and "attempt_at" in standing
-    claim = Claim(key, run.world.new_fence(), lease, attempt, started_at, standing["attempt_at"] if same_attempt else now, losses, saw=saw)
+    claim = Claim(key, run.world.new_fence(), lease, attempt, started_at, standing["attempt_at"] if same_attempt else now, losses, saw=saw, given=standing.get("given"))
     as_it_was: list[Condition] = [Equals("state", standing["state"]), Equals("fence", standing["fence"])]
     if standing["state"] == State.CLAIMED:
         as_it_was.append(AtMost("lease", now))
@@ -111,7 +112,7 @@ def claim_of(item: Item) -> Claim:
     """The claim that an item still carries (waiting, open and retry items keep the fence of who wrote them)."""
     return Claim(
         item["sk"][2:], item["fence"], item.get("lease", 0), item.get("attempt", 1), item.get("started_at", 0), item.get("attempt_at", 0),
-        item.get("losses", 0), item.get("n"), tuple(item["saw"]) if "saw" in item else None,
+        item.get("losses", 0), item.get("n"), tuple(item["saw"]) if "saw" in item else None, item.get("given"),
     )  # fmt: skip
 
 

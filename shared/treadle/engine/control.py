@@ -5,9 +5,10 @@ from __future__ import annotations
 from ..core.errors import NotFound, WrongState
 from ..core.model import Json, Outcome, RunStatus, State, StepError
 from ..ports import Change, Item, OneOf
+from . import retrying
 from .claims import claim_of, stands, write_state
 from .failures import stop_run, write_end
-from .items import error_of, run_key, step_key
+from .items import encode, error_of, run_key, step_key
 from .run import Run
 from .segment import Segment
 from .waits import post, resolve
@@ -49,6 +50,10 @@ def cancel(run: Run) -> None:
 def put_in_order(run: Run) -> None:
     """A worker reads what is there and sends what is missing."""
     run.send([run.message("settle", "", plan=run.control["plan"], gen=run.generation)])
+
+
+def retry(run: Run, from_step: str | None, given: Json) -> None:
+    retrying.retry(run, from_step, given)
 
 
 def _change(run: Run, wanted: RunStatus, allowed: tuple[RunStatus, ...], done: str) -> None:
@@ -141,7 +146,7 @@ def decide(run: Run, path: str, choice: str, given: Json, output: Json) -> None:
         write_end(segment, item, Outcome.FAILED, error=error_of(item.get("error")))
     else:
         claim = claim_of(item)
-        more = {"given": given} if given is not None else {}
+        more = {"given": encode(run.kept(given))} if given is not None else {}
         if not write_state(run, claim, State.RETRY, stands(item), until=run.now, error=item.get("error"), **more).ok:
             raise WrongState(f"step {path} of run {run.id} was decided by somebody else")
         run.send([segment.step_message(claim.key)])

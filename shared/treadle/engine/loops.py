@@ -194,9 +194,16 @@ def stop_container(run: Run, container: str, kind: str, error: Json) -> None:
 
 def members_ended(run: Run, loop: str, header: Item, members: dict[int, Edging], last: Fact | None) -> list[Fact]:
     """Count items; the loop's fact once all have ended."""
-    if not members or joins.add(run, loop, "$items", header["n"], members) is None:
+    if not members or not _are_all_in(run, loop, header, members):
         return []
     return ending.complete(run, claim_of(header), collect(run, loop, header), last, stands(header))
+
+
+def _are_all_in(run: Run, loop: str, header: Item, members: dict[int, Edging]) -> bool:
+    if run.generation == 1:
+        return joins.add(run, loop, "$items", header["n"], members) is not None
+    keys = [paths.item(loop, number) for number in range(header["n"])]  # a retried run's trees are new: read what ended before
+    return len(run.find_facts(keys)) == len(keys)
 
 
 def collect(run: Run, loop: str, header: Item) -> list[Json]:

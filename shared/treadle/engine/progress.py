@@ -65,7 +65,7 @@ def _verdict(run: Run, scope_key: str, step: Step, target: Step, fact: Fact) -> 
     if len(sources) == 1:
         return verdict(target, {step.id: fact})
     is_early = target.join not in ("all", "done")
-    if len(sources) <= READ_SIBLINGS:
+    if len(sources) <= READ_SIBLINGS or _must_read(run):
         decided = verdict(target, {**run.sources(scope_key, target), step.id: fact})
     else:
         members = {number: edging(edge, target.id, fact) for number, edge in enumerate(target.edges) if edge.source == step.id}
@@ -75,6 +75,11 @@ def _verdict(run: Run, scope_key: str, step: Step, target: Step, fact: Fact) -> 
     if decided is Verdict.START and is_early and _has_begun(run, paths.join(scope_key, target.id)):
         return None
     return decided
+
+
+def _must_read(run: Run) -> bool:
+    """The trees of a retried run are new and do not count what ended before: its joins read the facts."""
+    return run.generation > 1
 
 
 def _has_begun(run: Run, key: str) -> bool:
@@ -112,6 +117,6 @@ def _is_over(run: Run, scope_key: str, step: Step, fact: Fact) -> bool:
     last = run.scope(fact.key).last
     if len(last) == 1:
         return True
-    if len(last) <= READ_SIBLINGS:
+    if len(last) <= READ_SIBLINGS or _must_read(run):
         return len(run.find_facts(paths.join(scope_key, name) for name in last)) == len(last)
     return joins.add(run, scope_key, "$end", len(last), {last.index(step.id): Edging.LIVE}) is not None

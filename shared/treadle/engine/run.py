@@ -110,7 +110,7 @@ class Run:
                 pass
             case RunStatus.STOPPING if self.control.get("stop") == "stop" and self._is_cleanup(key, ""):
                 pass
-            case RunStatus.PAUSED | RunStatus.PENDING:
+            case RunStatus.PAUSED | RunStatus.PENDING | RunStatus.RETRYING:
                 return Gate.HELD
             case _:
                 return Gate.CLOSED

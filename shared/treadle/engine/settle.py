@@ -16,7 +16,7 @@ from ..core.model import Outcome, RunStatus, State, StepError
 from ..core.plan import Scope, Step
 from ..ports import AtMost, Change, Condition, Equals, Item, OneOf, all_of
 from ..topology import DUE_SHARDS
-from . import compensation, ending, loops
+from . import compensation, ending, loops, retrying
 
 from .claims import claim_of, stands, write_fact
 from .failures import resolve_failure, stop_run
@@ -67,6 +67,9 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
         run.must_settle = False
         run.read_control()
         if run.status.is_final:
+            return
+        if run.status is RunStatus.RETRYING:
+            retrying.go_on(run)
             return
         _check_timeout(run)
         settler = Settler(run, segment, repair)

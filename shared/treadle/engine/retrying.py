@@ -1,0 +1,169 @@
+"""Retrying a run that ended: what failed, what was undone, what never started, and all that comes after it, is open again.
+
+The run is `retrying` meanwhile, in a new generation. Each fact that is reopened is archived first (`a#gen#key`), so that the
+history keeps it; a worker or the sweeper can do any of it again. What succeeded and was not undone stays.
+"""
+
+from __future__ import annotations
+
+from ..core import paths
+from ..core.errors import NotFound, WrongState
+from ..core.model import Json, Outcome, RunStatus, State
+from ..core.plan import Scope, Step
+from ..ports import Change, Equals, Item, OneOf, all_of
+from . import compensation
+from .items import INLINE_LIMIT, body_key, decode, encode, is_fact, run_key
+from .run import Run
+from .snapshot import snapshot
+
+RETRIABLE = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMED_OUT)
+LOOK_AGAIN_MS = 60_000
+
+
+def retry(run: Run, from_step: str | None, given: Json) -> None:
+    """Raises WrongState, NotFound (no such step in the root scope)."""
+    if from_step is not None and from_step not in run.plan.root.steps:
+        raise NotFound("step", from_step)
+    if given is not None:
+        kept = encode(run.world.keep(encode(given), INLINE_LIMIT))
+        run.world.store.update(body_key(run.id), Change(set={"input": kept}))
+    change = Change(
+        set={"status": RunStatus.RETRYING.value, "due": run.now + LOOK_AGAIN_MS, "due_shard": int(run.id[-1], 36) % 16}
+        | ({"from": from_step} if from_step else {}),
+        add={"rev": 1, "gen": 1},
+    )
+    is_over = OneOf("status", tuple(status.value for status in RETRIABLE))
+    written = run.world.store.update(run_key(run.id), change, all_of(is_over, Equals("gen", run.generation)))
+    run.control = written.item or run.control
+    if not written.ok:
+        raise WrongState(f"run {run.id} is {run.status.value}: only a run that failed, was cancelled or timed out can be retried")
+    go_on(run)
+
+
+def go_on(run: Run) -> None:
+    """Reopen, then let it run. Safe to repeat at any point."""
+    Reopening(run).work()
+    change = Change(
+        set={"status": RunStatus.RUNNING.value},
+        add={"rev": 1},
+        remove=("ended_at", "error", "stop", "compensated", "output", "from", "timeout_at"),
+    )
+    still = all_of(Equals("status", RunStatus.RETRYING.value), Equals("gen", run.generation))
+    written = run.world.store.update(run_key(run.id), change, still)
+    run.control = written.item or run.control
+    if written.ok:
+        run.send([run.message("settle", "", plan=run.control["plan"], gen=run.generation)])
+
+
+class Reopening:
+    """One pass over what is stored. The generation before the current one is the one that is archived."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.items = snapshot(run)
+        self.undone = self._undone()
+
+    def _undone(self) -> set[str]:
+        """Steps that were compensated."""
+        if "compensated" not in self.run.control:
+            return set()
+        pk, _ = compensation.order_key(self.run)
+        order = self.run.world.store.get((pk, f"comp#{self.run.generation - 1}"))
+        return set(self.run.world.load(decode(order["order"]))) if order else set()
+
+    def work(self) -> None:
+        self.scope("", self.run.plan.root)
+
+    def scope(self, scope_key: str, scope: Scope) -> None:
+        """Reopen what must be run again in the scope, whole or only where it failed inside."""
+        again = {step.id for step in scope.steps.values() if self._is_cause(paths.join(scope_key, step.id), scope, step)}
+        after = _descendants(scope, again)
+        for step in scope.steps.values():
+            key = paths.join(scope_key, step.id)
+            if step.id in after or key in self.undone or (not scope_key and step.id == self.run.control.get("from")):
+                self.drop(key)
+            elif step.id in again:
+                self.reopen(key, step)
+
+    def _is_cause(self, key: str, scope: Scope, step: Step) -> bool:
+        item = self.items.get(key)
+        if item is None:
+            return False
+        if key in self.undone or any(undone.startswith((f"{key}.", f"{key}[", f"{key}~")) for undone in self.undone):
+            return True
+        if "." not in key and step.id == self.run.control.get("from"):
+            return True
+        if not is_fact(item):
+            return item["state"] != State.CLAIMED or item["lease"] <= self.run.now
+        outcome = Outcome(item["outcome"])
+        return outcome is Outcome.CANCELLED or (outcome is Outcome.FAILED and step.id not in scope.handled)
+
+    def reopen(self, key: str, step: Step) -> None:
+        """The step failed: what succeeded inside of it stays. The step itself is begun again and finds it."""
+        item = self.items[key]
+        if step.is_loop and paths.index(key) is None:
+            for number in range(item.get("n", 0) or self._iterations(key)):
+                self._reopen_instance(paths.item(key, number), step)
+            self._drop_chunks(key, item)
+        elif step.inner is not None:
+            self._reopen_inside(key, step, item)
+        self.archive(key)
+
+    def _iterations(self, key: str) -> int:
+        number = 0
+        while paths.item(key, number) in self.items:
+            number += 1
+        return number
+
+    def _reopen_instance(self, key: str, step: Step) -> None:
+        item = self.items.get(key)
+        if item is not None and not (is_fact(item) and item["outcome"] == Outcome.SUCCEEDED):
+            if step.inner is not None:
+                self._reopen_inside(key, step, item)
+            self.archive(key)
+
+    def _reopen_inside(self, key: str, step: Step, item: Item) -> None:
+        """A group begins with attempt 1 again: only that one's facts can be found."""
+        if item.get("attempt", 1) > 1 or step.inner is None:
+            self._drop_inside(key)
+        else:
+            self.scope(paths.inside(key, 1), step.inner)
+
+    def drop(self, key: str) -> None:
+        """The step and everything inside of it."""
+        if key not in self.items:
+            return
+        step = self.run.step(key)
+        if step.is_loop:
+            self._drop_chunks(key, self.items[key])
+        self._drop_inside(key)
+        self.archive(key)
+
+    def _drop_inside(self, key: str) -> None:
+        for inner in [name for name in self.items if name.startswith((f"{key}.", f"{key}[", f"{key}~"))]:
+            if self.run.step(inner).is_loop and paths.index(inner) is None:
+                self._drop_chunks(inner, self.items[inner])
+            self.archive(inner)
+
+    def _drop_chunks(self, key: str, item: Item) -> None:
+        for page in range(-(-item.get("n", 0) // paths.PAGE)):
+            for chunk in self.run.world.store.query(f"{self.run.id}#{key}#{page}", prefix="c#").items:
+                self.run.world.store.delete((chunk["pk"], chunk["sk"]))
+
+    def archive(self, key: str) -> None:
+        item = self.items[key]
+        generation = self.run.generation - 1
+        self.run.world.store.put({**item, "sk": f"a#{generation}#{key}", "archived": generation})
+        self.run.world.store.delete((item["pk"], item["sk"]), Equals("fence", item["fence"]))
+
+
+def _descendants(scope: Scope, sources: set[str]) -> set[str]:
+    """Everything that comes after the sources, they themselves left out."""
+    found: set[str] = set()
+    todo = list(sources)
+    while todo:
+        for target in scope.steps[todo.pop()].targets:
+            if target not in found:
+                found.add(target)
+                todo.append(target)
+    return found
