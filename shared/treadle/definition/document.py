@@ -68,9 +68,7 @@ class Document:
 
 def _diagnostic(fault: Fault, line: int | None, column: int | None) -> Diagnostic:
     path = pointer(fault.path)
-    return Diagnostic(
-        code=fault.code, severity=fault.severity, message=fault.message, path=path, line=line, column=column, hint=fault.hint
-    )
+    return Diagnostic(code=fault.code, severity=fault.severity, message=fault.message, path=path, line=line, column=column, hint=fault.hint)
 
 
 def to_number(text: str, *, is_whole: bool = True) -> int | float:

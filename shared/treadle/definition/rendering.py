@@ -121,4 +121,3 @@ def _annotation(diagnostic: Diagnostic, file: str) -> str:
 def _escaped(text: str, *, is_property: bool = False) -> str:
     escaped = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     return escaped.replace(":", "%3A").replace(",", "%2C") if is_property else escaped
-

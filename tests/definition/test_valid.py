@@ -1,0 +1,125 @@
+"""What is valid, however unusual it looks; and warnings, which do not make a definition invalid."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from treadle.definition import Checked, Checker, schema
+from treadle.definition.model import examples
+
+VALID = {
+    "no, on, off and yes are strings": "steps:\n  - {id: on, set: off}\n  - {id: y, after: [{step: on, on: done}], set: {no: yes, at: 12:30:00}}\n",
+    "comments, block scalars and an explicit start": "# c\nsteps:\n  - id: a # c\n    approval:\n      message: |\n        Look: \"this\", {that}, # no\n",
+    "a literal template": 'steps: [{id: a, set: "$${steps.nowhere.output} and $${ not closed"}]\n',
+    "braces and quotes within expressions": "steps: [{id: a, set: [\"${'}'}\", \"${{'a': {'b': 1}}.a.b}\", \"${'\\\\'}'}\"]}]\n",
+    "a variable of a macro": 'steps: [{id: a, set: "${input.l.filter(own, own > 1).map(x, x * 2)}"}]\n',
+    "ids and names at their longest": f"steps: [{{id: {'a' * 64}, set: {'ж' * 200}}}]\n",
+    "a boolean or a list in place of an expression": "steps: [{id: a, when: true, forEach: [1, 2], set: '${item}'}]\n",
+    "null where any JSON may stand": "steps: [{id: a, set: null, output: null}]\noutput: null\n",
+    "both forms of edges with the same content": "steps: [{id: a, set: 1}, {id: b, after: [a], set: 1}]\ndependencies: {b: [a]}\n",
+    "edges of both forms on different steps": "steps: [{id: a, set: 1}, {id: b, set: 1}, {id: c, after: [b], set: 1}]\ndependencies: {b: [a]}\n",
+    "two edges from one step": "steps: [{id: a, set: 1}, {id: b, after: [{step: a, on: succeeded}, {step: a, on: failed}], set: 1}]\n",
+    "a group with dependencies and an output of its own":
+        "steps: [{id: g, group: {steps: [{id: a, set: 1}, {id: b, set: '${steps.a.output}'}], dependencies: {b: [a]}, output: '${steps.b.output}'}}]\n",
+    "every kind of trigger": "steps: [{id: a, set: 1}]\ntriggers:\n  - {schedule: rate(1 minute)}\n  - {schedule: 'cron(0/15 8-17 ? * MON-FRI *)'}\n"
+        "  - {event: {source: [shop]}, input: {order: '${event.detail.id}'}}\n  - {s3: {prefix: in/, suffix: .csv}, input: '${event}'}\n",
+    "the whole of errorHandling": "steps: [{id: a, set: 1}]\nerrorHandling:\n  retry: {maxAttempts: 5, backoff: linear, delay: 1s, multiplier: 1.5, maxDelay: 5m, jitter: full, on: ['*'], except: [X]}\n"
+        "  onFailure: wait\n  escalation: [{afterAttempts: 3, notify: oncall}, {afterFailure: 1h, action: fail, severity: critical}]\n"
+        "  thresholds: {maxFailedSteps: 10, failureRate: 0.5, window: 5m, action: pause}\n",
+    "the older names of errorHandling": "steps: [{id: a, set: 1}]\nerrorHandling: {retryAttempts: 3, backoffStrategy: exponential, escalationPolicy: automatic, errorThresholds: {maxFailedSteps: 1}}\n",
+    "attributes as templates over the input": "steps: [{id: a, set: 1}]\nmetadata: {owner: shop, attributes: {customer: '${input.customer}', n: 1, b: true}, more: {x: [1]}}\n",
+    "every action": "steps:\n  - {id: a, task: echo}\n  - {id: b, set: 1}\n  - {id: c, wait: PT1M}\n  - {id: d, wait: {until: \"timestamp('2030-01-01T00:00:00Z')\"}}\n"
+        "  - {id: e, signal: {name: paid, timeout: 1h, schema: {type: object}}}\n  - {id: f, approval: {}}\n  - {id: g, workflow: {id: child, version: 1.0.0, input: {x: '${input}'}, wait: false}}\n"
+        "  - {id: h, emit: {type: Done, source: shop, detail: {a: '${input.a}'}}}\n  - {id: i, switch: [{when: input.x, then: j}, {else: [k]}]}\n"
+        "  - {id: j, fail: {error: E, message: 'no ${input.x}'}}\n  - {id: k, group: {steps: [{id: l, set: 1}]}}\n",
+    "every modifier": "steps:\n  - id: a\n    task: echo\n    with: {key: '${secrets.API_KEY}'}\n    cache: {key: input.k, ttl: 1h}\n    priority: high\n    resources: {cpu: 2 cores, memory: 2GB, storage: 10GB}\n"
+        "    concurrency: {key: input.k, limit: 2}\n    idempotent: true\n    timeout: 5m\n    heartbeat: 30s\n    catch: [{errors: [Card*], output: '${error.name}'}]\n"
+        "  - {id: b, after: [a], join: done, task: echo, repeat: {while: iteration < 3, max: 5, delay: 1s}, with: '${previous}'}\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", VALID)
+def test_it_is_valid_and_nothing_is_lost(check: Callable[[Any], Checked], name: str) -> None:
+    checked = check(VALID[name])
+
+    assert checked.diagnostics == ()
+    assert check(json.dumps(checked.document)).document == checked.document
+    assert check(checked.document).document == checked.document
+
+
+WARNINGS = {
+    "unused-compensate": ("steps: [{id: a, set: 1, compensate: {task: refund}}]\n", (4, 37)),
+    "retry-exceeds-timeout": (
+        "timeout: 1m\nsteps: [{id: a, task: echo, retry: {maxAttempts: 5, backoff: fixed, delay: 1m, jitter: none}}]\n",
+        (5, 36),
+    ),
+    "unreachable-step": ("steps: [{id: a, fail: {error: E}}, {id: b, after: [a], set: 1}]\n", (4, 41)),
+}
+
+
+@pytest.mark.parametrize("code", WARNINGS)
+def test_a_warning_leaves_the_definition_valid(check: Callable[[Any], Checked], code: str) -> None:
+    text, place = WARNINGS[code]
+    checked = check(text)
+
+    assert [(d.code.value, d.severity.value, d.line, d.column) for d in checked.diagnostics] == [(code, "warning", *place)]
+    assert checked.document is not None
+
+
+@pytest.mark.parametrize(
+    ("steps", "unreachable"),
+    [
+        pytest.param("{id: a, set: 1}, {id: b, after: [{step: a, on: skipped}], set: 1}", ["b"], id="a root is never skipped"),
+        pytest.param("{id: a, when: input.x, set: 1}, {id: b, after: [{step: a, on: skipped}], set: 1}", [], id="unless it has a when"),
+        pytest.param("{id: a, set: 1}, {id: b, after: [{step: a, on: failed}], set: 1}", [], id="every action may fail"),
+        pytest.param("{id: a, fail: {error: E}}, {id: b, after: [{step: a, on: succeeded}], set: 1}", ["b"], id="fail never succeeds"),
+        pytest.param("{id: a, fail: {error: E}, catch: [{errors: ['*'], output: 1}]}, {id: b, after: [a], set: 1}", [], id="unless it is caught"),
+        pytest.param(
+            "{id: a, set: 1}, {id: b, after: [{step: a, on: succeeded}, {step: a, on: failed}], join: 2, set: 1}", ["b"], id="one outcome at a time"
+        ),
+        pytest.param("{id: a, fail: {error: E}}, {id: b, after: [a], set: 1}, {id: c, after: [b], join: done, set: 1}", ["b"], id="join done always runs"),
+        pytest.param("{id: s, switch: [{when: input.x, then: a}]}, {id: a, set: 1}, {id: b, after: [a], set: 1}", [], id="a chosen path"),
+    ],
+)  # fmt: skip
+def test_a_step_that_nothing_can_start_is_warned_of(check: Callable[[Any], Checked], steps: str, unreachable: list[str]) -> None:
+    checked = check(f"steps: [{steps}]\n")
+
+    assert checked.errors == ()
+    assert [d.message.split("`")[1] for d in checked.diagnostics] == unreachable
+
+
+def test_the_examples_of_the_schema_are_valid(checker: Checker) -> None:
+    from treadle.cel import Cel
+
+    for example in examples():
+        assert Checker(None, Cel()).check(example).diagnostics == ()
+
+
+def test_the_schema_is_one_and_agrees_with_the_checker() -> None:
+    from jsonschema import Draft202012Validator
+
+    Draft202012Validator.check_schema(schema())
+    validator = Draft202012Validator(schema())
+    assert all(validator.is_valid(example) for example in schema()["examples"])
+    for wrong in ({"steps": []}, {"extra": 1}, {"timeout": 5}, {"steps": [{"id": "a"}]}, {"steps": [{"id": "a", "set": 1, "wait": "1s"}]}):
+        assert not validator.is_valid({**examples()[0], **wrong})
+
+
+def test_a_file_is_read_by_its_path(checker: Checker, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "w.yaml"
+    file.write_text("id: w\nname: W\nversion: 1.0.0\nsteps: [{id: a, set: ключ}]\n", encoding="utf-8")
+
+    assert checker.check(file).document == {"id": "w", "name": "W", "version": "1.0.0", "steps": [{"id": "a", "set": "ключ"}]}
+
+
+def test_the_document_is_a_copy_of_the_data_it_came_from(checker: Checker) -> None:
+    given: dict[str, Any] = {"id": "w", "name": "W", "version": "1.0.0", "steps": [{"id": "a", "set": {"x": 1}}]}
+    document = checker.check(given).document
+    given["steps"][0]["set"]["x"] = 2
+
+    assert document is not None
+    assert document["steps"][0]["set"] == {"x": 1}
