@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +56,19 @@ def test_the_order_fails_when_something_is_out_of_stock() -> None:
     given["items"][1]["quantity"] = 5
     with LocalEngine(tasks=str(example / "tasks.py"), skip_time=True) as engine:
         run = engine.run(example / "workflow.yaml", input=given, timeout=60)
-    assert (run.status, run.error.name if run.error else None) == ("failed", "OutOfStock")
+    assert (run.status, (run.error or {}).get("name")) == ("failed", "OutOfStock")
 
 
 def test_the_report_stops_at_figures_that_cannot_be_true() -> None:
     example = next(path for path in EXAMPLES if path.name == "report")
     with LocalEngine(tasks=str(example / "tasks.py"), skip_time=True) as engine:
         run = engine.run(example / "workflow.yaml", input={"week": 3, "sales": [10.0, -1.0], "target": 5.0}, timeout=60)
-    assert (run.status, run.error.name if run.error else None) == ("failed", "Implausible")
+    assert (run.status, (run.error or {}).get("name")) == ("failed", "Implausible")
+
+
+def test_the_demo_loses_a_worker_and_nothing_else(tmp_path: Path) -> None:
+    demo = Path(__file__).resolve().parents[2] / "examples/order/demo.py"
+    done = subprocess.run([sys.executable, str(demo)], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the task ran 2 times, and has one recorded result" in done.stdout
+    assert "<svg" in (tmp_path / "demo.html").read_text(encoding="utf-8")
