@@ -107,19 +107,23 @@ CASES = [
     ("unknown-step", "steps: [{id: s, switch: [{when: 'true', then: [x]}]}]\n", (4, 48), None, "in a case"),
     ("unknown-step", "steps: [{id: s, switch: [{else: x}]}]\n", (4, 33), None, "in else"),
     ("unknown-step", "steps: [{id: t, set: 1, catch: [{errors: ['*'], then: x}]}]\n", (4, 55), None, "in a catch"),
-    ("unknown-step", "steps: [{id: a, set: 1}, {id: g, group: {steps: [{id: b, after: [a], set: 2}]}}]\n", (4, 66), "border", "across scopes"),
+    ("unknown-step", "steps: [{id: a, set: 1}, {id: g, group: {steps: [{id: b, after: [a], set: 2}]}}]\n", (4, 66), "border",
+        "across scopes"),
     ("unknown-step", STEP + "dependencies: {x: [a]}\n", (5, 16), None, "a target of dependencies"),
     ("unknown-step", STEP + "dependencies: {a: [x]}\n", (5, 20), None, "a source of dependencies"),
     ("cycle", "steps: [{id: a, after: [b], set: 1}, {id: b, after: [a], set: 1}]\n", (4, 25), "repeat", "of two"),
     ("cycle", "steps: [{id: a, after: [a], set: 1}]\n", (4, 25), None, "of one"),
     ("cycle", "steps: [{id: a, set: 1, catch: [{errors: ['*'], then: a}]}]\n", (4, 55), None, "of a catch"),
-    ("conflicting-dependencies", "steps: [{id: a, set: 1}, {id: b, set: 1}, {id: c, after: [a], set: 1}]\ndependencies: {c: [a, b]}\n", (5, 19), None, "one more"),
-    ("conflicting-dependencies", "steps: [{id: a, set: 1}, {id: c, after: [{step: a, on: failed}], set: 1}]\ndependencies: {c: [a]}\n", (5, 19), None, "another outcome"),
+    ("conflicting-dependencies", "steps: [{id: a, set: 1}, {id: b, set: 1}, {id: c, after: [a], set: 1}]\ndependencies: {c: [a, b]}\n",
+        (5, 19), None, "one more"),
+    ("conflicting-dependencies", "steps: [{id: a, set: 1}, {id: c, after: [{step: a, on: failed}], set: 1}]\ndependencies: {c: [a]}\n",
+        (5, 19), None, "another outcome"),
     ("bad-join", "steps: [{id: a, set: 1}, {id: b, after: [a], join: some, set: 1}]\n", (4, 52), None, "a word"),
     ("bad-join", "steps: [{id: a, set: 1}, {id: b, after: [a], join: 0, set: 1}]\n", (4, 52), None, "none"),
     ("bad-join", "steps: [{id: a, set: 1}, {id: b, after: [a], join: 2, set: 1}]\n", (4, 52), None, "more than there are"),
     ("unknown-task", "steps: [{id: a, task: chrge}]\n", (4, 23), "charge", "in a step"),
-    ("unknown-task", "errorHandling: {onFailure: compensate}\nsteps: [{id: a, set: 1, compensate: {task: x}}]\n", (5, 44), None, "to compensate"),
+    ("unknown-task", "errorHandling: {onFailure: compensate}\nsteps: [{id: a, set: 1, compensate: {task: x}}]\n", (5, 44), None,
+        "to compensate"),
     ("no-such-resources", "steps: [{id: a, task: echo, resources: {cpu: 4096 vCPU}}]\n", (4, 40), "6 vCPU", "processors"),
     ("no-such-resources", "steps: [{id: a, task: echo, resources: {memory: 11GB}}]\n", (4, 40), None, "memory"),
     ("limit-exceeded", "steps: [{id: a, set: 1, repeat: {until: 'true', max: 100001}}]\n", (4, 54), None, "iterations"),
@@ -160,7 +164,8 @@ def test_all_faults_are_told_at_once(check: Callable[[Any], Checked]) -> None:
     )
 
     assert {diagnostic.code.value for diagnostic in checked.errors} == {
-        "unknown-field", "unknown-task", "several-actions", "cycle", "unknown-step", "bad-expression", "bad-duration", "no-action", "duplicate-step",
+        "unknown-field", "unknown-task", "several-actions", "cycle", "unknown-step", "bad-expression", "bad-duration", "no-action",
+        "duplicate-step",
         "unknown-reference",
     }  # fmt: skip
     assert [d.line for d in checked.diagnostics] == sorted(d.line or 0 for d in checked.diagnostics)

@@ -25,7 +25,8 @@ anything = st.recursive(
 )
 
 STEP_KEYS = (
-    *ACTIONS, "id", "with", "after", "join", "when", "forEach", "maxConcurrency", "tolerate", "repeat", "retry", "timeout", "catch", "compensate", "output",
+    *ACTIONS, "id", "with", "after", "join", "when", "forEach", "maxConcurrency", "tolerate", "repeat", "retry", "timeout", "catch",
+    "compensate", "output",
     "cache", "priority", "resources", "concurrency", "idempotent",
 )  # fmt: skip
 INNER_KEYS = (

@@ -66,8 +66,8 @@ def test_json_has_every_field(checker: Checker) -> None:
 
     assert shown["valid"] is False
     assert shown["diagnostics"][0] == {
-        "code": "unknown-field", "severity": "error", "message": "there is no key `afer` here", "path": "/steps/0/afer", "line": 7, "column": 5,
-        "hint": "did you mean `after`?",
+        "code": "unknown-field", "severity": "error", "message": "there is no key `afer` here", "path": "/steps/0/afer",
+        "line": 7, "column": 5, "hint": "did you mean `after`?",
     }  # fmt: skip
 
 

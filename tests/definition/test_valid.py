@@ -12,39 +12,111 @@ from treadle.definition import Checked, Checker, schema
 from treadle.definition.model import examples
 
 VALID = {
-    "no, on, off and yes are strings": "steps:\n  - {id: on, set: off}\n  - {id: y, after: [{step: on, on: done}], set: {no: yes, at: 12:30:00}}\n",
-    "comments, block scalars and an explicit start": "# c\nsteps:\n  - id: a # c\n    approval:\n      message: |\n        Look: \"this\", {that}, # no\n",
-    "a literal template": 'steps: [{id: a, set: "$${steps.nowhere.output} and $${ not closed"}]\n',
-    "braces and quotes within expressions": "steps: [{id: a, set: [\"${'}'}\", \"${{'a': {'b': 1}}.a.b}\", \"${'\\\\'}'}\"]}]\n",
-    "a variable of a macro": 'steps: [{id: a, set: "${input.l.filter(own, own > 1).map(x, x * 2)}"}]\n',
-    "ids and names at their longest": f"steps: [{{id: {'a' * 64}, set: {'ж' * 200}}}]\n",
-    "a boolean or a list in place of an expression": "steps: [{id: a, when: true, forEach: [1, 2], set: '${item}'}]\n",
-    "null where any JSON may stand": "steps: [{id: a, set: null, output: null}]\noutput: null\n",
-    "both forms of edges with the same content": "steps: [{id: a, set: 1}, {id: b, after: [a], set: 1}]\ndependencies: {b: [a]}\n",
-    "edges of both forms on different steps": "steps: [{id: a, set: 1}, {id: b, set: 1}, {id: c, after: [b], set: 1}]\ndependencies: {b: [a]}\n",
-    "two edges from one step": "steps: [{id: a, set: 1}, {id: b, after: [{step: a, on: succeeded}, {step: a, on: failed}], set: 1}]\n",
-    "a group with dependencies and an output of its own":
-        "steps: [{id: g, group: {steps: [{id: a, set: 1}, {id: b, set: '${steps.a.output}'}], dependencies: {b: [a]}, output: '${steps.b.output}'}}]\n",
-    "every kind of trigger": "steps: [{id: a, set: 1}]\ntriggers:\n  - {schedule: rate(1 minute)}\n  - {schedule: 'cron(0/15 8-17 ? * MON-FRI *)'}\n"
-        "  - {event: {source: [shop]}, input: {order: '${event.detail.id}'}}\n  - {s3: {prefix: in/, suffix: .csv}, input: '${event}'}\n",
-    "the whole of errorHandling": "steps: [{id: a, set: 1}]\nerrorHandling:\n  retry: {maxAttempts: 5, backoff: linear, delay: 1s, multiplier: 1.5, maxDelay: 5m, jitter: full, on: ['*'], except: [X]}\n"
-        "  onFailure: wait\n  escalation: [{afterAttempts: 3, notify: oncall}, {afterFailure: 1h, action: fail, severity: critical}]\n"
-        "  thresholds: {maxFailedSteps: 10, failureRate: 0.5, window: 5m, action: pause}\n",
-    "the older names of errorHandling": "steps: [{id: a, set: 1}]\nerrorHandling: {retryAttempts: 3, backoffStrategy: exponential, escalationPolicy: automatic, errorThresholds: {maxFailedSteps: 1}}\n",
-    "attributes as templates over the input": "steps: [{id: a, set: 1}]\nmetadata: {owner: shop, attributes: {customer: '${input.customer}', n: 1, b: true}, more: {x: [1]}}\n",
-    "every action": "steps:\n  - {id: a, task: echo}\n  - {id: b, set: 1}\n  - {id: c, wait: PT1M}\n  - {id: d, wait: {until: \"timestamp('2030-01-01T00:00:00Z')\"}}\n"
-        "  - {id: e, signal: {name: paid, timeout: 1h, schema: {type: object}}}\n  - {id: f, approval: {}}\n  - {id: g, workflow: {id: child, version: 1.0.0, input: {x: '${input}'}, wait: false}}\n"
-        "  - {id: h, emit: {type: Done, source: shop, detail: {a: '${input.a}'}}}\n  - {id: i, switch: [{when: input.x, then: j}, {else: [k]}]}\n"
-        "  - {id: j, fail: {error: E, message: 'no ${input.x}'}}\n  - {id: k, group: {steps: [{id: l, set: 1}]}}\n",
-    "every modifier": "steps:\n  - id: a\n    task: echo\n    with: {key: '${secrets.API_KEY}'}\n    cache: {key: input.k, ttl: 1h}\n    priority: high\n    resources: {cpu: 2 cores, memory: 2GB, storage: 10GB}\n"
-        "    concurrency: {key: input.k, limit: 2}\n    idempotent: true\n    timeout: 5m\n    heartbeat: 30s\n    catch: [{errors: [Card*], output: '${error.name}'}]\n"
-        "  - {id: b, after: [a], join: done, task: echo, repeat: {while: iteration < 3, max: 5, delay: 1s}, with: '${previous}'}\n",
-}  # fmt: skip
+    "no, on, off and yes are strings": r"""
+steps:
+  - {id: on, set: off}
+  - {id: y, after: [{step: on, on: done}], set: {no: yes, at: 12:30:00}}
+""",
+    "comments and block scalars": r"""
+# c
+steps:
+  - id: a # c
+    approval:
+      message: |
+        Look: "this", {that}, # no
+""",
+    "a literal template": r"""
+steps: [{id: a, set: "$${steps.nowhere.output} and $${ not closed"}]
+""",
+    "braces and quotes within expressions": r"""
+steps: [{id: a, set: ["${'}'}", "${{'a': {'b': 1}}.a.b}", "${'\\'}'}"]}]
+""",
+    "a variable of a macro": r"""
+steps: [{id: a, set: "${input.l.filter(own, own > 1).map(x, x * 2)}"}]
+""",
+    "ids and names at their longest": r"""
+steps: [{id: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa, set: ключ}]
+""",
+    "a boolean or a list in place of an expression": r"""
+steps: [{id: a, when: true, forEach: [1, 2], set: '${item}'}]
+""",
+    "null where any JSON may stand": r"""
+steps: [{id: a, set: null, output: null}]
+output: null
+""",
+    "both forms of edges with the same content": r"""
+steps: [{id: a, set: 1}, {id: b, after: [a], set: 1}]
+dependencies: {b: [a]}
+""",
+    "edges of both forms on different steps": r"""
+steps: [{id: a, set: 1}, {id: b, set: 1}, {id: c, after: [b], set: 1}]
+dependencies: {b: [a]}
+""",
+    "two edges from one step": r"""
+steps: [{id: a, set: 1}, {id: b, after: [{step: a, on: succeeded}, {step: a, on: failed}], set: 1}]
+""",
+    "a group with dependencies and an output of its own": r"""
+steps: [{id: g, group: {steps: [{id: a, set: 1}, {id: b, set: '${steps.a.output}'}], dependencies: {b: [a]}, output: '${steps.b.output}'}}]
+""",
+    "every kind of trigger": r"""
+steps: [{id: a, set: 1}]
+triggers:
+  - {schedule: rate(1 minute)}
+  - {schedule: 'cron(0/15 8-17 ? * MON-FRI *)'}
+  - {event: {source: [shop]}, input: {order: '${event.detail.id}'}}
+  - {s3: {prefix: in/, suffix: .csv}, input: '${event}'}
+""",
+    "the whole of errorHandling": r"""
+steps: [{id: a, set: 1}]
+errorHandling:
+  retry: {maxAttempts: 5, backoff: linear, delay: 1s, multiplier: 1.5, maxDelay: 5m, jitter: full, on: ['*'], except: [X]}
+  onFailure: wait
+  escalation: [{afterAttempts: 3, notify: oncall}, {afterFailure: 1h, action: fail, severity: critical}]
+  thresholds: {maxFailedSteps: 10, failureRate: 0.5, window: 5m, action: pause}
+""",
+    "the older names of errorHandling": r"""
+steps: [{id: a, set: 1}]
+errorHandling: {retryAttempts: 3, backoffStrategy: exponential, escalationPolicy: automatic, errorThresholds: {maxFailedSteps: 1}}
+""",
+    "attributes as templates over the input": r"""
+steps: [{id: a, set: 1}]
+metadata: {owner: shop, attributes: {customer: '${input.customer}', n: 1, b: true}, more: {x: [1]}}
+""",
+    "every action": r"""
+steps:
+  - {id: a, task: echo}
+  - {id: b, set: 1}
+  - {id: c, wait: PT1M}
+  - {id: d, wait: {until: "timestamp('2030-01-01T00:00:00Z')"}}
+  - {id: e, signal: {name: paid, timeout: 1h, schema: {type: object}}}
+  - {id: f, approval: {}}
+  - {id: g, workflow: {id: child, version: 1.0.0, input: {x: '${input}'}, wait: false}}
+  - {id: h, emit: {type: Done, source: shop, detail: {a: '${input.a}'}}}
+  - {id: i, switch: [{when: input.x, then: j}, {else: [k]}]}
+  - {id: j, fail: {error: E, message: 'no ${input.x}'}}
+  - {id: k, group: {steps: [{id: l, set: 1}]}}
+""",
+    "every modifier": r"""
+steps:
+  - id: a
+    task: echo
+    with: {key: '${secrets.API_KEY}'}
+    cache: {key: input.k, ttl: 1h}
+    priority: high
+    resources: {cpu: 2 cores, memory: 2GB, storage: 10GB}
+    concurrency: {key: input.k, limit: 2}
+    idempotent: true
+    timeout: 5m
+    heartbeat: 30s
+    catch: [{errors: ['Card*'], output: '${error.name}'}]
+  - {id: b, after: [a], join: done, task: echo, repeat: {while: iteration < 3, max: 5, delay: 1s}, with: '${previous}'}
+""",
+}
 
 
 @pytest.mark.parametrize("name", VALID)
 def test_it_is_valid_and_nothing_is_lost(check: Callable[[Any], Checked], name: str) -> None:
-    checked = check(VALID[name])
+    checked = check(VALID[name].lstrip())
 
     assert checked.diagnostics == ()
     assert check(json.dumps(checked.document)).document == checked.document
@@ -77,11 +149,17 @@ def test_a_warning_leaves_the_definition_valid(check: Callable[[Any], Checked], 
         pytest.param("{id: a, when: input.x, set: 1}, {id: b, after: [{step: a, on: skipped}], set: 1}", [], id="unless it has a when"),
         pytest.param("{id: a, set: 1}, {id: b, after: [{step: a, on: failed}], set: 1}", [], id="every action may fail"),
         pytest.param("{id: a, fail: {error: E}}, {id: b, after: [{step: a, on: succeeded}], set: 1}", ["b"], id="fail never succeeds"),
-        pytest.param("{id: a, fail: {error: E}, catch: [{errors: ['*'], output: 1}]}, {id: b, after: [a], set: 1}", [], id="unless it is caught"),
         pytest.param(
-            "{id: a, set: 1}, {id: b, after: [{step: a, on: succeeded}, {step: a, on: failed}], join: 2, set: 1}", ["b"], id="one outcome at a time"
+            "{id: a, fail: {error: E}, catch: [{errors: ['*'], output: 1}]}, {id: b, after: [a], set: 1}", [], id="unless it is caught"
         ),
-        pytest.param("{id: a, fail: {error: E}}, {id: b, after: [a], set: 1}, {id: c, after: [b], join: done, set: 1}", ["b"], id="join done always runs"),
+        pytest.param(
+            "{id: a, set: 1}, {id: b, after: [{step: a, on: succeeded}, {step: a, on: failed}], join: 2, set: 1}",
+            ["b"],
+            id="one outcome at a time"
+        ),
+        pytest.param(
+            "{id: a, fail: {error: E}}, {id: b, after: [a], set: 1}, {id: c, after: [b], join: done, set: 1}", ["b"], id="join done always runs"
+        ),
         pytest.param("{id: s, switch: [{when: input.x, then: a}]}, {id: a, set: 1}, {id: b, after: [a], set: 1}", [], id="a chosen path"),
     ],
 )  # fmt: skip
