@@ -121,9 +121,7 @@ def note_on(step: StepView) -> str:
 
 def conclude(run: RunView, calls: Counter[str], killed: int, handled: int, took: float) -> None:
     say(f"\nThe order {run.status}: {json.dumps(run.output, ensure_ascii=False)}\n")
-    say(
-        f"  {killed} worker was killed, and its step taken over: the task ran {calls[ITS_TASK]} times, and has one recorded result: the payment is the same one."
-    )
+    say(f"  {killed} worker was killed, and its step taken over: the task ran {calls[ITS_TASK]} times, and has one recorded result.")
     say(f"  {handled} invocations in {took:.1f} s of real time. On AWS it would have cost about ${run.cost.usd:.6f}.")
     document = Checker(None, Cel()).check(WORKFLOW).document
     if document is not None:
