@@ -26,12 +26,12 @@ STAGED = ROOT / ".cache" / "layer"
 PYTHON = "3.14"
 LIMIT_MB = 250  # AWS: function and layers together, unzipped
 
-# Nothing imports these. The extensions of CEL are libraries of 5 to 7 MB each that the language page does not offer, and its
-# wheel carries the sources that it was built from.
+# Nothing imports these. The extensions of CEL that are not switched on are libraries of 5 to 7 MB each, and its wheel carries
+# the sources that it was built from.
 _DROPPED = (
     "bazel-project",
     "bin",
-    "cel_expr_python/ext",
+    *(f"cel_expr_python/ext/ext_{name}.*" for name in ("bindings", "encoders", "optional", "proto", "strings")),
     "**/__pycache__",
     "**/tests",
     "**/*.pyi",

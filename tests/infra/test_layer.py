@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from treadle import topology
 
@@ -28,3 +29,9 @@ def test_a_placeholder_needs_no_package_index() -> None:
 def test_every_function_of_the_topology_has_its_handler() -> None:
     missing = [item.name for item in topology.FUNCTIONS if not (layer.ROOT / "functions" / item.name / "handler.py").is_file()]
     assert not missing
+
+
+def test_an_extension_of_cel_that_is_switched_on_is_not_dropped() -> None:
+    used = {name for path in layer.PACKAGE.rglob("*.py") for name in re.findall(r"cel_expr_python\.ext import (\w+)", path.read_text())}
+    assert used
+    assert not [name for name in used for pattern in layer._DROPPED if Path(f"cel_expr_python/ext/{name}.so").match(pattern)]
