@@ -158,7 +158,9 @@ def test_a_warning_leaves_the_definition_valid(check: Callable[[Any], Checked], 
             id="one outcome at a time"
         ),
         pytest.param(
-            "{id: a, fail: {error: E}}, {id: b, after: [a], set: 1}, {id: c, after: [b], join: done, set: 1}", ["b"], id="join done always runs"
+            "{id: a, fail: {error: E}}, {id: b, after: [a], set: 1}, {id: c, after: [b], join: done, set: 1}",
+            ["b"],
+            id="join done always runs",
         ),
         pytest.param("{id: s, switch: [{when: input.x, then: a}]}, {id: a, set: 1}, {id: b, after: [a], set: 1}", [], id="a chosen path"),
     ],
