@@ -22,9 +22,12 @@ class Run:
     id: str
     status: str = "running"
     etag: str = "17"
+    step_status: str = "succeeded"
 
     def model_dump(self, *, mode: str, by_alias: bool) -> dict[str, Any]:
-        return view(self.id, self.status, self.etag)
+        shown = view(self.id, self.status, self.etag)
+        shown["steps"]["charge"]["status"] = self.step_status
+        return shown
 
 
 def view(run_id: str, status: str = "running", etag: str = "17") -> dict[str, Any]:
@@ -54,6 +57,7 @@ class FakeOperations:
 
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     fails_with: Exception | None = None
+    step_status: str = "succeeded"
 
     def _note(self, verb: str, tenant: str | None = None, run: str | None = None, of: str | None = None, **given: Any) -> None:
         self.calls.append((verb, {"tenant": tenant, **given}))
@@ -92,7 +96,7 @@ class FakeOperations:
 
     def show(self, tenant: str, run_id: str, **given: Any) -> Run:
         self._note("show", tenant, run=run_id, **given)
-        return Run(run_id)
+        return Run(run_id, step_status=self.step_status)
 
     def runs(self, tenant: str, **given: Any) -> tuple[list[Run], str | None]:
         self._note("runs", tenant, **given)

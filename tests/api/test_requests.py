@@ -217,11 +217,27 @@ def test_a_strange_idempotency_key_is_refused(key: str) -> None:
     assert ask(FakeOperations(), "POST", START, body={}, headers={"idempotency-key": key}).body["code"] == "bad-value"
 
 
-@pytest.mark.parametrize(("tag", "status"), [('"17"', 304), ('W/"17"', 304), ('"16", "17"', 304), ("*", 304), ('"16"', 200), ("17", 200)])
-def test_a_run_that_has_not_changed_is_not_sent_again(tag: str, status: int) -> None:
-    found = ask(FakeOperations(), "GET", "/v1/runs/r1", headers={"If-None-Match": tag})
-    assert (found.status, found.headers["etag"]) == (status, '"17"')
+@pytest.mark.parametrize(
+    ("asked", "status"), [("{}", 304), ("W/{}", 304), ('"16", {}', 304), ("*", 304), ('"16"', 200), ("17", 200), ("", 200)]
+)
+def test_a_run_that_has_not_changed_is_not_sent_again(asked: str, status: int) -> None:
+    etag = ask(FakeOperations(), "GET", "/v1/runs/r1").headers["etag"]
+    found = ask(FakeOperations(), "GET", "/v1/runs/r1", headers={"If-None-Match": asked.format(etag)})
+    assert (found.status, found.headers["etag"]) == (status, etag)
     assert (found.body is None) == (status == 304)
+
+
+def test_the_etag_changes_with_the_steps() -> None:
+    """Steps end without any change of the run's own item."""
+    started, ended = (ask(FakeOperations(step_status=status), "GET", "/v1/runs/r1").headers["etag"] for status in ("running", "succeeded"))
+    assert started != ended
+
+
+@pytest.mark.parametrize("text", ["2026-11-23T00:00:00Z", "2026-11-23T01:00:00+01:00", "2026-11-22T19:00:00.000-05:00"])
+def test_times_reach_the_engine_in_utc(text: str) -> None:
+    operations = FakeOperations()
+    ask(operations, "GET", "/v1/runs", query={"startedAfter": text})
+    assert operations.calls[0][1]["started_after"] == "2026-11-23T00:00:00.000Z"
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -18,6 +18,7 @@ Attribute = str | int | float | bool
 
 
 def _moment(text: str) -> str:
+    """As times are written everywhere: in UTC, with milliseconds."""
     wanted = "must be a time with an offset, such as 2026-11-23T00:00:00Z"
     try:
         moment = datetime.fromisoformat(text)
@@ -25,7 +26,7 @@ def _moment(text: str) -> str:
         raise ValueError(wanted) from None
     if moment.tzinfo is None:
         raise ValueError(wanted)
-    return text
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 Moment = Annotated[str, AfterValidator(_moment), Field(json_schema_extra={"format": "date-time"})]

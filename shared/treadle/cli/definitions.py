@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from .options import SOURCE, output_option, tasks_option
 from .output import print_json, print_lines
 
 if TYPE_CHECKING:
-    from ..definition import Checked
+    from ..definition import Checked, Diagnostic
 
 FORMATS = ("mermaid", "dot", "svg", "html")  # treadle.drawing.FORMATS, known here so that --help imports nothing
 
@@ -39,7 +40,7 @@ def validate(files: tuple[Path, ...], tasks: tuple[str, ...], form: str) -> int:
         print_json(to_sarif([(str(file), result.diagnostics) for file, result in checked.items()], metadata.version("treadle")))
     else:
         for file, result in checked.items():
-            show(file, result, is_for_github=form == "github")
+            show(file, result.diagnostics, result.text, is_for_github=form == "github")
         click.echo("valid" if is_valid else "invalid", err=True)  # beside the data, which is empty for a definition without faults
     return Exit.OK if is_valid else Exit.FAILED
 
@@ -53,7 +54,7 @@ def graph(file: Path, form: str) -> int:
 
     checked = check(file, None)
     if checked.document is None:
-        show(file, checked, is_error=True)
+        show(file, checked.diagnostics, checked.text, is_error=True)
         return Exit.FAILED
     click.echo(draw(form, checked.document))
     return Exit.OK
@@ -81,16 +82,27 @@ def check(file: Path, tasks: Container[str] | None) -> Checked:
     return Checker(tasks, Cel()).check(file)
 
 
-def show(file: Path, checked: Checked, *, is_for_github: bool = False, is_error: bool = False) -> None:
-    """As a compiler would: file:line:column, the line, a caret, a hint."""
+def show(file: Path, faults: Sequence[Diagnostic], text: str | None, *, is_for_github: bool = False, is_error: bool = False) -> None:
+    """As a compiler would: file:line:column, the line of `text`, a caret, a hint."""
     from ..definition.rendering import to_github, to_text
 
     if is_for_github:
-        text = to_github(checked.diagnostics, str(file))
+        told = to_github(faults, str(file))
     else:
-        text = to_text(checked.diagnostics, checked.text, str(file), colour=(sys.stderr if is_error else sys.stdout).isatty())
-    if text:
-        click.echo(text, err=is_error)
+        told = to_text(faults, text, str(file), colour=(sys.stderr if is_error else sys.stdout).isatty())
+    if told:
+        click.echo(told, err=is_error)
+
+
+@contextmanager
+def options_in_use() -> Iterator[None]:
+    """What is wrong with what `--tasks` and `--config` name is wrong usage, and a sentence."""
+    try:
+        yield
+    except (ImportError, SyntaxError) as fault:
+        raise click.UsageError(f"--tasks: {fault}") from None
+    except ValueError as fault:
+        raise click.UsageError(f"--config: {fault}") from None
 
 
 def _json(file: Path, checked: Checked) -> list[dict[str, Any]]:
@@ -102,10 +114,8 @@ def _tasks(sources: Sequence[str]) -> Container[str] | None:
         return None
     from ..tasks import Registry
 
-    try:
+    with options_in_use():
         return Registry.load(*sources)
-    except (ImportError, SyntaxError) as fault:
-        raise click.UsageError(f"--tasks: {fault}") from None
 
 
 COMMANDS = {"validate": validate, "graph": graph, "schema": schema, "openapi": openapi}

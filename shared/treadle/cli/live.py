@@ -21,14 +21,14 @@ class Live:
 
     def __init__(self, *, is_quiet: bool = False) -> None:
         self._is_quiet = is_quiet
-        self._is_drawing = sys.stderr.isatty()
+        self.is_drawing = sys.stderr.isatty() and not is_quiet
         self._seen: dict[str, tuple[str, int]] = {}
         self._rows = 0
 
     def show(self, view: Mapping[str, Any]) -> None:
         if self._is_quiet:
             return
-        if self._is_drawing:
+        if self.is_drawing:
             self._draw(view)
         else:
             self._tell(view)

@@ -37,13 +37,19 @@ def print_lines(values: Iterable[Any]) -> None:
         click.echo(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
+def print_value(form: str, value: Any) -> None:
+    """Indented, or on one line."""
+    print_lines([value]) if form == "jsonl" else print_json(value)
+
+
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Columns by name; long cells are cut, statuses coloured."""
     cells = [[_cell(row.get(column)) for column in columns] for row in rows]
-    widths = [max([len(column), *(len(line[at]) for line in cells)]) for at, column in enumerate(columns)]
-    click.secho("  ".join(column.upper().ljust(width) for column, width in zip(columns, widths, strict=True)).rstrip(), bold=True)
+    heads = ["".join(f" {char}" if char.isupper() else char for char in column).upper() for column in columns]
+    widths = [max(len(text) for text in column) for column in zip(heads, *cells, strict=True)]
+    click.secho("  ".join(head.ljust(width) for head, width in zip(heads, widths, strict=True)).rstrip(), bold=True)
     for line in cells:
-        shown = [click.style(cell.ljust(width), COLOURS.get(cell)) for cell, width in zip(line, widths, strict=True)]
+        shown = [_coloured(cell) + " " * (width - len(cell)) for cell, width in zip(line, widths, strict=True)]
         click.echo("  ".join(shown).rstrip())
 
 
@@ -60,16 +66,15 @@ def print_list(form: str, items: Sequence[Mapping[str, Any]], after: str | None,
         click.echo(f"there are more: --cursor {after}", err=True)
 
 
-def print_run(form: str, view: Mapping[str, Any]) -> None:
+def print_run(form: str, view: Mapping[str, Any], *, with_steps: bool = True) -> None:
+    """`with_steps`: the table has the steps too; not where they stand above it already."""
     if form == "table":
-        _print_run_for_people(view)
-    elif form == "json":
-        print_json(view)
+        _print_run_for_people(view, with_steps)
     else:
-        print_lines([view])
+        print_value(form, view)
 
 
-def _print_run_for_people(view: Mapping[str, Any]) -> None:
+def _print_run_for_people(view: Mapping[str, Any], with_steps: bool) -> None:
     click.echo(f"run       {view['id']}")
     click.echo(f"workflow  {view['workflow']} {view['version']}")
     click.echo(f"status    {click.style(view['status'], COLOURS.get(view['status']))}{_took(view)}")
@@ -78,9 +83,10 @@ def _print_run_for_people(view: Mapping[str, Any]) -> None:
         click.echo(f"error     {click.style(error['name'], 'red')}: {error.get('message', '')}{step}")
     if view.get("compensated") is not None:
         click.echo(f"undone    {'everything' if view['compensated'] else 'not everything'}")
-    click.echo()
-    steps = [{"step": path, **step, "says": _says(step)} for path, step in view.get("steps", {}).items()]
-    print_table(steps, ("step", "status", "attempts", "says"))
+    if with_steps:
+        click.echo()
+        steps = [{"step": path, **step, "says": _says(step)} for path, step in view.get("steps", {}).items()]
+        print_table(steps, ("step", "status", "attempts", "says"))
     if view.get("stepsCursor"):
         click.echo(f"there are more steps: --cursor {view['stepsCursor']}", err=True)
     if view.get("output") is not None:
@@ -123,6 +129,10 @@ def mark(status: str) -> str:
     """One character for a status, such as the terminal can show."""
     marks = MARKS if "utf" in (sys.stderr.encoding or "").lower() else PLAIN_MARKS
     return click.style(marks.get(status, "?"), COLOURS.get(status))
+
+
+def _coloured(cell: str) -> str:
+    return click.style(cell, COLOURS[cell]) if cell in COLOURS else cell
 
 
 def _cell(value: Any) -> str:

@@ -89,11 +89,11 @@ class Remote:
 
 def changes(remote: Remote, run: str, may_go_on: Callable[[], bool]) -> Iterator[dict[str, Any]]:
     """Views of a run, each time it has changed, until it has ended; `may_go_on` is asked between two looks, and may take its time."""
-    etag = None
+    last: dict[str, Any] = {}
     while True:
         view = remote.show(run)
-        if view["etag"] != etag:
-            etag = view["etag"]
+        if view != last:
+            last = view
             yield view
         if is_final(view) or not may_go_on():
             return

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .definitions import check, show
+from ..core.errors import Unavailable
+from .definitions import check, options_in_use, show
 from .exits import Exit, of_run
 from .live import Live
 from .options import SOURCE, config_option, input_option, output_option, tasks_option, timeout_option
-from .output import print_json, print_run
+from .output import print_run, print_value
 from .target import announced
 
 if TYPE_CHECKING:
@@ -46,21 +48,23 @@ def run(
     """Run the definition in FILE to its end on this machine, and show its steps as they go."""
     from ..testing import LocalEngine
 
-    with LocalEngine(tasks=list(tasks), skip_time=skip_time, config=config) as engine:
+    with options_in_use():
+        embedded = LocalEngine(tasks=list(tasks), skip_time=skip_time, config=config)
+    live = Live()
+    with embedded as engine:
         faults = engine.validate(file)
         if any(fault.severity == "error" for fault in faults):
-            show(file, check(file, None), is_error=True)
+            show(file, faults, file.read_text(encoding="utf-8", errors="replace"), is_error=True)
             return Exit.FAILED
-        view = _followed(engine, engine.start(file, input=value), timeout_s)
+        view = _followed(engine, engine.start(file, input=value), timeout_s, live)
     if picture:
         _draw(picture, file, view)
-    print_run(form, view)
+    print_run(form, view, with_steps=not live.is_drawing)
     return of_run(view["status"]) if view["endedAt"] else Exit.TIMEOUT
 
 
-def _followed(engine: LocalEngine, run_id: str, timeout_s: float | None) -> dict[str, Any]:
+def _followed(engine: LocalEngine, run_id: str, timeout_s: float | None, live: Live) -> dict[str, Any]:
     """The last view of the run: at its end, or when the time was up."""
-    live = Live()
     ends_at = None if timeout_s is None else time.monotonic() + timeout_s
     is_told = False
     while True:
@@ -103,12 +107,19 @@ def dev(port: int, tasks: tuple[str, ...], config: Path | None, skip_time: bool,
     """The whole engine on this machine until Ctrl-C: HTTP API, queues, table. Other verbs find it by themselves."""
     from ..local.dev import serve
 
-    with serve(port, tasks=list(tasks), config=config, skip_time=skip_time) as engine, announced(engine.url, engine.token):
+    with ExitStack() as stack:
+        try:
+            with options_in_use():
+                engine = stack.enter_context(serve(port, tasks=list(tasks), config=config, skip_time=skip_time))
+        except OSError as taken:
+            raise Unavailable(f"port {port} cannot be served on ({taken.strerror}); `--port 0` takes any free one") from None
+        stack.enter_context(announced(engine.url, engine.token))
         if form == "table":
             click.echo(f"API    {engine.url}/v1\ntoken  {engine.token}\nAWS    {engine.endpoint_url} (for boto3 and aws --endpoint-url)")
             click.echo("stop with Ctrl-C", err=True)
         else:
-            print_json({"url": engine.url, "token": engine.token, "endpointUrl": engine.endpoint_url})
+            print_value(form, {"url": engine.url, "token": engine.token, "endpointUrl": engine.endpoint_url})
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt):  # how it is meant to end
             threading.Event().wait()
     return Exit.OK

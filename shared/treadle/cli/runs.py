@@ -11,7 +11,7 @@ import click
 from .exits import Exit, of_run
 from .live import Live
 from .options import SOURCE, input_option, output_option, pair, target_options, timeout_option
-from .output import print_json, print_lines, print_list, print_run, print_table
+from .output import print_json, print_lines, print_list, print_run, print_table, print_value
 from .remote import Remote, changes, is_final
 from .target import remote
 
@@ -29,7 +29,7 @@ def submit(file: Path, form: str, **target: Any) -> None:
     if form == "table":
         click.echo(f"{made['id']} {made['version']} {'registered' if made['created'] else 'was registered before'}")
     else:
-        print_json(made) if form == "json" else print_lines([made])
+        print_value(form, made)
 
 
 @click.command
@@ -151,7 +151,7 @@ def _follow(engine: Remote, run: str, form: str, timeout_s: float | None) -> int
         if form == "jsonl":
             print_lines([view])
     if form != "jsonl":
-        print_run(form, view)
+        print_run(form, view, with_steps=not live.is_drawing)
     return of_run(view["status"]) if is_final(view) else Exit.TIMEOUT
 
 

@@ -1,0 +1,148 @@
+"""`run` and `dev`: the whole local stack behind a verb."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Call
+
+TASKS = """
+from treadle import TaskError, task
+
+@task
+def shout(given, context):
+    if context.attempt == 1:
+        raise TaskError("Busy", "not now")
+    return given["text"].upper()
+"""
+HEAD = "id: w\nname: W\nversion: 1.0.0\n"
+GOOD = (
+    HEAD
+    + """
+input: {type: object, required: [name]}
+steps:
+  - {id: greet, set: "Hello, ${input.name}"}
+  - {id: shout, after: [greet], task: shout, with: {text: "${steps.greet.output}"}, retry: {maxAttempts: 2, delay: 1h}}
+output: {text: "${steps.shout.output}"}
+"""
+)
+FAILS = HEAD + "steps:\n  - {id: a, fail: {error: Broken, message: as it should}}\n"
+WAITS = HEAD + "steps:\n  - {id: ok, approval: {}}\n"
+FAULTY = HEAD + "steps:\n  - {id: a, task: shuot}\n"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    for name, text in {"tasks.py": TASKS, "good.yaml": GOOD, "fails.yaml": FAILS, "waits.yaml": WAITS, "faulty.yaml": FAULTY}.items():
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_a_run_to_its_end(call: Call, files: Path) -> None:
+    arguments = ["run", files / "good.yaml", "--tasks", files / "tasks.py", "--input", '{"name": "Ada"}', "--skip-time"]
+    result = call(*arguments, "-o", "json", "--html", files / "run.html")
+    view = json.loads(result.out)
+    assert (result.status, view["status"], view["output"]) == (0, "succeeded", {"text": "HELLO, ADA"})
+    assert view["steps"]["shout"]["attempts"] == 2
+    assert "shout" in result.err
+    assert "succeeded" in result.err
+    assert (files / "run.html").read_text().lower().startswith("<!doctype html>")
+
+
+def test_a_run_that_fails(call: Call, files: Path) -> None:
+    result = call("run", files / "fails.yaml")
+    assert result.status == 1
+    assert "Broken: as it should (step a)" in result.out
+
+
+def test_a_run_that_takes_too_long(call: Call, files: Path) -> None:
+    result = call("run", files / "waits.yaml", "--timeout", "300ms", "-o", "json")
+    assert (result.status, json.loads(result.out)["status"]) == (124, "waiting")
+    assert "waiting: ok" in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        pytest.param(["faulty.yaml", "--tasks", "tasks.py"], 1, "did you mean `shout`?", id="a definition with a fault"),
+        pytest.param(["good.yaml", "--tasks", "tasks.py"], 1, "[invalid-input]", id="an input that does not fit"),
+        pytest.param(["good.yaml", "--tasks", "missing.py"], 2, "missing.py", id="tasks that are not there"),
+        pytest.param(["good.yaml", "--config", "good.yaml"], 2, "--config", id="a configuration that is none"),
+    ],
+)
+def test_what_cannot_run(call: Call, files: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], status: int, said: str) -> None:
+    monkeypatch.chdir(files)
+    result = call("run", *arguments)
+    assert (result.status, result.out) == (status, "")
+    assert said in result.err
+    assert "Traceback" not in result.err
+
+
+# ------------------------------------------------------------------------------------------------ dev
+
+
+@dataclass(frozen=True)
+class Dev:
+    process: subprocess.Popen[str]
+    told: dict[str, str]
+
+
+@pytest.fixture
+def dev(call: Call, files: Path) -> Iterator[Dev]:
+    """`treadle dev` in a process of its own, as in another terminal."""
+    command = [
+        sys.executable,
+        "-c",
+        "from treadle.cli import main; main()",
+        "dev",
+        "--port",
+        "0",
+        "--tasks",
+        "tasks.py",
+        "--skip-time",
+        "-o",
+        "jsonl",
+    ]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, cwd=files, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield Dev(process, json.loads(process.stdout.readline()))
+        finally:
+            process.kill()
+
+
+def test_a_day_with_dev(dev: Dev, call: Call, files: Path) -> None:
+    def asked(*arguments: str | Path) -> Any:
+        result = call(*arguments, "-o", "json")
+        assert result.status == 0, result.err
+        return json.loads(result.out)
+
+    assert asked("submit", files / "good.yaml")["created"]
+    assert not asked("submit", files / "good.yaml")["created"]
+    (files / "good.yaml").write_text(GOOD.replace("Hello", "Bye"))
+    assert call("submit", files / "good.yaml").status == 4
+
+    run = asked("start", "w", "--input", '{"name": "Ada"}', "--key", "k")
+    assert asked("start", "w", "--input", '{"name": "Ada"}', "--key", "k")["id"] == run["id"]
+    assert call("start", "w", "--input", '{"name": "Bob"}', "--key", "k").status == 4
+    assert call("start", "w").status == 1
+    assert asked("watch", run["id"], "--timeout", "20s")["output"] == {"text": "HELLO, ADA"}
+    assert [found["id"] for found in asked("runs", "--workflow", "w")["items"]] == [run["id"]]
+    assert asked("history", run["id"])
+    assert call("cancel", run["id"]).status == 4
+    assert call("show", "nothing").status == 3
+
+    dev.process.send_signal(signal.SIGINT)
+    assert dev.process.wait(timeout=20) == 0
+    assert call("runs").status == 6
