@@ -81,6 +81,10 @@ security: $(DEV) ## bandit
 acceptance: $(DEV) ## the conformance cases (CASES=DIR, ARGS="--area joins")
 	@$(PYTHON) $(CASES)/run_cases.py $(ARGS)
 
+.PHONY: ministack
+ministack: $(DEV) ## deploy the real template to an emulator of AWS, and drive runs through it
+	@$(PYTHON) -m pytest -q -m ministack tests/ministack $(ARGS)
+
 # ------------------------------------------------------------------------------------------------ what is made
 
 .PHONY: lock
