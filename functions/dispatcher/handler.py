@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
-
 from treadle import wiring
 from treadle.deliveries import deadline, in_turn
 

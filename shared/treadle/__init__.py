@@ -1,6 +1,6 @@
 """treadle: a serverless workflow engine. A run is its facts.
 
-    from treadle import task, TaskError, TaskContext
+from treadle import task, TaskError, TaskContext
 """
 
 from .core.errors import TaskError

@@ -97,5 +97,3 @@ def _cause(event: dict[str, Any]) -> dict[str, Any]:
     if event.get("source") == "aws.s3":
         return {"bucket": event["detail"]["bucket"]["name"], "key": event["detail"]["object"]["key"]}
     return {"event": event.get("id"), "source": event.get("source"), "detailType": event.get("detail-type")}
-
-

@@ -16,7 +16,7 @@ from .engine.items import decode, digest, run_key
 from .engine.run import Run
 from .engine.starting import Registered, StartRequest, latest_plan, listed_key, note_unregistered, register, save_plan, start, workflow_key
 from .ports import Item
-from .viewing import history, summary, view
+from .viewing import PAGE_OF_STEPS, history, summary, view
 from .views import RunView
 
 Source = dict[str, Any] | str | bytes | os.PathLike[str]
@@ -72,10 +72,21 @@ class Operations:
     # -------------------------------------------------------------------------------------------- starting
 
     def start(
-        self, tenant: str, workflow_id: str, input: Json, *, version: str | None = None, attributes: Mapping[str, Any] | None = None,
-        priority: str | None = None, key: str | None = None, by: str | None = None,
-    ) -> RunView:  # fmt: skip
-        """`key`: the same key and request again give the same run. Raises NotFound, Rejected: invalid-input (422), idempotency-conflict (409)."""
+        self,
+        tenant: str,
+        workflow_id: str,
+        input: Json,
+        *,
+        version: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        priority: str | None = None,
+        key: str | None = None,
+        by: str | None = None,
+    ) -> RunView:
+        """`key`: the same key and request again give the same run.
+
+        Raises NotFound, Rejected: invalid-input (422), idempotency-conflict (409).
+        """
         plan = latest_plan(self.world, tenant, workflow_id, version)
         run_id = self._run_id(tenant, workflow_id, key)
         return self._start(StartRequest(tenant, plan, input, run_id, attributes or {}, priority, by=by))
@@ -111,8 +122,9 @@ class Operations:
 
     # -------------------------------------------------------------------------------------------- looking
 
-    def show(self, tenant: str, run_id: str, *, full: bool = True, cursor: str | None = None) -> RunView:
-        return view(self.world, self._control(tenant, run_id), full=full, cursor=cursor)
+    def show(self, tenant: str, run_id: str, *, full: bool = True, cursor: str | None = None, limit: int = PAGE_OF_STEPS) -> RunView:
+        """With at most `limit` steps; `steps_cursor` is then where the next page begins."""
+        return view(self.world, self._control(tenant, run_id), full=full, cursor=cursor, limit=limit)
 
     def history(self, tenant: str, run_id: str) -> list[dict[str, Any]]:
         return history(self.world, self._control(tenant, run_id))
@@ -127,9 +139,17 @@ class Operations:
         return item
 
     def runs(
-        self, tenant: str, *, workflow: str | None = None, status: str | None = None, attributes: Mapping[str, Any] | None = None,
-        started_after: str | None = None, started_before: str | None = None, limit: int = 100, cursor: str | None = None,
-    ) -> tuple[list[RunView], str | None]:  # fmt: skip
+        self,
+        tenant: str,
+        *,
+        workflow: str | None = None,
+        status: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        started_after: str | None = None,
+        started_before: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> tuple[list[RunView], str | None]:
         """Newest first. The cursor names the workflow and the place in its list."""
         names = [workflow] if workflow else self._workflow_ids(tenant)
         at, _, place = (cursor or "").partition("|")
@@ -182,9 +202,17 @@ class Operations:
         return summary(run.control)
 
     def decide(
-        self, tenant: str, run_id: str, step: str, choice: Literal["retry", "skip", "fail"], *, input: Json = None, output: Json = None,
-        by: str | None = None, reason: str | None = None,
-    ) -> RunView:  # fmt: skip
+        self,
+        tenant: str,
+        run_id: str,
+        step: str,
+        choice: Literal["retry", "skip", "fail"],
+        *,
+        input: Json = None,
+        output: Json = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> RunView:
         run = self._run(tenant, run_id)
         control.decide(run, step, choice, input, output)
         return summary(run.control)
@@ -215,5 +243,3 @@ class Operations:
 
 def _has(run: RunView, attributes: Mapping[str, Any] | None) -> bool:
     return all(name in run.attributes and str(run.attributes[name]) == str(value) for name, value in (attributes or {}).items())
-
-

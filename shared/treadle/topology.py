@@ -87,7 +87,12 @@ RULES = (
     # Anything but the engine's own events may ask for these; who may put events on the bus is IAM's to say.
     Rule("submissions", {"detail-type": ["WorkflowSubmitted", "RunRequested"]}, to="submissions"),
     # `inbox` stands for the inbox bucket's name, filled in by whoever renders this.
-    Rule("inbox", {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": {"bucket": {"name": ["{inbox}"]}}}, to="submissions", bus="default"),
+    Rule(
+        "inbox",
+        {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": {"bucket": {"name": ["{inbox}"]}}},
+        to="submissions",
+        bus="default",
+    ),
 )
 
 
@@ -111,7 +116,9 @@ FUNCTIONS = (
     Function("dispatcher", memory_mb=256, uses={**_ENGINE, "queues": ("SendMessage", "ChangeMessageVisibility")}),
     Function("completions", uses=_ENGINE),
     Function("errors", uses=_ENGINE),
-    Function("sweeper", timeout_s=55, schedule_s=SWEEP_EVERY_S, uses={"table": ("Query",), "index": ("Query",), "queues": ("SendMessage",)}),
+    Function(
+        "sweeper", timeout_s=55, schedule_s=SWEEP_EVERY_S, uses={"table": ("Query",), "index": ("Query",), "queues": ("SendMessage",)}
+    ),
     Function("api", memory_mb=512, timeout_s=29, http=True, uses={**_ENGINE, "index": ("Query",)}),
 )
 
@@ -128,5 +135,11 @@ class Names:
     queue_urls: Mapping[str, str]  # logical queue name -> URL
 
 
-ENVIRONMENT = {"table": "TREADLE_TABLE", "bus": "TREADLE_BUS", "blobs": "TREADLE_BLOBS", "inbox": "TREADLE_INBOX", "queue_urls": "TREADLE_QUEUE_URLS"}
+ENVIRONMENT = {
+    "table": "TREADLE_TABLE",
+    "bus": "TREADLE_BUS",
+    "blobs": "TREADLE_BLOBS",
+    "inbox": "TREADLE_INBOX",
+    "queue_urls": "TREADLE_QUEUE_URLS",
+}
 # TREADLE_QUEUE_URLS is one URL prefix: the URL of queue Q is the prefix + Q (account, region and stack name are in the prefix).

@@ -46,14 +46,14 @@ def summary(control: Item) -> RunView:
     )
 
 
-def view(world: World, control: Item, *, full: bool = True, cursor: str | None = None) -> RunView:
-    """The whole run. `cursor`: the path behind which this page of steps begins."""
+def view(world: World, control: Item, *, full: bool = True, cursor: str | None = None, limit: int = PAGE_OF_STEPS) -> RunView:
+    """The run with at most `limit` of its steps. `cursor`: the path behind which this page of steps begins."""
     run = Run(world, control["pk"], control)
     steps = _steps(run, full)
-    names = sorted(steps, key=_order) if len(steps) > PAGE_OF_STEPS else list(steps)
+    names = sorted(steps, key=_order) if len(steps) > limit else list(steps)
     begin = names.index(cursor) + 1 if cursor in steps else 0
-    page = names[begin : begin + PAGE_OF_STEPS]
-    further = page[-1] if begin + PAGE_OF_STEPS < len(names) else None
+    page = names[begin : begin + limit]
+    further = page[-1] if begin + limit < len(names) else None
     body = world.store.get(body_key(run.id)) or {"input": "null"}
     shown = {
         "input": _shown(world, decode(body["input"]), full),
@@ -130,7 +130,7 @@ def _instances(items: dict[str, Item], key: str, step: Step, item: Item) -> list
     """Of a forEach those that were begun; of a repeat until the first that was not."""
     if step.for_each is not None:
         return [child for number in range(item.get("n", 0)) if (child := paths.item(key, number)) in items]
-    found = []
+    found: list[str] = []
     while (child := paths.item(key, len(found))) in items:
         found.append(child)
     return found
@@ -148,7 +148,9 @@ def _step_view(run: Run, item: Item | None, over: bool, full: bool) -> StepView:
     if state is State.ENDED:
         output = _shown(run.world, decode(item["output"]), full) if "output" in item else None
         ended_at = rfc3339(item["ended_at"])
-        return StepView(status=Outcome(item["outcome"]).status.value, output=output, ended_at=ended_at, why=item.get("why"), **told, **times)
+        return StepView(
+            status=Outcome(item["outcome"]).status.value, output=output, ended_at=ended_at, why=item.get("why"), **told, **times
+        )
     status, why = _under_way(state, item)
     return StepView(status=status.value, why=why, **told, **times)
 

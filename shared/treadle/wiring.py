@@ -55,7 +55,9 @@ def names_from_environment(environment: os._Environ[str] | dict[str, str] = os.e
     return Names(**values, queue_urls={queue.name: prefix + queue.name for queue in QUEUES})
 
 
-def wire(names: Names, tasks: Registry, clock: Clock, settings: Settings | None = None, clients: object | None = None, tenant: str = "default") -> Wiring:
+def wire(
+    names: Names, tasks: Registry, clock: Clock, settings: Settings | None = None, clients: object | None = None, tenant: str = "default"
+) -> Wiring:
     """The engine over AWS adapters."""
     from .aws import connect
     from .cel import Cel

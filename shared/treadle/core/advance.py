@@ -161,7 +161,11 @@ def cleanup(scope: Scope, facts: Facts, under_way: frozenset[str]) -> frozenset[
     return frozenset(
         step.id
         for step in scope.steps.values()
-        if step.join == "done" and step.edges and step.id not in facts and step.id not in under_way and all(has_ended(e.source) for e in step.edges)
+        if step.join == "done"
+        and step.edges
+        and step.id not in facts
+        and step.id not in under_way
+        and all(has_ended(e.source) for e in step.edges)
     )
 
 

@@ -277,7 +277,21 @@ class _Compiler:
             step["scope"] = self.scope(source["group"])
         else:
             step["spec"] = source[action]
-        kept = ("with", "join", "when", "forEach", "maxConcurrency", "tolerate", "repeat", "retry", "catch", "compensate", "output", "cache", "priority")
+        kept = (
+            "with",
+            "join",
+            "when",
+            "forEach",
+            "maxConcurrency",
+            "tolerate",
+            "repeat",
+            "retry",
+            "catch",
+            "compensate",
+            "output",
+            "cache",
+            "priority",
+        )
         step |= {key: source[key] for key in kept if key in source}
         step |= {key: _ms(source[key]) for key in ("timeout", "heartbeat") if key in source}
         reads, roots = self.names(expressions_of(source), [])

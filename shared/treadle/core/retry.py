@@ -9,9 +9,7 @@ from typing import Any
 from .durations import parse_duration
 from .model import StepError
 
-PERMANENT = frozenset(
-    {"ExpressionError", "InputInvalid", "OutputInvalid", "TaskNotFound", "PayloadTooLarge", "Rejected", "Cancelled"}
-)
+PERMANENT = frozenset({"ExpressionError", "InputInvalid", "OutputInvalid", "TaskNotFound", "PayloadTooLarge", "Rejected", "Cancelled"})
 MAX_LOSSES = 3  # an attempt lost with its worker is run again this often under the same number
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .diagnostics import Code, Diagnostic, Fault, pointer
-from .marks import Lines, Marks, find, within_string
+from .marks import Characters, Lines, Marks, find
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 128  # of maps and lists; sixteen groups take fifty
@@ -41,29 +41,32 @@ class Document:
 
     def diagnose(self, faults: Iterable[Fault]) -> tuple[Diagnostic, ...]:
         """The faults with lines and columns, in the order of the text: each once, and at most 200 of a code (more have one cause)."""
-        placed = [(self._index(fault), fault) for fault in faults]
-        lines = Lines(self.text) if self.text is not None and placed else None
-        if lines is not None:
-            placed.sort(key=lambda pair: pair[0] or 0)
-        diagnostics: list[Diagnostic] = []
-        seen: set[tuple[Any, ...]] = set()
-        told: Counter[Code] = Counter()
-        for index, fault in placed:
-            if told[fault.code] == MAX_PER_CODE or (key := (fault.code, fault.path, index, fault.message)) in seen:
-                continue
-            seen.add(key)
-            told[fault.code] += 1
-            line, column = lines.place(index) if lines is not None and index is not None else (None, None)
-            diagnostics.append(_diagnostic(fault, line, column))
-        return tuple(diagnostics)
+        told = _worth_telling(faults)
+        if self.text is None or not told:
+            return tuple(_diagnostic(fault, None, None) for fault in told)
+        lines = Lines(self.text)
+        strings: dict[int, Characters] = {}
+        placed = sorted(((self._index(fault, self.text, strings), fault) for fault in told), key=lambda pair: pair[0])
+        return tuple(_diagnostic(fault, *lines.place(index)) for index, fault in placed)
 
-    def _index(self, fault: Fault) -> int | None:
-        if self.text is None or fault.index is not None:
+    def _index(self, fault: Fault, text: str, strings: dict[int, Characters]) -> int:
+        if fault.index is not None:
             return fault.index
         if self.marks is None:
             return 0
         index = find(self.marks, fault.path, at_key=fault.at_key)
-        return index if fault.offset is None else within_string(self.text, index, fault.offset)
+        return index if fault.offset is None else strings.setdefault(index, Characters(text, index)).index(fault.offset)
+
+
+def _worth_telling(faults: Iterable[Fault]) -> list[Fault]:
+    """Each fault once, and at most 200 of a code."""
+    told: dict[Fault, None] = {}
+    counts: Counter[Code] = Counter()
+    for fault in faults:
+        if counts[fault.code] < MAX_PER_CODE and fault not in told:
+            told[fault] = None
+            counts[fault.code] += 1
+    return list(told)
 
 
 def _diagnostic(fault: Fault, line: int | None, column: int | None) -> Diagnostic:

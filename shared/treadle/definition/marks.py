@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from typing import Any
 
 from .diagnostics import Path
@@ -16,10 +17,11 @@ from .diagnostics import Path
 Marks = Any  # int | tuple[int, dict[str, tuple[int, Marks]]] | tuple[int, list[Marks]]
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
-_FOLD = re.compile(r"[ \t]*(?:\r\n|\r|\n)[ \t\r\n]*")  # what a line break within a flow scalar stands for: one blank
-_ESCAPE = re.compile(r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_FOLD = r"[ \t]*(?:\r\n|\r|\n)[ \t\r\n]*"  # what a line break within a flow scalar stands for: one blank
+_ESCAPE = r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[^\r\n])"
+_SPECIAL = {"": re.compile(_FOLD), "'": re.compile(rf"''|'|{_FOLD}"), '"': re.compile(rf'{_ESCAPE}|"|{_FOLD}')}
 _BLOCK_HEADER = re.compile(r"[|>][-+0-9]*[^\r\n]*(?:\r\n|\r|\n)")
-_BLANK_LINES = re.compile(r"(?:[ \t]*(?:\r\n|\r|\n))*")
+_INDENTATION = re.compile(r"(?:[ \t]*(?:\r\n|\r|\n))*( *)")  # of the first line that is not blank
 
 
 class Lines:
@@ -58,37 +60,52 @@ def start(marks: Marks) -> int:
     return marks if isinstance(marks, int) else marks[0]
 
 
-def within_string(text: str, index: int, offset: int) -> int:
-    """Index in the text of character `offset` of the string whose scalar begins at `index`: quotes, escapes, folded lines
-    and block indentation considered. Where blank lines are folded it may be a few characters off."""
-    if text[index : index + 1] in ("|", ">"):
-        return _within_block(text, index, offset)
-    quote = text[index : index + 1] if text[index : index + 1] in ("'", '"') else ""
+class Characters:
+    """Offset in a string -> index in the text of the scalar that begins at `index`: quotes, escapes, folded lines and block
+    indentation considered. Where blank lines are folded it may be a few characters off.
+
+    What stands for itself is not looked at, and what is looked at is kept: a string may have thousands of faults.
+    """
+
+    def __init__(self, text: str, index: int) -> None:
+        self._text = text
+        self._offsets = [0]  # from this offset on ...
+        self._indexes = [index]  # ... the string goes on from this index, one character for one
+        first = text[index : index + 1]
+        self._more = _block_pieces(text, index) if first in ("|", ">") else _flow_pieces(text, index, first if first in ("'", '"') else "")
+
+    def index(self, offset: int) -> int:
+        while self._offsets[-1] <= offset and (piece := next(self._more, None)):
+            self._offsets.append(piece[0])
+            self._indexes.append(piece[1])
+        number = bisect_right(self._offsets, offset) - 1
+        return min(self._indexes[number] + offset - self._offsets[number], len(self._text))
+
+
+def _flow_pieces(text: str, index: int, quote: str) -> Iterator[tuple[int, int]]:
+    """(offset, index) behind each thing that takes another number of characters in the text than in the string."""
     at = index + len(quote)
-    for _ in range(offset):
-        if fold := _FOLD.match(text, at):
-            at = fold.end()
-        elif quote == '"' and (escape := _ESCAPE.match(text, at)):
-            at = escape.end()
-        else:
-            at += 2 if quote == "'" and text.startswith("''", at) else 1
-    return min(at, len(text))
+    offset = 0
+    yield 0, at
+    for special in _SPECIAL[quote].finditer(text, at):
+        if special[0] == quote:
+            return
+        offset += special.start() - at + 1
+        at = special.end()
+        yield offset, at
 
 
-def _within_block(text: str, index: int, offset: int) -> int:
+def _block_pieces(text: str, index: int) -> Iterator[tuple[int, int]]:
+    """(offset, index) of each line of a block scalar."""
     header = _BLOCK_HEADER.match(text, index)
     if header is None:
-        return index
-    blank = _BLANK_LINES.match(text, header.end())
-    first = blank.end() if blank else header.end()
-    indentation = len(text) - first - len(text[first:].lstrip(" "))
-    at = header.end()
-    while at < len(text):
-        line_break = _LINE_BREAK.search(text, at)
-        content = min(at + indentation, line_break.start() if line_break else len(text))
-        length = (line_break.start() + 1 if line_break else len(text)) - content
-        if offset < length or line_break is None:
-            return min(content + offset, len(text))
-        offset -= length
+        return
+    indentation = _INDENTATION.match(text, header.end())
+    width = len(indentation[1]) if indentation else 0
+    at, offset = header.end(), 0
+    for line_break in _LINE_BREAK.finditer(text, at):
+        content = min(at + width, line_break.start())
+        yield offset, content
+        offset += line_break.start() - content + 1
         at = line_break.end()
-    return index
+    yield offset, min(at + width, len(text))

@@ -18,7 +18,6 @@ from .failures import on_failure
 from .items import is_fact, step_key
 from .run import Run
 from .segment import Segment
-from .waits import look
 from .world import Settings, World
 
 __all__ = ["Engine", "Settings", "World"]

@@ -7,6 +7,8 @@ import math
 import re
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,7 +205,7 @@ def call(run: Run, task: Task, given: Json, context: TaskContext, timeout_ms: in
             return _checked(task.run(given, context))
         except Unavailable:
             raise
-        except Exception as raised:  # the one place where a task's failure becomes a value
+        except Exception as raised:  # noqa: BLE001 (the one place where a task's failure becomes a value)
             return Failed(error_of(raised, task))
 
     return guarded() if timeout_ms is None else _within(guarded, timeout_ms)
@@ -223,9 +225,9 @@ def _checked(output: Json) -> Result:
         encoded = encode(output)
     except (TypeError, ValueError, RecursionError) as fault:
         return Failed(StepError("OutputInvalid", f"the task's result is no JSON: {fault}", permanent=True))
-    if "NaN" in encoded or "Infinity" in encoded:
-        if _has_no_json_number(output):
-            return Failed(StepError("OutputInvalid", "the task's result has a number that JSON does not know (NaN or Infinity)", permanent=True))
+    if ("NaN" in encoded or "Infinity" in encoded) and _has_no_json_number(output):
+        told = "the task's result has a number that JSON does not know (NaN or Infinity)"
+        return Failed(StepError("OutputInvalid", told, permanent=True))
     return Done(decode(encoded))
 
 
@@ -242,22 +244,19 @@ def _has_no_json_number(value: Json) -> bool:
 
 def _within(work: Callable[[], Result], timeout_ms: int) -> Result:
     """The work's result, or Timeout. A thread cannot be killed: what overruns is left behind, and its result ignored."""
-    results: list[Result | BaseException] = []
-
-    def body() -> None:
-        try:
-            results.append(work())
-        except BaseException as raised:  # carried over to the thread that waits
-            results.append(raised)
-
-    thread = threading.Thread(target=body, daemon=True, name="treadle-attempt")
-    thread.start()
-    thread.join(timeout_ms / 1000)
-    if not results:
+    attempt: Future[Result] = Future()
+    threading.Thread(target=_fulfil, args=(attempt, work), daemon=True, name="treadle-attempt").start()
+    try:
+        return attempt.result(timeout_ms / 1000)
+    except FutureTimeout:
         return Failed(StepError("Timeout", f"the attempt took more than {timeout_ms / 1000:g} s"))
-    if isinstance(results[0], BaseException):
-        raise results[0]
-    return results[0]
+
+
+def _fulfil(attempt: Future[Result], work: Callable[[], Result]) -> None:
+    try:
+        attempt.set_result(work())
+    except Unavailable as raised:
+        attempt.set_exception(raised)
 
 
 def _cached(run: Run, step: Step, bound: dict[str, Any]) -> Result | None:

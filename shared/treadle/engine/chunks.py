@@ -160,9 +160,7 @@ def _item(segment: Segment, claim: Claim, step: Step, number: int, progress: Pro
 
 
 def _fact(run: Run, segment: Segment, claim: Claim, outcome: Outcome, **more: Any) -> Fact:
-    return Fact(
-        claim.key, outcome, attempts=claim.attempt, started_at=claim.started_at, ended_at=run.now, seq=segment.seq + 1, **more
-    )  # fmt: skip
+    return Fact(claim.key, outcome, attempts=claim.attempt, started_at=claim.started_at, ended_at=run.now, seq=segment.seq + 1, **more)
 
 
 def _record(run: Run, claim: Claim, fact: Fact, step: Step, number: int, progress: Progress) -> bool:

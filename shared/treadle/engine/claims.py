@@ -6,14 +6,14 @@ so exactly one of several that try succeeds; the others get the item that stands
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from ..core.advance import Fact
 from ..core.model import SCHEMA, State, StepError
 from ..ports import Absent, AtMost, Condition, Equals, Item, Written, all_of, any_of
-from ..topology import DUE_SHARDS, MAX_DELAY_S
-from .items import error_text, fact_item, step_key
+from ..topology import MAX_DELAY_S
+from .items import error_text, fact_item, shard_of, step_key
 from .run import Run
 
 NOBODY_BEGAN_IT = Absent()
@@ -43,10 +43,24 @@ class Claim:
     def item(self, run: Run) -> Item:
         pk, sk = step_key(run.id, self.key)
         item: Item = {
-            "pk": pk, "sk": sk, "schema": SCHEMA, "state": State.CLAIMED.value, "fence": self.fence, "lease": self.lease,
-            "attempt": self.attempt, "started_at": self.started_at, "attempt_at": self.attempt_at, "gen": run.generation,
-        }  # fmt: skip
-        optional = {"losses": self.losses, "n": self.n, "given": self.given, "saw": list(self.saw) if self.saw is not None else None, "expires": run.control.get("expires")}
+            "pk": pk,
+            "sk": sk,
+            "schema": SCHEMA,
+            "state": State.CLAIMED.value,
+            "fence": self.fence,
+            "lease": self.lease,
+            "attempt": self.attempt,
+            "started_at": self.started_at,
+            "attempt_at": self.attempt_at,
+            "gen": run.generation,
+        }
+        optional = {
+            "losses": self.losses,
+            "n": self.n,
+            "given": self.given,
+            "saw": list(self.saw) if self.saw is not None else None,
+            "expires": run.control.get("expires"),
+        }
         return item | {name: value for name, value in optional.items() if value}
 
 
@@ -66,7 +80,17 @@ def take_over(run: Run, standing: Item, *, attempt: int, losses: int = 0) -> Cla
     started_at = standing.get("started_at", now)
     saw = tuple(standing["saw"]) if "saw" in standing else None
     same_attempt = attempt == standing.get("attempt") and "attempt_at" in standing
-    claim = Claim(key, run.world.new_fence(), lease, attempt, started_at, standing["attempt_at"] if same_attempt else now, losses, saw=saw, given=standing.get("given"))
+    claim = Claim(
+        key,
+        run.world.new_fence(),
+        lease,
+        attempt,
+        started_at,
+        standing["attempt_at"] if same_attempt else now,
+        losses,
+        saw=saw,
+        given=standing.get("given"),
+    )
     as_it_was: list[Condition] = [Equals("state", standing["state"]), Equals("fence", standing["fence"])]
     if standing["state"] == State.CLAIMED:
         as_it_was.append(AtMost("lease", now))
@@ -82,44 +106,55 @@ def fused(previous: Claim, key: str, now: int) -> Claim:
 def write_fact(run: Run, fact: Fact, claim: Claim, condition: Condition | None = None) -> Written:
     kept = {"saw": list(claim.saw) if claim.saw else None, "n": claim.n}
     item = fact_item(
-        run.id, fact, fence=claim.fence, lease=claim.lease, generation=run.generation, expires=run.control.get("expires"),
+        run.id,
+        fact,
+        fence=claim.fence,
+        lease=claim.lease,
+        generation=run.generation,
+        expires=run.control.get("expires"),
         kept=kept,
-    )  # fmt: skip
+    )
     return run.world.store.put(item, condition or claim.is_mine)
 
 
-def write_state(run: Run, claim: Claim, state: State, condition: Condition | None = None, **more: Any) -> Written:
-    """The step's item in a state on the way to its fact."""
-    item = claim.item(run) | {"state": state.value} | {name: value for name, value in more.items() if value is not None}
+def write_state(
+    run: Run, claim: Claim, state: State, condition: Condition | None = None, *, until: int | None = None, **more: Any
+) -> Written:
+    """The step's item in a state on the way to its fact. `until`: when something is to happen to it (ms)."""
+    told = {**more, "until": until, **due_at(run, until)}
+    item = claim.item(run) | {"state": state.value} | {name: value for name, value in told.items() if value is not None}
     item.pop("lease", None)
     return run.world.store.put(item, condition or claim.is_mine)
 
 
 def write_failed_attempt(run: Run, claim: Claim, error: StepError, until: int | None, condition: Condition | None = None) -> Written:
     """`until`: when the next attempt may begin; None: there is none, the errors handler decides what becomes of the step."""
-    due = due_at(run, until) if until is not None else {}
-    return write_state(run, claim, State.RETRY, condition, error=error_text(error), until=until, **due)
+    return write_state(run, claim, State.RETRY, condition, error=error_text(error), until=until)
 
 
-def due_at(run: Run, until: int) -> dict[str, int]:
+def due_at(run: Run, until: int | None) -> dict[str, int]:
     """Attributes that put an item into the due index, for times beyond the longest delay of a message."""
-    if until - run.now <= MAX_DELAY_S * 1000:
+    if until is None or until - run.now <= MAX_DELAY_S * 1000:
         return {}
-    return {"due": until, "due_shard": int(run.id[-1], 36) % DUE_SHARDS}
+    return {"due": until, "due_shard": shard_of(run.id)}
 
 
 def claim_of(item: Item) -> Claim:
     """The claim that an item still carries (waiting, open and retry items keep the fence of who wrote them)."""
     return Claim(
-        item["sk"][2:], item["fence"], item.get("lease", 0), item.get("attempt", 1), item.get("started_at", 0), item.get("attempt_at", 0),
-        item.get("losses", 0), item.get("n"), tuple(item["saw"]) if "saw" in item else None, item.get("given"),
-    )  # fmt: skip
+        item["sk"][2:],
+        item["fence"],
+        item.get("lease", 0),
+        item.get("attempt", 1),
+        item.get("started_at", 0),
+        item.get("attempt_at", 0),
+        item.get("losses", 0),
+        item.get("n"),
+        tuple(item["saw"]) if "saw" in item else None,
+        item.get("given"),
+    )
 
 
 def stands(item: Item) -> Condition:
     """The item is as it was read."""
     return all_of(Equals("state", item["state"]), Equals("fence", item["fence"]))
-
-
-def with_new_fence(run: Run, claim: Claim) -> Claim:
-    return replace(claim, fence=run.world.new_fence())

@@ -17,12 +17,13 @@ from ..core.model import SCHEMA, Json, Outcome, RunStatus, State, StepError
 from ..core.retry import next_attempt
 from ..ports import Absent, Change, Equals, Item, all_of
 from . import ending
-from .actions import Done, Result, call, expression_error
+from .actions import Done, Result, call, context_of, expression_error
 from .claims import Claim
-from .items import encode, error_text, is_fact, run_key, step_key
+from .items import decode, encode, error_text, is_fact, run_key
 from .names import about, loop_names, steps_seen
 from .progress import Ready
 from .run import Run
+from .snapshot import snapshot
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -45,21 +46,15 @@ def go_on(run: Run, segment: Segment, ready: Ready) -> None:
         order = {"pk": pk, "sk": sk, "schema": SCHEMA, "order": encode(run.kept(keys))}
         written = run.world.store.put(order, Absent())
         order = order if written.ok else written.item or order
-    keys = run.world.load(_decoded(order["order"]))
+    keys = run.world.load(decode(order["order"]))
     if run.status is not RunStatus.COMPENSATING:
         stopping = all_of(Equals("status", RunStatus.STOPPING.value), Equals("gen", run.generation))
         change = Change(set={"status": RunStatus.COMPENSATING.value}, add={"rev": 1})
         written = run.world.store.update(run_key(run.id), change, stopping)
         run.control = written.item or run.control
-        if run.status is not RunStatus.COMPENSATING:
+        if run.control["status"] != RunStatus.COMPENSATING:
             return
     _run_all(run, segment, ready, keys)
-
-
-def _decoded(text: str) -> Json:
-    from .items import decode
-
-    return decode(text)
 
 
 def to_undo(run: Run) -> list[Fact]:
@@ -90,8 +85,6 @@ def _succeeded(run: Run, key: str) -> bool:
 
 
 def all_facts(run: Run) -> list[Fact]:
-    from .snapshot import snapshot
-
     return [run.note(item) for item in snapshot(run).values() if is_fact(item)]
 
 
@@ -116,9 +109,11 @@ def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, stand
     now, pk, sk = run.now, *undo_key(run, number)
     attempt = 1
     if standing is not None:
-        until = standing.get("until", standing.get("lease", 0))
+        until: int = standing.get("until") or standing.get("lease") or 0
         if until > now:
-            ready.messages.append(run.message("settle", "", delay_s=-(-(until - now) // 1000), plan=run.control["plan"], gen=run.generation))
+            ready.messages.append(
+                run.message("settle", "", delay_s=-(-(until - now) // 1000), plan=run.control["plan"], gen=run.generation)
+            )
             return None
         attempt = standing["attempt"] + (1 if standing["state"] == State.RETRY else 0)
     if run.now + run.world.settings.begin_margin_s * 1000 > segment.deadline:
@@ -149,8 +144,6 @@ def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, stand
 
 def _act(run: Run, key: str, attempt: int, deadline: int) -> Json | StepError:
     """The compensating action: a task, or one that takes no time."""
-    from .actions import context_of
-
     step = run.step(key)
     undo = step.compensate or {}
     fact = run.find_facts([key])[key]

@@ -57,9 +57,14 @@ def scope_ended(run: Run, scope_key: str, last: Fact, ready: Ready) -> list[Fact
 def complete(run: Run, claim: Claim, output: Json, after: Fact | None, condition: Condition | None = None) -> list[Fact]:
     """The success of something open: a group, a loop. Empty if somebody else was faster."""
     fact = Fact(
-        claim.key, Outcome.SUCCEEDED, run.kept(output), attempts=claim.attempt, started_at=claim.started_at,
-        ended_at=max(run.now, after.ended_at if after else 0), seq=after.seq + 1 if after else 0,
-    )  # fmt: skip
+        claim.key,
+        Outcome.SUCCEEDED,
+        run.kept(output),
+        attempts=claim.attempt,
+        started_at=claim.started_at,
+        ended_at=max(run.now, after.ended_at if after else 0),
+        seq=after.seq + 1 if after else 0,
+    )
     if not write_fact(run, fact, claim, condition).ok:
         return []
     run.has_ended(fact)
@@ -125,9 +130,16 @@ def close(run: Run, ready: Ready, status: RunStatus, **more: Any) -> bool:
 
 
 def _close(
-    run: Run, ready: Ready, status: RunStatus, *, output: Json = None, error: Json = None, compensated: bool | None = None,
-    condition: Condition | None = None, alive: tuple[str, ...] = ALIVE,
-) -> bool:  # fmt: skip
+    run: Run,
+    ready: Ready,
+    status: RunStatus,
+    *,
+    output: Json = None,
+    error: Json = None,
+    compensated: bool | None = None,
+    condition: Condition | None = None,
+    alive: tuple[str, ...] = ALIVE,
+) -> bool:
     told: dict[str, Any] = {"status": status.value, "ended_at": run.now}
     if status is RunStatus.SUCCEEDED:
         told |= _kept_output(run, output)

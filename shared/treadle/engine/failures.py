@@ -19,6 +19,7 @@ from .names import names
 from .progress import after
 from .run import Run
 from .schedule import wake
+from .waits import mark_people
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -70,8 +71,6 @@ def resolve_failure(segment: Segment, item: Item) -> None:
 
 def ask_a_person(segment: Segment, item: Item, error: StepError) -> None:
     """`onFailure: wait`: only a person's decision writes the fact."""
-    from .waits import mark_people
-
     run = segment.run
     written = write_state(run, claim_of(item), State.WAITING, stands(item), wait={"for": "person"}, error=item["error"])
     if written.ok:
@@ -79,12 +78,21 @@ def ask_a_person(segment: Segment, item: Item, error: StepError) -> None:
         run.event("RunWaiting", item["sk"][2:], item["attempt"], path=paths.shown(item["sk"][2:]), error=error.to_json())
 
 
-def write_end(segment: Segment, item: Item, outcome: Outcome, *, output: Json = None, error: StepError | None = None, chosen: tuple[str, ...] = ()) -> None:
+def write_end(
+    segment: Segment, item: Item, outcome: Outcome, *, output: Json = None, error: StepError | None = None, chosen: tuple[str, ...] = ()
+) -> None:
     run, claim = segment.run, claim_of(item)
     fact = Fact(
-        claim.key, outcome, output, error, attempts=claim.attempt, started_at=claim.started_at,
-        ended_at=max(run.now, claim.started_at), chosen=chosen, seq=segment.seq,
-    )  # fmt: skip
+        claim.key,
+        outcome,
+        output,
+        error,
+        attempts=claim.attempt,
+        started_at=claim.started_at,
+        ended_at=max(run.now, claim.started_at),
+        chosen=chosen,
+        seq=segment.seq,
+    )
     written = write_fact(run, fact, claim, stands(item))
     if not written.ok:
         return

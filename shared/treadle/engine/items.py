@@ -1,13 +1,13 @@
 """The items of the table: their keys, and how facts and payloads are written in them.
 
-    run / !                  RUN: the control item, at most 1 KB
-    run / body               BODY: the run's input and what else is only read now and then
-    run[#loop#page] / key    STEP: absent -> claim -> fact
-    run / stop#gen#container STOP: this loop or group starts nothing more
-    run#join#.. / join       JOIN: which edges of a wide join have come to what
-    run / signal#name        MAILBOX
-    plan#hash / plan         PLAN
-    workflow#tenant#id / version, workflows#tenant / id: what is registered
+run / !                  RUN: the control item, at most 1 KB
+run / body               BODY: the run's input and what else is only read now and then
+run[#loop#page] / key    STEP: absent -> claim -> fact
+run / stop#gen#container STOP: this loop or group starts nothing more
+run#join#.. / join       JOIN: which edges of a wide join have come to what
+run / signal#name        MAILBOX
+plan#hash / plan         PLAN
+workflow#tenant#id / version, workflows#tenant / id: what is registered
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ..core import paths
 from ..core.advance import Fact
 from ..core.model import SCHEMA, Json, Outcome, State, StepError
 from ..ports import Item, Key
+from ..topology import DUE_SHARDS
 
 INLINE_LIMIT = 8 * 1024  # bytes; a write unit per KB costs more than an object in S3 above it
 REF = "$ref"
@@ -73,6 +74,11 @@ def step_of_sk(sk: str) -> str:
     return sk[2:]
 
 
+def shard_of(run_id: str) -> int:
+    """Which of the due index's shards has a run and all of its steps."""
+    return int(run_id[-1], 36) % DUE_SHARDS
+
+
 def digest(*parts: str) -> str:
     """A name of 26 characters (130 bits) for whatever the parts name together."""
     number = int.from_bytes(hashlib.sha256("\x00".join(parts).encode()).digest()[:17], "big") >> 6
@@ -95,7 +101,9 @@ def is_ref(value: Json) -> bool:
 # ------------------------------------------------------------------------------------------------ facts
 
 
-def fact_item(run_id: str, fact: Fact, *, fence: int, lease: int = 0, generation: int = 1, expires: int | None = None, kept: Item | None = None) -> Item:
+def fact_item(
+    run_id: str, fact: Fact, *, fence: int, lease: int = 0, generation: int = 1, expires: int | None = None, kept: Item | None = None
+) -> Item:
     """`fact.output` is small by now, or a reference. `kept`: attributes of the claim that the fact keeps (`saw`)."""
     pk, sk = step_key(run_id, fact.key)
     item: Item = {

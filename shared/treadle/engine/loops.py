@@ -19,7 +19,7 @@ from ..core.plan import INSTANT, Step
 from ..ports import Absent, Change, Equals, Item, Message
 from . import ending, joins
 from .actions import boolean, expression_error
-from .claims import Claim, claim_of, due_at, stands, write_state
+from .claims import Claim, claim_of, stands, write_state
 from .items import chunk_key, cursor_key, decode, encode, step_key, stop_key
 from .names import names
 from .run import Run
@@ -295,5 +295,5 @@ def start_iteration(run: Run, loop: str, step: Step, number: int, seq: int, read
 def wait_for_start(run: Run, key: str, until: int) -> list[Message]:
     """The iteration waits as a released item that nobody may take before `until`."""
     claim = Claim(key, run.world.new_fence(), 0, 1, run.now, run.now)
-    write_state(run, claim, State.RELEASED, Absent(), until=until, **due_at(run, until))
+    write_state(run, claim, State.RELEASED, Absent(), until=until)
     return wake(run, key, until)

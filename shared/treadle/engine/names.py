@@ -11,8 +11,8 @@ from typing import Any
 from ..core import paths
 from ..core.advance import Fact
 from ..core.model import Json
-from ..core.plan import Step
 from ..core.moments import rfc3339
+from ..core.plan import Step
 from .items import decode, step_key
 from .run import Run
 
@@ -55,7 +55,9 @@ def about(run: Run) -> dict[str, Json]:
     return {"id": run.id, "workflow": control["workflow"], "version": control["version"], "startedAt": rfc3339(control["started_at"])}
 
 
-def steps_seen(run: Run, scope_key: str, own_id: str, reads: Iterable[str], step: Step | None = None, seen: Iterable[str] | None = None) -> dict[str, Json]:
+def steps_seen(
+    run: Run, scope_key: str, own_id: str, reads: Iterable[str], step: Step | None = None, seen: Iterable[str] | None = None
+) -> dict[str, Json]:
     """`steps`: each named step of this scope or one around it; null for one that has not ended (or was not seen)."""
     wanted = {name: key for name in _expand(run, scope_key, reads) if name != own_id and (key := visible(run, scope_key, name)) is not None}
     found = run.find_facts(wanted.values())

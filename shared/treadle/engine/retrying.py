@@ -12,7 +12,7 @@ from ..core.model import Json, Outcome, RunStatus, State
 from ..core.plan import Scope, Step
 from ..ports import Change, Equals, Item, OneOf, all_of
 from . import compensation
-from .items import INLINE_LIMIT, body_key, decode, encode, is_fact, run_key
+from .items import INLINE_LIMIT, body_key, decode, encode, is_fact, run_key, shard_of
 from .run import Run
 from .snapshot import snapshot
 
@@ -28,7 +28,7 @@ def retry(run: Run, from_step: str | None, given: Json) -> None:
         kept = encode(run.world.keep(encode(given), INLINE_LIMIT))
         run.world.store.update(body_key(run.id), Change(set={"input": kept}))
     change = Change(
-        set={"status": RunStatus.RETRYING.value, "due": run.now + LOOK_AGAIN_MS, "due_shard": int(run.id[-1], 36) % 16}
+        set={"status": RunStatus.RETRYING.value, "due": run.now + LOOK_AGAIN_MS, "due_shard": shard_of(run.id)}
         | ({"from": from_step} if from_step else {}),
         add={"rev": 1, "gen": 1},
     )
@@ -94,7 +94,7 @@ class Reopening:
         if "." not in key and step.id == self.run.control.get("from"):
             return True
         if not is_fact(item):
-            return item["state"] != State.CLAIMED or item["lease"] <= self.run.now
+            return bool(item["state"] != State.CLAIMED or item["lease"] <= self.run.now)
         outcome = Outcome(item["outcome"])
         return outcome is Outcome.CANCELLED or (outcome is Outcome.FAILED and step.id not in scope.handled)
 

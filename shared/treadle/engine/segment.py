@@ -24,9 +24,12 @@ from ..ports import Condition, Item
 from . import chunks, ending, loops, waits
 from .actions import Done, Failed, Result, Waits, act, boolean, expression_error
 from .claims import Claim, fused, take, take_over, write_fact, write_state
+from .failures import failed_for_good
 from .items import error_of, is_fact, step_key
+from .names import names
 from .progress import Ready, after
 from .run import Gate, Run
+from .settle import settle
 
 MAX_LOCAL = 16  # instant steps that a segment keeps for itself at a time
 
@@ -77,7 +80,7 @@ class Segment:
                 self._come_back(standing["lease"])
             case State.CLAIMED:
                 self._take_lost(standing)
-            case (State.RELEASED | State.RETRY) if standing.get("until", 0) > now:
+            case State.RELEASED | State.RETRY if standing.get("until", 0) > now:
                 self._come_back(standing["until"])
             case State.RELEASED:
                 self._take(standing, standing["attempt"])
@@ -125,8 +128,6 @@ class Segment:
             fact = self.run.note(item)
             self.run.has_ended(fact)
             if fact.outcome is Outcome.FAILED and paths.index(fact.key) is None:
-                from .failures import failed_for_good
-
                 failed_for_good(self.run, fact, self)
             else:
                 self.send(after(self.run, fact))
@@ -192,25 +193,25 @@ class Segment:
                 if not boolean(evaluate(step.when, run.world.expressions, self._bound(claim)), "when"):
                     return self.ended(claim, self._fact(claim, Outcome.BYPASSED, why="when was false"))
             except ExpressionFault as fault:
-                return self.failed(claim, expression_error(fault))
+                self.failed(claim, expression_error(fault))
+                return None
         if is_whole and step.is_loop:
             return self._open_loop(claim, step)
         if step.action == "group":
             return self.open_group(claim, step)
-        return self.settle(claim, act(run, claim, self.deadline))
+        return self.record(claim, act(run, claim, self.deadline))
 
     def _bound(self, claim: Claim) -> dict[str, Any]:
-        from .names import names
-
         return names(self.run, claim.key, seen=claim.saw)
 
-    def settle(self, claim: Claim, result: Result, condition: Condition | None = None) -> Claim | None:
+    def record(self, claim: Claim, result: Result, condition: Condition | None = None) -> Claim | None:
         """Record what an attempt came to."""
         match result:
             case Done(output, chosen):
                 return self.ended(claim, self._fact(claim, Outcome.SUCCEEDED, self.run.kept(output), chosen=chosen), condition)
             case Failed(error):
-                return self.failed(claim, error, condition)
+                self.failed(claim, error, condition)
+                return None
             case Waits():
                 waits.enter(self, claim, result)
         return None
@@ -218,9 +219,16 @@ class Segment:
     def _fact(self, claim: Claim, outcome: Outcome, output: Json = None, *, chosen: tuple[str, ...] = (), why: str | None = None) -> Fact:
         ran = outcome is not Outcome.BYPASSED
         return Fact(
-            claim.key, outcome, output, attempts=claim.attempt if ran else 0, started_at=claim.started_at if ran else None,
-            ended_at=max(self.run.now, claim.started_at), chosen=chosen, why=why, seq=self.seq,
-        )  # fmt: skip
+            claim.key,
+            outcome,
+            output,
+            attempts=claim.attempt if ran else 0,
+            started_at=claim.started_at if ran else None,
+            ended_at=max(self.run.now, claim.started_at),
+            chosen=chosen,
+            why=why,
+            seq=self.seq,
+        )
 
     def failed(self, claim: Claim, error: StepError, condition: Condition | None = None) -> None:
         """An attempt failed: written on the item, told on the bus; the errors handler takes it from there."""
@@ -276,8 +284,7 @@ class Segment:
         """The group's item stays open while its steps run; a timeout of the group lies on it."""
         run = self.run
         until = None if step.timeout is None else claim.attempt_at + step.timeout
-        more = waits.deadline_of(run, until)
-        if not write_state(run, claim, State.OPEN, until=until, **more).ok:
+        if not write_state(run, claim, State.OPEN, until=until).ok:
             return None
         scope_key = paths.inside(claim.key, claim.attempt)
         ready = Ready([(paths.join(scope_key, name), self.seq + 1) for name in run.plan.scopes[step.id].roots])
@@ -293,9 +300,11 @@ class Segment:
         try:
             values = loops.open_for_each(self.run, claim, step, ready)
         except ExpressionFault as fault:
-            return self.failed(claim, expression_error(fault))
+            self.failed(claim, expression_error(fault))
+            return None
         if isinstance(values, StepError):
-            return self.failed(claim, values)
+            self.failed(claim, values)
+            return None
         if not values:
             return self.ended(claim, self._fact(claim, Outcome.SUCCEEDED, []))
         if ready.messages:
@@ -307,7 +316,8 @@ class Segment:
     def _open_repeat(self, claim: Claim, step: Step) -> Claim | None:
         match loops.goes_on(self.run, claim.key, step, 0, None):
             case StepError() as error:
-                return self.failed(claim, error)
+                self.failed(claim, error)
+                return None
             case False:
                 return self.ended(claim, self._fact(claim, Outcome.SUCCEEDED, None))
         written = write_state(self.run, claim, State.OPEN)
@@ -366,9 +376,6 @@ class Segment:
             rests = "people" in run.control or run.status.value in ("stopping", "compensating")
             run.must_settle = rests and not run.status.is_final
         if run.must_settle:
-            from .settle import settle
-
             settle(run, self, repair=self.repair)
             self.drain()
         run.publish()
-

@@ -12,9 +12,8 @@ from ..core.model import SCHEMA, Json, RunStatus
 from ..core.moments import rfc3339
 from ..core.plan import Plan
 from ..ports import Absent, Change, Equals, Item, all_of, any_of
-from .items import INLINE_LIMIT, body_key, digest, encode, plan_key, run_key
+from .items import INLINE_LIMIT, body_key, digest, encode, plan_key, run_key, shard_of
 from .run import Run
-from .settle import shard_of
 from .world import World
 
 FIRST_LOOK_MS = 5 * 60_000  # when the sweeper first looks at a run that nobody has touched since
@@ -78,15 +77,30 @@ def _control(world: World, request: StartRequest, same: str) -> Item:
     pk, sk = run_key(request.run_id)
     due = now + FIRST_LOOK_MS
     control: Item = {
-        "pk": pk, "sk": sk, "schema": SCHEMA, "rev": 1, "tenant": request.tenant, "workflow": plan.workflow, "version": plan.version,
-        "plan": request.plan, "gen": 1, "status": RunStatus.RUNNING.value, "started_at": now, "same": same,
-        "list_pk": f"{request.tenant}#{plan.workflow}", "list_sk": f"{rfc3339(now)}#{request.run_id}",
-    }  # fmt: skip
+        "pk": pk,
+        "sk": sk,
+        "schema": SCHEMA,
+        "rev": 1,
+        "tenant": request.tenant,
+        "workflow": plan.workflow,
+        "version": plan.version,
+        "plan": request.plan,
+        "gen": 1,
+        "status": RunStatus.RUNNING.value,
+        "started_at": now,
+        "same": same,
+        "list_pk": f"{request.tenant}#{plan.workflow}",
+        "list_sk": f"{rfc3339(now)}#{request.run_id}",
+    }
     if plan.timeout is not None:
         control["timeout_at"] = now + plan.timeout
         due = min(due, now + plan.timeout)
     attributes = {**_own_attributes(world, plan, request.input), **request.attributes}
-    optional = {"attributes": encode(attributes) if attributes else None, "priority": request.priority, "parent": dict(request.parent or {})}
+    optional = {
+        "attributes": encode(attributes) if attributes else None,
+        "priority": request.priority,
+        "parent": dict(request.parent or {}),
+    }
     return control | {"due": due, "due_shard": shard_of(request.run_id)} | {key: value for key, value in optional.items() if value}
 
 
@@ -139,9 +153,15 @@ def register(world: World, tenant: str, document: Mapping[str, Any], plan: Plan)
     text = encode(document)
     pk, sk = workflow_key(tenant, plan.workflow, plan.version)
     item: Item = {
-        "pk": pk, "sk": sk, "schema": SCHEMA, "plan": name, "name": plan.name, "same": digest(text),
-        "registered_at": world.clock.now(), "definition": encode(world.keep(text, INLINE_LIMIT)),
-    }  # fmt: skip
+        "pk": pk,
+        "sk": sk,
+        "schema": SCHEMA,
+        "plan": name,
+        "name": plan.name,
+        "same": digest(text),
+        "registered_at": world.clock.now(),
+        "definition": encode(world.keep(text, INLINE_LIMIT)),
+    }
     written = world.store.put(item, Absent())
     if not written.ok and (written.item or {}).get("same") != item["same"]:
         told = f"{plan.workflow} {plan.version} is registered with other content: versions never change, give this one a new version"

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import ExpressionFault, NotFound
+from ..core.errors import ExpressionFault, NotFound, Unavailable
 from ..core.model import SCHEMA, Json, RunStatus, State, StepError
 from ..ports import Absent, Change, Equals, Item, OneOf
 from . import ending
-from .actions import Done, Waits, expression_error, reshape
-from .claims import Claim, claim_of, due_at, stands, write_state
-from .items import decode, encode, mailbox_key, run_key
+from .actions import Waits, expression_error, reshape
+from .claims import Claim, claim_of, stands, write_state
+from .items import decode, encode, mailbox_key, output_key, run_key
 from .names import names
 from .run import Run
 from .schedule import wake
+from .starting import StartRequest, latest_plan, start
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -28,17 +29,14 @@ MAX_TRIES = 20  # of a write that lost to another one
 __all__ = ["enter", "look", "resolve", "wake"]
 
 
-def deadline_of(run: Run, until: int | None) -> dict[str, int]:
-    return {} if until is None else due_at(run, until)
-
-
 def enter(segment: Segment, claim: Claim, waits: Waits) -> None:
     """The step begins to wait."""
     run = segment.run
-    more: dict[str, Any] = {"wait": waits.wait, "until": waits.until, **deadline_of(run, waits.until)}
-    if not write_state(run, claim, State.WAITING, **more).ok:
+    if not write_state(run, claim, State.WAITING, wait=waits.wait, until=waits.until).ok:
         return
-    item = claim.item(run) | {"state": State.WAITING.value} | more
+    item = claim.item(run) | {"state": State.WAITING.value, "wait": waits.wait}
+    if waits.until is not None:
+        item["until"] = waits.until
     kind = waits.wait["for"]
     if waits.until is not None:
         run.send(wake(run, claim.key, waits.until))
@@ -87,7 +85,7 @@ def resolve(segment: Segment, item: Item, result: Json) -> bool:
         segment.failed(claim, expression_error(fault), stands(item))
         return True
     before = len(run.completed)
-    following = segment.settle(claim, done, stands(item))
+    following = segment.record(claim, done, stands(item))
     segment.chain(following)
     return len(run.completed) > before
 
@@ -153,8 +151,6 @@ def _change_mailbox(run: Run, name: str, change: Any) -> Any:
         condition = Equals("rev", box["rev"]) if standing else Absent()
         if run.world.store.put({**box, "rev": box["rev"] + 1}, condition).ok:
             return result
-    from ..core.errors import Unavailable
-
     raise Unavailable(f"the mailbox of signal {name} is changing too fast")
 
 
@@ -162,8 +158,6 @@ def _change_mailbox(run: Run, name: str, change: Any) -> Any:
 
 
 def _start_child(segment: Segment, item: Item) -> None:
-    from .starting import StartRequest, latest_plan, start
-
     run, wait, key = segment.run, item["wait"], item["sk"][2:]
     try:
         plan = latest_plan(run.world, run.tenant, wait["workflow"], wait["version"])
@@ -189,15 +183,17 @@ def _look_at_child(segment: Segment, item: Item) -> bool:
     if status is RunStatus.SUCCEEDED:
         resolve(segment, item, output_of_run(run.world, control))
     else:
-        error = ending.error_in(control) if status is RunStatus.FAILED else StepError("ChildFailed", f"the child run {wait['child']} ended {status}")
+        error = (
+            ending.error_in(control)
+            if status is RunStatus.FAILED
+            else StepError("ChildFailed", f"the child run {wait['child']} ended {status}")
+        )
         segment.failed(claim_of(item), error, stands(item))
     return True
 
 
 def output_of_run(world: Any, control: Item) -> Json:
     """A run's output: in its control item when it is small, else in an item of its own."""
-    from .items import output_key
-
     if "output" in control:
         return decode(control["output"])
     item = world.store.get(output_key(control["pk"]))

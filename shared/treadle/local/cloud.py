@@ -39,6 +39,7 @@ class Cloud:
     def __init__(self, clock: LocalClock | None = None) -> None:
         self.clock = clock or LocalClock()
         self.on_message: Callable[[int], None] = lambda visible_from_ms: None
+        self.on_dead_letter: Callable[[str], None] = lambda queue: None  # told with the lock held
         self.account = ""
         self.names: topology.Names
         self.clients: aws.Clients
@@ -107,6 +108,7 @@ class Cloud:
 
     def _make_queue(self, queue: topology.Queue) -> None:
         dead = self._create_queue(f"{queue.name}-dlq", {})
+        dead.on_message = lambda visible_from_ms: self.on_dead_letter(queue.name)
         redrive = {"deadLetterTargetArn": dead.queue_arn, "maxReceiveCount": topology.MAX_RECEIVES}
         self._create_queue(queue.name, {"VisibilityTimeout": str(topology.VISIBILITY_S), "RedrivePolicy": json.dumps(redrive)})
 

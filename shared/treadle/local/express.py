@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
@@ -20,9 +19,9 @@ from moto.sqs.exceptions import ReceiptHandleIsInvalid
 from moto.sqs.models import Message, sqs_backends
 
 from . import patches
-from .plain import NotPlain
 from .queue import DeepQueue
 from .table import ConditionFailed, Fast
+from .wire import NotPlain, new_id
 
 REGION = "us-east-1"
 
@@ -70,7 +69,7 @@ def _answer(operation: Operation, account: str, body: bytes) -> tuple[AWSRespons
                 answer["Item"] = failed.item
         except (NotPlain, KeyError, TypeError, ValueError, ServiceException):
             return None
-    request_id = str(uuid4())
+    request_id = new_id()
     headers = HTTPHeaders()
     headers["x-amzn-requestid"] = request_id
     answer["ResponseMetadata"] = {"RequestId": request_id, "HTTPStatusCode": status, "HTTPHeaders": dict(headers), "RetryAttempts": 0}

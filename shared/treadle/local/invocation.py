@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
 
 from .. import topology
+from .wire import new_id
 
 FUNCTIONS: Mapping[str, topology.Function] = {function.name: function for function in topology.FUNCTIONS}
 
@@ -21,7 +21,7 @@ class Context:
     memory_limit_in_mb: int
     timeout_s: float
     invoked_function_arn: str
-    aws_request_id: str = field(default_factory=lambda: str(uuid4()))
+    aws_request_id: str = field(default_factory=new_id)
     function_version: str = "$LATEST"
     log_group_name: str = "local"
     log_stream_name: str = "local"

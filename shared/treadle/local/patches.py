@@ -20,8 +20,7 @@ import datetime
 import json
 import threading
 import weakref
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import moto
 import moto.core.utils
@@ -37,9 +36,6 @@ from moto.sqs.models import Message, SQSBackend
 from .clock import LocalClock
 from .queue import DeepQueue
 from .table import Fast
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MOTO_VERSION = "5.2.5"
 ACCOUNT_HEADER = "x-moto-account-id"
@@ -97,16 +93,24 @@ def forget(account: str) -> None:
                 del backends[account]
 
 
-@contextmanager
-def request_of(account: str) -> Iterator[None]:
-    """One request: alone, and at the account's time."""
-    global _current
-    with LOCK:
-        outer, _current = _current, _CLOCKS.get(account)
-        try:
-            yield
-        finally:
-            _current = outer
+class request_of:  # used as a function is
+    """One request: alone, and at the account's time. A context manager."""
+
+    __slots__ = ("_account", "_outer")
+
+    def __init__(self, account: str) -> None:
+        self._account = account
+        self._outer: LocalClock | None = None
+
+    def __enter__(self) -> None:
+        global _current
+        LOCK.acquire()
+        self._outer, _current = _current, _CLOCKS.get(self._account)
+
+    def __exit__(self, *_: object) -> None:
+        global _current
+        _current = self._outer
+        LOCK.release()
 
 
 def fast_table(account: str, region: str, name: str) -> Fast:

@@ -3,8 +3,6 @@
 Plain means top-level attributes, and what `aws/clauses.py` says with them. Whatever else an expression holds is *not
 plain* (`compile_*` answers None, a function raises `NotPlain`) and is left to moto, which then does all of it: here
 nothing is ever half understood, and nothing is refused but by a condition.
-
-Items and values are in wire form: `{"state": {"S": "claimed"}}`.
 """
 
 from __future__ import annotations
@@ -13,17 +11,26 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-Wire = dict[str, Any]
-WireItem = dict[str, Wire]
-Values = Mapping[str, Wire]
-Test = Callable[[WireItem, Values], bool]
-Operand = Callable[[WireItem, Values], Wire | None]  # None: there is no such attribute
-
-
-class NotPlain(Exception):
-    """Leave it to moto."""
+from .semantics import (
+    ORDERS,
+    Operand,
+    Test,
+    Values,
+    added,
+    both,
+    compared,
+    either,
+    is_absent,
+    is_same,
+    negated,
+    size_value,
+    take_away,
+    text_of,
+    there,
+    total,
+)
+from .wire import NotPlain, Wires
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +52,15 @@ class Update:
     names: frozenset[str]
     values: frozenset[str]
 
-    def apply(self, item: WireItem, values: Values) -> WireItem:
+    def apply(self, item: Wires, values: Values) -> Wires:
         """The new item; `item` stays as it is. Raises NotPlain for what DynamoDB would refuse (types that do not go together)."""
         new = dict(item)
         for name, operand in self.sets:
-            new[name] = _there(operand(item, values))
+            new[name] = there(operand(item, values))
         for name, placeholder in self.adds:
-            new[name] = _added(item.get(name), values[placeholder])
+            new[name] = added(item.get(name), values[placeholder])
         for name, placeholder in self.takes:
-            _take(new, name, values[placeholder])
+            take_away(new, name, values[placeholder])
         for name in self.removes:
             new.pop(name, None)
         return new
@@ -143,27 +150,27 @@ class _Parser:
     def any_of(self) -> Test:
         test = self.all_of()
         while self._is_next("OR"):
-            test = _either(test, self.all_of())
+            test = either(test, self.all_of())
         return test
 
     def all_of(self) -> Test:
         test = self.one()
         while self._is_next("AND"):
-            test = _both(test, self.one())
+            test = both(test, self.one())
         return test
 
     def one(self) -> Test:
         if self._is_next("NOT"):
-            return _not(self.one())
+            return negated(self.one())
         if self._is_next("("):
             test = self.any_of()
             self._expect(")")
             return test
         match self._peek():
             case "attribute_exists":
-                return _not(_is_absent(self._argument()))
+                return negated(is_absent(self._argument()))
             case "attribute_not_exists":
-                return _is_absent(self._argument())
+                return is_absent(self._argument())
             case "begins_with":
                 return self.begins_with()
         return self.comparison()
@@ -182,7 +189,7 @@ class _Parser:
         self._expect(",")
         prefix = self.value()
         self._expect(")")
-        return lambda item, values: _text(item.get(name)).startswith(_text(values[prefix])) if name in item else False
+        return lambda item, values: text_of(item.get(name)).startswith(text_of(values[prefix])) if name in item else False
 
     def comparison(self) -> Test:
         left = self.operand()
@@ -191,11 +198,11 @@ class _Parser:
         if self._is_next("BETWEEN"):
             low = self.operand()
             self._expect("AND")
-            return _both(_compared(left, ">=", low), _compared(left, "<=", self.operand()))
+            return both(compared(left, ">=", low), compared(left, "<=", self.operand()))
         operator = self._next()
-        if operator not in _ORDERS and operator not in ("=", "<>"):
+        if operator not in ORDERS and operator not in ("=", "<>"):
             raise NotPlain
-        return _compared(left, operator, self.operand())
+        return compared(left, operator, self.operand())
 
     def _membership(self, left: Operand) -> Test:
         self._expect("(")
@@ -203,7 +210,7 @@ class _Parser:
         while self._is_next(","):
             options.append(self.operand())
         self._expect(")")
-        return lambda item, values: any(_is_same(left(item, values), option(item, values)) for option in options)
+        return lambda item, values: any(is_same(left(item, values), option(item, values)) for option in options)
 
     def operand(self) -> Operand:
         if self._peek().startswith(":"):
@@ -211,7 +218,7 @@ class _Parser:
             return lambda item, values: values[placeholder]
         if self._peek() == "size":
             name = self._argument()
-            return lambda item, values: _size(item.get(name))
+            return lambda item, values: size_value(item.get(name))
         name = self.attribute()
         return lambda item, values: item.get(name)
 
@@ -258,9 +265,9 @@ class _Parser:
         self._expect("=")
         operand = self.new_value()
         if self._is_next("+"):
-            operand = _sum(operand, self.new_value(), 1)
+            operand = total(operand, self.new_value(), 1)
         elif self._is_next("-"):
-            operand = _sum(operand, self.new_value(), -1)
+            operand = total(operand, self.new_value(), -1)
         return name, operand
 
     def new_value(self) -> Operand:
@@ -285,136 +292,3 @@ def _tokens(text: str) -> list[str]:
         tokens.append(match[1])
         at = match.end()
     return tokens
-
-
-# --------------------------------------------------------------------------------------------------------- what it means
-
-
-def _both(left: Test, right: Test) -> Test:
-    return lambda item, values: left(item, values) and right(item, values)
-
-
-def _either(left: Test, right: Test) -> Test:
-    return lambda item, values: left(item, values) or right(item, values)
-
-
-def _not(test: Test) -> Test:
-    return lambda item, values: not test(item, values)
-
-
-def _is_absent(name: str) -> Test:
-    return lambda item, values: name not in item
-
-
-def _compared(left: Operand, operator: str, right: Operand) -> Test:
-    if operator == "=":
-        return lambda item, values: _is_same(left(item, values), right(item, values))
-    if operator == "<>":
-        return lambda item, values: not _is_same(left(item, values), right(item, values))
-    order = _ORDERS[operator]
-    return lambda item, values: _in_order(left(item, values), order, right(item, values))
-
-
-_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
-    "<": lambda left, right: left < right,
-    "<=": lambda left, right: left <= right,
-    ">": lambda left, right: left > right,
-    ">=": lambda left, right: left >= right,
-}
-
-
-def _is_same(left: Wire | None, right: Wire | None) -> bool:
-    if left is None or right is None:
-        return False
-    if left == right:
-        return True
-    (kind, one), (other_kind, other) = _only(left), _only(right)
-    if kind != other_kind:
-        return False
-    if kind == "N":
-        return number(one) == number(other)
-    if kind == "NS":
-        return {number(member) for member in one} == {number(member) for member in other}
-    return kind == "SS" and set(one) == set(other)
-
-
-def _in_order(left: Wire | None, order: Callable[[Any, Any], bool], right: Wire | None) -> bool:
-    if left is None or right is None:
-        return False
-    (kind, one), (other_kind, other) = _only(left), _only(right)
-    if kind != other_kind:
-        return False
-    if kind == "N":
-        return order(number(one), number(other))
-    if kind == "S":
-        return order(one, other)
-    raise NotPlain
-
-
-def _size(value: Wire | None) -> Wire | None:
-    if value is None:
-        return None
-    kind, inner = _only(value)
-    if kind == "S":
-        return {"N": str(len(inner.encode()))}
-    if kind in ("L", "M", "NS", "SS"):
-        return {"N": str(len(inner))}
-    raise NotPlain
-
-
-def _sum(left: Operand, right: Operand, sign: int) -> Operand:
-    def total(item: WireItem, values: Values) -> Wire:
-        one, other = _there(left(item, values)), _there(right(item, values))
-        if "N" not in one or "N" not in other:
-            raise NotPlain
-        return {"N": str(number(one["N"]) + sign * number(other["N"]))}
-
-    return total
-
-
-def _added(value: Wire | None, more: Wire) -> Wire:
-    if value is None:
-        return more
-    (kind, one), (other_kind, other) = _only(value), _only(more)
-    if kind != other_kind or kind not in ("N", "NS", "SS"):
-        raise NotPlain
-    if kind == "N":
-        return {"N": str(number(one) + number(other))}
-    return {kind: list(dict.fromkeys((*one, *other)))}
-
-
-def _take(item: WireItem, name: str, members: Wire) -> None:
-    kind, gone = _only(members)
-    if kind not in ("NS", "SS") or (name in item and kind not in item[name]):
-        raise NotPlain
-    left = [member for member in item.get(name, members)[kind] if member not in gone]
-    if left:
-        item[name] = {kind: left}
-    else:
-        item.pop(name, None)  # there is no empty set
-
-
-def _there(value: Wire | None) -> Wire:
-    if value is None:
-        raise NotPlain
-    return value
-
-
-def _text(value: Wire | None) -> str:
-    text = (value or {}).get("S")
-    if not isinstance(text, str):
-        raise NotPlain
-    return text
-
-
-def _only(value: Wire) -> tuple[str, Any]:
-    ((kind, inner),) = value.items()
-    return kind, inner
-
-
-def number(text: str) -> int:
-    """Whole numbers only: what the engine writes."""
-    try:
-        return int(text)
-    except ValueError:
-        raise NotPlain from None

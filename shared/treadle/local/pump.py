@@ -103,6 +103,7 @@ class Pump:
         for client in (self.cloud.clients.dynamodb, self.cloud.clients.sqs, self.cloud.clients.events, self.cloud.clients.s3):
             client.meta.events.register_first("before-call", self._on_call)
         self.cloud.on_message = self._on_message
+        self.cloud.on_dead_letter = _tell_dead_letter
         self._spawn(self._schedule)
         for _ in range(_BUSY_WORKERS):
             self._spawn(self._serve)
@@ -379,3 +380,7 @@ class Pump:
             self._work.notify()
         elif len(self._threads) <= _MOST_WORKERS:
             self._spawn(self._serve)
+
+
+def _tell_dead_letter(queue: str) -> None:
+    print(f"treadle: a message of {queue} was given up after {topology.MAX_RECEIVES} deliveries", file=sys.stderr)

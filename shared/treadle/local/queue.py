@@ -11,10 +11,11 @@ import itertools
 import re
 from collections.abc import Callable
 from typing import Any
-from uuid import uuid4
 
 from moto.sqs.exceptions import InvalidParameterValue, ReceiptHandleIsInvalid
 from moto.sqs.models import MAXIMUM_MESSAGE_DELAY, Message, Queue
+
+from .wire import new_id
 
 _MAX_VISIBILITY_MS = 43_200_000
 _HANDLE = re.compile(r"[0-9a-f-]{36}:\d+")
@@ -98,7 +99,7 @@ class DeepQueue(Queue):
             raise InvalidParameterValue(
                 f"Value {delay_s} for parameter DelaySeconds is invalid. Reason: DelaySeconds must be >= 0 and <= {MAXIMUM_MESSAGE_DELAY}."
             )
-        message = Message(str(uuid4()), body)
+        message = Message(new_id(), body)
         message.group_id = group
         now = self.now_ms()
         message.sent_timestamp = now  # type: ignore[assignment]  # moto's own annotation says None
@@ -129,7 +130,7 @@ class DeepQueue(Queue):
     def _hand_out(self, message: Message, now: int, visibility_s: int) -> None:
         message.approximate_receive_count += 1
         message.approximate_first_receive_timestamp = message.approximate_first_receive_timestamp or now
-        message.receipt_handle = f"{uuid4()}:{message.approximate_receive_count}"
+        message.receipt_handle = f"{new_id()}:{message.approximate_receive_count}"
         message._old_receipt_handles.append(message.receipt_handle)
         self._by_handle[message.receipt_handle] = message
         self._schedule(message, now + visibility_s * 1000)

@@ -16,11 +16,11 @@ from moto.dynamodb.models.table import Table
 from moto.dynamodb.models.utilities import dynamo_to_dict
 
 from .plain import Condition as Compiled
-from .plain import NotPlain, Update, Wire, compile_condition, compile_update, number
+from .plain import Update, compile_condition, compile_update
+from .wire import NotPlain, Wires, copied, scalar, size_of, weigh
 
 Request = dict[str, Any]
 Answer = dict[str, Any]
-Wires = dict[str, Wire]
 
 _MOST_BYTES = 400 * 1024
 _PAGE_BYTES = 1024 * 1024
@@ -106,7 +106,7 @@ class _Ordered:
         one, other = wire.get(self.hash_name), wire.get(self.range_name)
         if one is None or other is None:
             return None
-        return _scalar(one, self.hash_kind), (_scalar(other, self.range_kind), wire["pk"]["S"], wire["sk"]["S"])
+        return scalar(one, self.hash_kind), (scalar(other, self.range_kind), wire["pk"]["S"], wire["sk"]["S"])
 
     def move(self, old: Wires | None, new: Wires | None) -> None:
         before = self.entry_of(old) if old else None
@@ -182,7 +182,7 @@ class Fast:
         item = self._check_condition(request, request["Key"], update)
         values = request.get("ExpressionAttributeValues", {})
         for value in values.values():
-            _weigh(value)  # no such value gets into an item unchecked
+            weigh(value)  # no such value gets into an item unchecked
         wire = update.apply(item.wire if item else request["Key"], values)
         self._store(wire, item)
         return {"Attributes": copied(wire)} if request.get("ReturnValues") == "ALL_NEW" else {}
@@ -272,7 +272,7 @@ class Fast:
 
     def _in_index(self, index: _Ordered, match: re.Match[str], request: Request) -> list[WireItem]:
         values = request["ExpressionAttributeValues"]
-        entries = index.entries.get(_scalar(values[match["hash_value"]], index.hash_kind), [])
+        entries = index.entries.get(scalar(values[match["hash_value"]], index.hash_kind), [])
         low, high = _bounds(match, values, index.range_kind)
         start = 0 if low is None else bisect_left(entries, (low,))
         end = len(entries) if high is None else bisect_right(entries, high, key=lambda entry: entry[0])
@@ -351,66 +351,12 @@ def _names(request: Request) -> tuple[tuple[str, str], ...]:
 def _bounds(match: re.Match[str], values: Wires, kind: str) -> tuple[Any, Any]:
     """(lowest, highest) range value, both inclusive; None: no bound."""
     if match["prefix"]:
-        prefix = _scalar(values[match["prefix"]], "S")
+        prefix = scalar(values[match["prefix"]], "S")
         return prefix, prefix + chr(0x10FFFF)
     low = match["least"] or match["low"]
     high = match["most"] or match["high"]
-    lowest = _scalar(values[low], kind) if low else None
-    highest = _scalar(values[high], kind) if high else None
+    lowest = scalar(values[low], kind) if low else None
+    highest = scalar(values[high], kind) if high else None
     if lowest is not None and highest is not None and lowest > highest:
         raise NotPlain  # BETWEEN refuses them
     return lowest, highest
-
-
-def _scalar(value: Wire, kind: str) -> Any:
-    inner = value.get(kind)
-    if not inner:  # another type, or an empty string: neither may be a key
-        raise NotPlain
-    return number(inner) if kind == "N" else inner
-
-
-def size_of(wire: Wires) -> int:
-    """Bytes as DynamoDB counts them, near enough for its limits. Raises NotPlain for binary, empty sets and numbers that are not whole."""
-    return sum(len(name) + _weigh(value) for name, value in wire.items())
-
-
-def _weigh(value: Wire) -> int:
-    ((kind, inner),) = value.items()
-    if kind == "S":
-        return len(inner) if inner.isascii() else len(inner.encode())
-    if kind == "N":
-        return _weigh_number(inner)
-    if kind == "BOOL" or kind == "NULL":
-        return 1
-    if kind == "M":
-        return 3 + size_of(inner)
-    if kind == "L":
-        return 3 + sum(1 + _weigh(member) for member in inner)
-    if kind == "NS" and inner:
-        return sum(map(_weigh_number, inner))
-    if kind == "SS" and inner:
-        return sum(len(member.encode()) for member in inner)
-    raise NotPlain
-
-
-def _weigh_number(text: str) -> int:
-    digits = text[1:] if text[:1] == "-" else text
-    if not digits.isdigit() or len(digits) > 38 or (digits[0] == "0" and text != "0"):
-        raise NotPlain
-    return len(digits) // 2 + 2
-
-
-def copied(wire: Wires, names: frozenset[str] | None = None) -> Wires:
-    """Its own all the way down, so that no caller can change what is stored."""
-    return {name: _copied(value) for name, value in wire.items() if names is None or name in names}
-
-
-def _copied(value: Wire) -> Wire:
-    ((kind, inner),) = value.items()
-    if kind == "M":
-        return {kind: copied(inner)}
-    if kind == "L":
-        return {kind: [_copied(member) for member in inner]}
-    if kind == "NS" or kind == "SS":
-        return {kind: list(inner)}
-    return {kind: inner}

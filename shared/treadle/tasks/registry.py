@@ -60,7 +60,9 @@ class Task:
 def task(function: Function, /) -> Task: ...
 @overload
 def task(*, name: str | None = None, permanent: tuple[str, ...] = ()) -> Callable[[Function], Task]: ...
-def task(function: Function | None = None, /, *, name: str | None = None, permanent: tuple[str, ...] = ()) -> Task | Callable[[Function], Task]:
+def task(
+    function: Function | None = None, /, *, name: str | None = None, permanent: tuple[str, ...] = ()
+) -> Task | Callable[[Function], Task]:
     """Make a function a task: `@task` or `@task(name="charge", permanent=("CardDeclined",))`."""
 
     def decorate(function: Function) -> Task:

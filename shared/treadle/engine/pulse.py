@@ -1,0 +1,29 @@
+"""What is under way in a part of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Pulse:
+    """What is under way in a part of the run. `moving`: ends by itself; `people`: waits for somebody; `due`: when to look again."""
+
+    moving: int = 0
+    people: int = 0
+    due: list[int] = field(default_factory=list)
+
+    def __iadd__(self, other: Pulse) -> Pulse:
+        self.moving += other.moving
+        self.people += other.people
+        self.due += other.due
+        return self
+
+    @property
+    def is_still(self) -> bool:
+        return not self.moving and not self.people
+
+    def moves(self, at: int | None = None) -> None:
+        self.moving += 1
+        if at is not None:
+            self.due.append(at)
