@@ -32,7 +32,7 @@ Predicate = Callable[[str, list[str]], bool]  # (queue, bodies of the batch)
 Found = TypeVar("Found")
 
 _MOST_WORKERS = 200
-_BUSY_WORKERS = 3  # that compute at the same time; more would only fight for the interpreter
+_BUSY_WORKERS = 2  # that compute at the same time; more would only fight for the interpreter
 _BLOCKED_AFTER_S = 0.003  # without an AWS call: it waits or computes for its task, so another one may start
 _GRACE_S = 0.5  # real time that nobody looks before time is skipped all the same
 _LOOK_PAUSE_S = 0.01
@@ -250,7 +250,8 @@ class Pump:
             return True
         blocked_since = time.perf_counter() - _BLOCKED_AFTER_S
         blocked = sum(worker.last_call < blocked_since for worker in self._active)
-        return len(self._active) < min(_MOST_WORKERS, _BUSY_WORKERS + blocked)
+        # Half as many again as are blocked: a burst of tasks that wait is under way in a few dozen milliseconds.
+        return len(self._active) < min(_MOST_WORKERS, _BUSY_WORKERS + blocked + blocked // 2)
 
     def _deliver(self, queue: topology.Queue, worker: _Worker) -> None:
         url = self.cloud.names.queue_urls[queue.name]
