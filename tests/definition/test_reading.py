@@ -130,6 +130,25 @@ def test_what_is_too_much_is_refused_at_once(checker: Checker, source: Any, code
     assert time.perf_counter() - started < 1  # a bomb would take minutes
 
 
+HOSTILE = {
+    "holes behind escapes": 'steps: [{id: a, set: "' + "\\n${]}" * 100_000 + '"}]\n',
+    "holes in a block": "steps:\n  - id: a\n    set: |\n" + "      ${]}\n" * 60_000,
+    "blanks before a hole": "steps: [{id: a, set: '" + " " * 900_000 + "${]}'}]\n",
+    "keys that do not exist": "steps:\n  - id: a\n    set: 1\n" + "".join(f"    k{n}: 1\n" for n in range(60_000)),
+    "steps that are none": "steps:\n" + "  - 1\n" * 9_999,
+    "sources that do not exist": "steps:\n" + "".join(f"  - {{id: s{n}, set: 1, after: [x{n}]}}\n" for n in range(9_000)),
+    "steps in a ring": "steps:\n" + "".join(f"  - {{id: s{n}, set: 1, after: [s{(n + 1) % 9_000}]}}\n" for n in range(9_000)),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_megabyte_of_faults_takes_seconds(check: Callable[[Any], Checked], name: str) -> None:
+    started = time.perf_counter()
+
+    assert check(HOSTILE[name]).errors
+    assert time.perf_counter() - started < 10  # about 1 s on one quiet core; what grows with the square would take minutes
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [

@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Path = tuple[str | int, ...]  # from the root of the document to a value
 
+MAX_PER_CODE = 200  # diagnostics of one code that are told; more have one cause
+
 
 class Severity(StrEnum):
     ERROR = "error"

@@ -8,12 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .diagnostics import Code, Diagnostic, Fault, pointer
+from .diagnostics import MAX_PER_CODE, Code, Diagnostic, Fault, pointer
 from .marks import Characters, Lines, Marks, find
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 128  # of maps and lists; sixteen groups take fifty
-MAX_PER_CODE = 200
 _INT_DIGITS = 19  # of the greatest number in 64 bits
 
 

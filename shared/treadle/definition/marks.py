@@ -17,7 +17,7 @@ from .diagnostics import Path
 Marks = Any  # int | tuple[int, dict[str, tuple[int, Marks]]] | tuple[int, list[Marks]]
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
-_FOLD = r"[ \t]*(?:\r\n|\r|\n)[ \t\r\n]*"  # what a line break within a flow scalar stands for: one blank
+_FOLD = r"(?<![ \t])[ \t]*(?:\r\n|\r|\n)[ \t\r\n]*"  # what a line break within a flow scalar stands for: one blank
 _ESCAPE = r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[^\r\n])"
 _SPECIAL = {"": re.compile(_FOLD), "'": re.compile(rf"''|'|{_FOLD}"), '"': re.compile(rf'{_ESCAPE}|"|{_FOLD}')}
 _BLOCK_HEADER = re.compile(r"[|>][-+0-9]*[^\r\n]*(?:\r\n|\r|\n)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, cast
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import ErrorDetails
 
-from .diagnostics import MEANING, Code, Fault, Path, kind, nearest
+from .diagnostics import MAX_PER_CODE, MEANING, Code, Fault, Path, kind, nearest
 from .model import Workflow, examples
 from .types import TAG
 
@@ -33,8 +34,17 @@ def structure_faults(document: Any) -> list[Fault]:
     try:
         Workflow.model_validate(document)
     except ValidationError as error:
-        return [_fault(details) for details in error.errors(include_url=False)]
+        return list(_faults(error))
     return []
+
+
+def _faults(error: ValidationError) -> Iterator[Fault]:
+    """In the order of the document; of one kind no more than will be told, for hints take their time."""
+    counts: Counter[str] = Counter()
+    for details in error.errors(include_url=False):
+        counts[details["type"]] += 1
+        if counts[details["type"]] <= MAX_PER_CODE:
+            yield _fault(details)
 
 
 def _fault(error: ErrorDetails) -> Fault:
