@@ -28,6 +28,7 @@ __all__ = ["Definition", "LocalEngine"]
 Definition = dict[str, Any] | str | bytes | os.PathLike[str]  # data, the text of a definition, or the path of one
 
 _FILE_ENDINGS = (".yaml", ".yml", ".json")
+MAX_STEPS = 1_000_000  # in one view: in the same process a run is shown whole
 _FINAL = ("succeeded", "failed", "cancelled", "timedOut")
 
 
@@ -102,7 +103,7 @@ class LocalEngine:
 
     def show(self, run_id: str) -> RunView:
         """The run as it is now."""
-        return self._stack.operations.show(TENANT, run_id)
+        return self._stack.operations.show(TENANT, run_id, limit=MAX_STEPS)
 
     def history(self, run_id: str) -> list[dict[str, Any]]:
         """What happened in the run, in order of time."""
