@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from treadle.api.app import answer
 from treadle.api.problems import CATALOGUE
 from treadle.api.reading import MAX_DEPTH, read_json
-from treadle.api.routes import DEFINITION_BYTES, INPUT_BYTES
+from treadle.api.routes import DEFINITION_BYTES, INPUT_BYTES, ROUTES
 from treadle.core.errors import Conflict, Rejected, Unavailable, WrongState
 
 from tests.api.fakes import BROKEN, FakeOperations, ask, event, view
@@ -316,3 +316,20 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 def test_brackets_in_strings_are_not_depth() -> None:
     assert read_json(json.dumps(["[" * 1000, '\\"[' * 1000]).encode()) == ["[" * 1000, '\\"[' * 1000]
     assert read_json(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+
+
+PATHS = st.sampled_from([*dict.fromkeys("/v1" + route.path for route in ROUTES)]) | TEXT.map(lambda text: "/v1/" + text)
+
+
+@given(
+    method=st.sampled_from(["GET", "POST", "HEAD", "PUT", "OPTIONS", "BREW"]),
+    path=PATHS,
+    query=TEXT,
+    body=st.none() | st.binary(max_size=200),
+    media_type=st.sampled_from(["application/json", "application/yaml", "text/plain; charset=", ";"]),
+)
+def test_any_request_gets_an_answer(method: str, path: str, query: str, body: bytes | None, media_type: str) -> None:
+    found = ask(FakeOperations(), method, path, query=query, body=body, headers={"content-type": media_type})
+    assert found.status in {200, 201, 202} | {kind.status for kind in CATALOGUE.values()}
+    if found.status >= 400 and found.body is not None:
+        assert CATALOGUE[found.body["code"]].status == found.status

@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from treadle import drawing
+from treadle.api import openapi
+from treadle.cli import definitions
 
 from tests.cli.conftest import Call
 
@@ -71,6 +74,26 @@ def test_tasks_that_are_known_can_be_checked(call: Call, good: Path, tmp_path: P
 @pytest.mark.parametrize("text", ["raise ImportError('no such luck')", "def ("])
 def test_a_file_of_tasks_that_cannot_be_loaded_is_wrong_usage(call: Call, good: Path, tmp_path: Path, text: str) -> None:
     assert call("validate", good, "--tasks", _written(tmp_path / "tasks.py", text)).status == 2
+
+
+@pytest.mark.parametrize(("form", "begin"), [("mermaid", "flowchart"), ("dot", "digraph"), ("svg", "<svg"), ("html", "<!doctype html>")])
+def test_drawing(call: Call, good: Path, form: str, begin: str) -> None:
+    result = call("graph", good, "--format", form)
+    assert (result.status, result.out.startswith(begin)) == (0, True)
+
+
+def test_what_is_invalid_is_not_drawn(call: Call, bad: Path) -> None:
+    result = call("graph", bad)
+    assert (result.status, result.out) == (1, "")
+    assert "did you mean" in result.err
+
+
+def test_the_formats_are_those_that_drawing_has() -> None:
+    assert definitions.FORMATS == drawing.FORMATS
+
+
+def test_the_openapi_document_is_printed(call: Call) -> None:
+    assert json.loads(call("openapi").out) == openapi.document()
 
 
 def test_the_schema_is_one(call: Call) -> None:

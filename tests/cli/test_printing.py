@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +42,19 @@ def test_every_verb_explains_itself(call: Call, verb: str) -> None:
     result = call(verb, "--help")
     assert result.status == 0
     assert "Usage: treadle" in result.out
+
+
+def test_every_verb_is_on_its_page() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/cli.md").read_text()
+    assert [verb for verb in VERBS if not re.search(rf"`{verb}[ `]", page)] == []
+
+
+def test_what_nobody_foresaw_is_a_sentence_too() -> None:
+    program = "import sys\nfrom treadle import cli\nsys.argv = ['treadle', 'x']\ncli.status_of = lambda arguments: 1 // 0\ncli.main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "this should not have happened: ZeroDivisionError" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_help_imports_nothing_that_is_slow() -> None:
@@ -125,6 +140,4 @@ def test_a_picture_never_needs_more_room_than_there_is(monkeypatch: pytest.Monke
 
 
 def _plain(line: str) -> str:
-    import re
-
     return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line)
