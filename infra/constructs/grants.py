@@ -23,6 +23,7 @@ from infra.findings import explain
 _SERVICE = {"table": "dynamodb", "index": "dynamodb", "queues": "sqs", "bus": "events", "blobs": "s3", "inbox": "s3"}
 # The service that polls a queue for a Lambda does it with the Lambda's own role.
 _CONSUMES = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
+_SENT_TO = {topology.lane(priority) for priority in topology.LANES}  # the other queues are fed by rules
 _OWN_QUEUES_ONLY = ("ChangeMessageVisibility",)
 
 
@@ -71,7 +72,7 @@ class Resources:
         return {
             "table": [self.state.arn],
             "index": self.state.index_arns,
-            "queues": [lane.arn for lane in self.lanes],
+            "queues": [lane.arn for lane in self.lanes if lane.declared.name in _SENT_TO],
             "bus": [self.bus.arn],
             "blobs": [self.blobs.objects_arn],  # exception: `*` stands for the objects' names, which are content hashes
             "inbox": [self.inbox.objects_arn],  # exception: `*` stands for the names that users chose

@@ -98,7 +98,8 @@ RULES = (
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A Lambda. `uses`: the resources that its role may touch, by port: the least that works (tests compare it with the calls recorded)."""
+    """A Lambda. `uses`: the resources that its role may touch, by port: the least that works (tests compare it with the calls recorded).
+    `queues`: the lanes, the only queues that the engine sends to (the others are fed by rules)."""
 
     name: str
     memory_mb: int = 256
@@ -117,7 +118,7 @@ FUNCTIONS = (
     Function("completions", uses=_ENGINE),
     Function("errors", uses=_ENGINE),
     Function(
-        "sweeper", timeout_s=55, schedule_s=SWEEP_EVERY_S, uses={"table": ("Query",), "index": ("Query",), "queues": ("SendMessage",)}
+        "sweeper", timeout_s=55, schedule_s=SWEEP_EVERY_S, uses={"index": ("Query",), "queues": ("SendMessage",)}
     ),
     Function("api", memory_mb=512, timeout_s=29, http=True, uses={**_ENGINE, "index": ("Query",)}),
 )

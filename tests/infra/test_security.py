@@ -56,6 +56,12 @@ def test_a_function_consumes_its_own_queues_only(template: Template, function: t
 
 
 @FUNCTIONS
+def test_a_function_sends_to_the_lanes_only(template: Template, function: topology.Function) -> None:
+    lanes = [template.queue(f"treadle-{topology.lane(priority)}").arn for priority in topology.LANES]
+    assert all(resource in lanes for action, resource, _ in template.granted(function.name) if action == "sqs:SendMessage")
+
+
+@FUNCTIONS
 def test_the_key_serves_only_through_services_in_use(template: Template, function: topology.Function) -> None:
     key = template.one("AWS::KMS::Key").arn
     for action, resource, condition in template.granted(function.name):

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,18 @@ class Deployed:
             if time.monotonic() > until:
                 raise TimeoutError(f"after {within_s} s: {json.dumps(run)[:2000]}")
             time.sleep(0.25)
+
+    @property
+    def blobs(self) -> str:
+        """The bucket of large payloads: the environment of any function names it."""
+        about = self.emulator.client("lambda").get_function_configuration(FunctionName=self.functions["api"])
+        return str(about["Environment"]["Variables"]["TREADLE_BLOBS"])
+
+    @cached_property
+    def functions(self) -> dict[str, str]:
+        """Name in the topology -> physical name."""
+        listed = self.emulator.client("lambda").list_functions()["Functions"]
+        return {function["Handler"].split(".")[1]: function["FunctionName"] for function in listed}
 
     @property
     def _host(self) -> str:

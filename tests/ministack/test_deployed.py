@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from treadle import topology
 
+from tests.infra.test_security import SERVICES
+from tests.ministack import trail
 from tests.ministack.deployment import STACK, Deployed
 
 pytestmark = [pytest.mark.ministack, pytest.mark.timeout(180)]
@@ -130,10 +132,37 @@ def test_what_is_put_on_the_bus_becomes_a_run(deployed: Deployed) -> None:
     _one_run_of(deployed, "announced", TOLD)
 
 
-def test_the_roles_were_enough(deployed: Deployed) -> None:
-    """Last: whatever the tests before made the functions do was granted, and nothing was given up."""
+def test_what_is_large_goes_by_way_of_the_bucket(deployed: Deployed) -> None:
+    cloth = "warp and weft " * 4000
+    definition = {
+        "id": "large",
+        "name": "Large",
+        "version": "1.0.0",
+        "steps": [
+            {"id": "carry", "task": "echo", "with": {"cloth": "${input.cloth}"}},
+            {"id": "fold", "after": ["carry"], "set": "${size(steps.carry.output.cloth)}"},
+        ],
+    }
+    run_id = deployed.call("POST", "/runs", {"definition": definition, "input": {"cloth": cloth}}).body["id"]
+    run = deployed.until_final(run_id)
+    assert (run["status"], run["output"]) == ("succeeded", {"fold": len(cloth)}), run["error"]
+    assert deployed.emulator.client("s3").list_objects_v2(Bucket=deployed.blobs)["KeyCount"] > 0
+
+
+def test_the_sweeper_may_look_for_what_is_due(deployed: Deployed) -> None:
+    answer = deployed.emulator.client("lambda").invoke(FunctionName=deployed.functions["sweeper"], Payload=b"{}")
+    assert json.loads(answer["Payload"].read())["sent"] >= 0
+
+
+def test_the_roles_were_enough_and_nothing_was_given_up(deployed: Deployed) -> None:
+    """Last: of all that the tests before made the functions do."""
     log = deployed.emulator.log.read_text()
     assert not [line for line in log.splitlines() if "AccessDenied" in line or "not authorized to perform" in line]
+    made = trail.calls(deployed.emulator, deployed.functions)
+    assert {"parser", "dispatcher", "errors", "sweeper", "api"} <= set(made)
+    for function in topology.FUNCTIONS:
+        granted = {f"{SERVICES[port]}:{action}" for port, actions in function.uses.items() for action in actions}
+        assert made[function.name] <= granted
     sqs = deployed.emulator.client("sqs")
     for name in [*(queue.name for queue in topology.QUEUES), "bus"]:
         url = sqs.get_queue_url(QueueName=f"{STACK}-{name}-dlq")["QueueUrl"]
