@@ -118,13 +118,13 @@ def test_any_data_is_answered(data: Any) -> None:
     is_an_answer(CHECKER.check(data))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents)
 def test_any_document_of_the_languages_own_keys_is_answered(document: Any) -> None:
     is_an_answer(CHECKER.check(document))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents)
 def test_data_json_and_yaml_are_told_the_same(document: Any) -> None:
     try:

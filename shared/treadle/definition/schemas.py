@@ -21,9 +21,7 @@ _DATA = frozenset({"const", "enum", "default", "examples"})  # keywords whose va
 
 def first_fault(schema: Any) -> str | None:
     """Why `schema` is refused, or None."""
-    from jsonschema import Draft202012Validator
-
-    for fault in Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(schema):
+    for fault in _meta_validator().iter_errors(schema):
         place = pointer(tuple(fault.absolute_path))
         return f"this is no JSON Schema: {fault.message[:200]}" + (f" (at {place})" if place else "")
     return next(_unsafe(schema, schema), None)
@@ -42,6 +40,13 @@ def violations(schema: Any, value: Any) -> list[tuple[str, str]]:
         return [("", "the schema refers to itself without end")]
     except Unresolvable as error:
         return [("", f"the schema refers to what is not there: {error.ref[:200]}")]
+
+
+@lru_cache(maxsize=1)
+def _meta_validator() -> Any:
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(Draft202012Validator.META_SCHEMA)
 
 
 @lru_cache(maxsize=1)
