@@ -37,6 +37,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "retry": ("steering", "Go on from the steps that failed."),
     "schema": ("definitions", "Print the JSON Schema of definitions."),
     "openapi": ("definitions", "Print the OpenAPI document of the HTTP API."),
+    "bench": ("benching", "What the engine costs, counted, and how fast this machine runs it."),
     "doctor": ("doctor", "What is missing on this machine, and how to mend it."),
 }
 
