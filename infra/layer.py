@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,15 +53,13 @@ LAMBDA = Target()
 
 
 def stage(target: Target = LAMBDA) -> Path:
-    """The folder to zip (it holds `python/`), made unless it is there. Raises CalledProcessError when a wheel is missing."""
-    folder = STAGED / _digest(target)
-    if not folder.exists():
-        STAGED.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=STAGED) as made:
-            _install(Path(made, "python"), target)
-            _copy_package(Path(made, "python"))
-            _publish(Path(made), folder)
-    return folder
+    """The folder to zip (it holds `python/`), made unless it is there. Raises CalledProcessError when a wheel is missing.
+
+    What is installed is shared between layers by hard links: a change of the package costs no download and little space.
+    """
+    installed = _made_once(_digest(target, LOCK, Path(__file__)), lambda folder: _install(folder / "python", target))
+    package = sorted(path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return _made_once(_digest(target, LOCK, Path(__file__), *package), lambda folder: _assemble(folder / "python", installed / "python"))
 
 
 def placeholder() -> Path:
@@ -76,44 +74,50 @@ def size_mb(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 
+def _made_once(name: str, make: Callable[[Path], None]) -> Path:
+    """A folder under .cache/layer/, published by one rename, so that nobody ever sees half of it."""
+    folder = STAGED / name
+    if not folder.exists():
+        STAGED.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=STAGED, prefix="unfinished-"))
+        make(unfinished)
+        unfinished.chmod(0o755)
+        try:
+            unfinished.rename(folder)
+        except OSError:
+            if not folder.exists():  # otherwise somebody else made the same meanwhile
+                raise
+            shutil.rmtree(unfinished)
+    return folder
+
+
 def _install(into: Path, target: Target) -> None:
     platforms = [word for platform in target.platforms for word in ("--platform", platform)]
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps"]
     only = ["--only-binary=:all:", "--implementation", "cp", "--python-version", target.python, *platforms]
     subprocess.run([*pip, *only, "--require-hashes", "--requirement", str(LOCK), "--target", str(into)], check=True)
-    for path in _matching(into, _DROPPED):
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    for path in [path for pattern in _DROPPED for path in into.glob(pattern)]:
+        _remove(path)
 
 
-def _copy_package(into: Path) -> None:
+def _assemble(into: Path, installed: Path) -> None:
+    shutil.copytree(installed, into, copy_function=os.link)
     shutil.copytree(PACKAGE, into / "treadle", ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     for name in _LOCAL_ONLY:
-        path = into / "treadle" / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        _remove(into / "treadle" / name)
 
 
-def _publish(made: Path, folder: Path) -> None:
-    """One rename, so that nobody ever sees half a layer."""
-    made.chmod(0o755)
-    try:
-        os.rename(made, folder)
-    except OSError:
-        if not folder.exists():  # otherwise somebody else staged the same meanwhile
-            raise
-    made.mkdir(exist_ok=True)  # for the temporary directory to remove
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
-def _matching(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
-    for pattern in patterns:
-        yield from list(folder.glob(pattern))
-
-
-def _digest(target: Target) -> str:
-    """Of the target, the lock, this file and the package: whatever the layer is made of."""
+def _digest(target: Target, *made_of: Path) -> str:
     digest = hashlib.sha256(repr(target).encode())
-    for path in [LOCK, Path(__file__), *sorted(PACKAGE.rglob("*"))]:
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
+    for path in made_of:
+        digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
 

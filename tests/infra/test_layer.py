@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from treadle import topology
 
 from infra import layer
@@ -16,10 +17,25 @@ def test_what_is_locked_for_the_lambdas_is_what_the_layer_holds() -> None:
     assert not locked & {"moto", "click", "aws-cdk-lib", "pytest"}
 
 
-def test_the_staged_folder_changes_with_the_package() -> None:
-    arm = layer._digest(layer.LAMBDA)
-    assert arm == layer._digest(layer.Target())
-    assert arm != layer._digest(layer.Target(python="3.11", platforms=("manylinux2014_x86_64",)))
+def test_a_staged_folder_is_for_one_machine_and_one_content() -> None:
+    arm, intel = layer.LAMBDA, layer.Target(python="3.11", platforms=("manylinux2014_x86_64",))
+    digests = {layer._digest(target, *files) for target in (arm, intel) for files in ((layer.LOCK,), (layer.LOCK, layer.ROOT / "cdk.json"))}
+    assert len(digests) == 4
+    assert layer._digest(arm, layer.LOCK) == layer._digest(layer.Target(), layer.LOCK)
+
+
+def test_a_folder_is_made_once_and_seen_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer, "STAGED", tmp_path)
+    made: list[Path] = []
+
+    def make(folder: Path) -> None:
+        assert not (tmp_path / "name").exists()
+        (folder / "file").write_text("content")
+        made.append(folder)
+
+    assert layer._made_once("name", make) == layer._made_once("name", make) == tmp_path / "name"
+    assert len(made) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["name"]
 
 
 def test_a_placeholder_needs_no_package_index() -> None:
