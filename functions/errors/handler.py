@@ -7,11 +7,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from treadle import wiring
-from treadle.deliveries import deadline
+from treadle.deliveries import deadline, in_turn
 
 
 def take(record: dict[str, Any], lambda_context: Any) -> None:
-    wiring.current().engine.failed(json.loads(record["body"])["detail"], deadline(lambda_context))
+    in_turn(record, lambda: wiring.current().engine.failed(json.loads(record["body"])["detail"], deadline(lambda_context)))
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:

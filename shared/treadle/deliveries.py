@@ -9,6 +9,7 @@ from . import wiring
 from .core.errors import Conflict, Unavailable
 
 MIN_DEFER_S = 1
+BREATHER_MS = 5000  # until a delivery that failed for want of an AWS service is tried again
 
 
 class Context(Protocol):
@@ -48,8 +49,12 @@ def _logical(queue: str) -> str:
 
 
 def in_turn(record: dict[str, Any], act: Callable[[], int | None]) -> None:
-    """Raises Deferred when the message is to come back."""
-    again_at = act()
+    """Raises Deferred when the message is to come back; one that failed because of the world comes back soon, too."""
+    try:
+        again_at = act()
+    except Unavailable:
+        defer(record, wiring.current().engine.world.clock.now() + BREATHER_MS)
+        raise
     if again_at is not None:
         defer(record, again_at)
         raise Deferred(again_at)

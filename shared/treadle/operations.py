@@ -113,12 +113,8 @@ class Operations:
 
     def _check_input(self, plan: Plan, given: Json) -> None:
         schema = plan.source.get("input")
-        faults = violations(schema, given) if schema is not None else []
-        if faults:
-            place, message = faults[0]
-            told = f"the input does not fit the schema of {plan.workflow}: {message}" + (f" (at {place})" if place else "")
-            shown = [{"code": "invalid-input", "severity": "error", "path": at, "message": what} for at, what in faults]
-            raise Rejected("invalid-input", told, status=422, diagnostics=shown)
+        if schema is not None:
+            _refuse_unfit(violations(schema, given), f"the input does not fit the schema of {plan.workflow}")
 
     # -------------------------------------------------------------------------------------------- looking
 
@@ -188,8 +184,17 @@ class Operations:
 
     def signal(self, tenant: str, run_id: str, name: str, payload: Json = None, *, by: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
+        self._check_signal(run, name, payload)
         control.signal(run, name, payload)
         return summary(run.control)
+
+    def _check_signal(self, run: Run, name: str, payload: Json) -> None:
+        """Against the schema of every step that waits for a signal of this name."""
+        for step in run.plan.steps.values():
+            if step.action == "signal" and step.spec["name"] == name and "schema" in step.spec:
+                _refuse_unfit(
+                    violations(step.spec["schema"], payload), f"the payload does not fit what step {step.id} expects of signal {name}"
+                )
 
     def approve(self, tenant: str, run_id: str, step: str, *, by: str, comment: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
@@ -239,6 +244,14 @@ class Operations:
 
     def _run(self, tenant: str, run_id: str) -> Run:
         return control.open_run(self.world, run_id, tenant)
+
+
+def _refuse_unfit(faults: list[tuple[str, str]], what: str) -> None:
+    """Raises Rejected("invalid-input") with every fault."""
+    if faults:
+        place, message = faults[0]
+        shown = [{"code": "invalid-input", "severity": "error", "path": at, "message": fault} for at, fault in faults]
+        raise Rejected("invalid-input", f"{what}: {message}" + (f" (at {place})" if place else ""), status=422, diagnostics=shown)
 
 
 def _has(run: RunView, attributes: Mapping[str, Any] | None) -> bool:

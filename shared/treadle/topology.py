@@ -117,9 +117,7 @@ FUNCTIONS = (
     Function("dispatcher", memory_mb=256, uses={**_ENGINE, "queues": ("SendMessage", "ChangeMessageVisibility")}),
     Function("completions", uses=_ENGINE),
     Function("errors", uses=_ENGINE),
-    Function(
-        "sweeper", timeout_s=55, schedule_s=SWEEP_EVERY_S, uses={"index": ("Query",), "queues": ("SendMessage",)}
-    ),
+    Function("sweeper", timeout_s=55, schedule_s=SWEEP_EVERY_S, uses={"index": ("Query",), "queues": ("SendMessage",)}),
     Function("api", memory_mb=512, timeout_s=29, http=True, uses={**_ENGINE, "index": ("Query",)}),
 )
 

@@ -14,6 +14,7 @@ from typing import Any
 
 Json = Any  # a JSON value: None, bool, int, float, str, list, dict
 
+BRIEF = 200  # characters of an error's message where only a summary is kept
 SCHEMA = 1  # of items and messages; readers accept this one and the one before
 
 
@@ -93,6 +94,11 @@ class StepError:
     message: str = ""
     details: Json = None
     permanent: bool = False
+
+    def brief(self) -> dict[str, Json]:
+        """For items that must stay small: the step's own fact has the whole."""
+        message = self.message if len(self.message) <= BRIEF else self.message[: BRIEF - 1] + "…"
+        return {"name": self.name[:BRIEF], "message": message}
 
     def to_json(self) -> dict[str, Json]:
         shown: dict[str, Json] = {"name": self.name, "message": self.message}

@@ -76,6 +76,7 @@ class Scope:
     output: Json = None
     has_output: bool = False
     output_reads: tuple[str, ...] = ()
+    output_roots: frozenset[str] = frozenset()
 
     @cached_property
     def roots(self) -> tuple[str, ...]:
@@ -170,7 +171,9 @@ def _scope_from_json(scope_id: str, source: Mapping[str, Any], default: Retry | 
             if step["id"] not in known:
                 known.append(step["id"])
     steps = {step["id"]: _step_from_json(step, tuple(targets.get(step["id"], ())), default) for step in source["steps"]}
-    return Scope(scope_id, steps, source.get("output"), "output" in source, tuple(source.get("reads", ())))
+    return Scope(
+        scope_id, steps, source.get("output"), "output" in source, tuple(source.get("reads", ())), frozenset(source.get("roots", ()))
+    )
 
 
 def _step_from_json(source: Mapping[str, Any], targets: tuple[str, ...], default: Retry | None) -> Step:
@@ -265,8 +268,7 @@ class _Compiler:
         compiled: dict[str, Any] = {"steps": steps}
         if "output" in source:
             compiled["output"] = source["output"]
-            reads, _ = self.names((hole.text for hole in holes(source["output"])), list(edges))
-            compiled["reads"] = reads
+            compiled["reads"], compiled["roots"] = self.names((hole.text for hole in holes(source["output"])), list(edges))
         return compiled
 
     def step(self, source: Mapping[str, Any]) -> dict[str, Any]:

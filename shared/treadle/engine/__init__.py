@@ -77,8 +77,8 @@ class Engine:
         else:
             segment.meet(key, item)
 
-    def completed(self, detail: Mapping[str, Any], deadline: int) -> None:
-        """A `StepsCompleted` event that still needs advancing."""
+    def completed(self, detail: Mapping[str, Any], deadline: int) -> int | None:
+        """A `StepsCompleted` event that still needs advancing. Returns as `work` does."""
         data = detail["data"]
         run = Run(self.world, data["run"])
         run.read_control()
@@ -89,14 +89,16 @@ class Engine:
                 segment.follow(item)
         run.completed = []
         segment.finish()
+        return segment.again_at
 
-    def failed(self, detail: Mapping[str, Any], deadline: int) -> None:
-        """A `StepFailed` event."""
+    def failed(self, detail: Mapping[str, Any], deadline: int) -> int | None:
+        """A `StepFailed` event. Returns as `work` does."""
         data = detail["data"]
         run = Run(self.world, data["run"])
         segment = Segment(run, deadline)
         on_failure(segment, data["key"], data["attempt"])
         segment.finish()
+        return segment.again_at
 
     def sweep(self) -> int:
         """Send again what is due. It never decides: whoever gets the message looks at what is there. Returns how many."""

@@ -6,6 +6,7 @@ import logging
 import math
 import re
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -164,7 +165,7 @@ def _task(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: i
     cached = _cached(run, step, bound)
     if cached is not None:
         return cached
-    result = call(run, task, given, context_of(run, step, claim, deadline), step.timeout)
+    result = call(task, given, context_of(run, step, claim, deadline), step.timeout, step.heartbeat)
     if isinstance(result, Done) and step.cache is not None:
         _remember(run, step, bound, result)
     return result
@@ -197,8 +198,11 @@ def _is_cancelled(run: Run, key: str) -> bool:
     return asked.gate(key) is Gate.CLOSED
 
 
-def call(run: Run, task: Task, given: Json, context: TaskContext, timeout_ms: int | None) -> Result:
+def call(task: Task, given: Json, context: TaskContext, timeout_ms: int | None, heartbeat_ms: int | None = None) -> Result:
     """A task's failure becomes a value. Whatever it raises is the task's: nothing of it stops the engine."""
+    pulse = None if heartbeat_ms is None else Heartbeat(heartbeat_ms)
+    if pulse is not None:
+        context.heartbeat = pulse
 
     def guarded() -> Result:
         try:
@@ -208,7 +212,7 @@ def call(run: Run, task: Task, given: Json, context: TaskContext, timeout_ms: in
         except Exception as raised:  # noqa: BLE001 (the one place where a task's failure becomes a value)
             return Failed(error_of(raised, task))
 
-    return guarded() if timeout_ms is None else _within(guarded, timeout_ms)
+    return guarded() if timeout_ms is None and pulse is None else _within(guarded, timeout_ms, pulse)
 
 
 def error_of(raised: BaseException, task: Task) -> StepError:
@@ -242,14 +246,32 @@ def _has_no_json_number(value: Json) -> bool:
     return False
 
 
-def _within(work: Callable[[], Result], timeout_ms: int) -> Result:
-    """The work's result, or Timeout. A thread cannot be killed: what overruns is left behind, and its result ignored."""
+def _within(work: Callable[[], Result], timeout_ms: int | None, pulse: Heartbeat | None) -> Result:
+    """The work's result, Timeout, or HeartbeatTimeout. A thread cannot be killed: what overruns is left behind, its result ignored."""
     attempt: Future[Result] = Future()
     threading.Thread(target=_fulfil, args=(attempt, work), daemon=True, name="treadle-attempt").start()
-    try:
-        return attempt.result(timeout_ms / 1000)
-    except FutureTimeout:
-        return Failed(StepError("Timeout", f"the attempt took more than {timeout_ms / 1000:g} s"))
+    ends_at = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
+    while True:
+        limits = [at for at in (ends_at, pulse.silent_at if pulse else None) if at is not None]
+        try:
+            return attempt.result(max(0.0, min(limits) - time.monotonic()) if limits else None)
+        except FutureTimeout:
+            now = time.monotonic()
+        if ends_at is not None and now >= ends_at:
+            return Failed(StepError("Timeout", f"the attempt took more than {(timeout_ms or 0) / 1000:g} s"))
+        if pulse is not None and now >= pulse.silent_at:
+            return Failed(StepError("HeartbeatTimeout", f"the attempt was silent for more than {pulse.interval_s:g} s"))
+
+
+class Heartbeat:
+    """When the attempt is next expected to say that it lives (seconds of the machine's own clock: tasks take real time)."""
+
+    def __init__(self, interval_ms: int) -> None:
+        self.interval_s = interval_ms / 1000
+        self.silent_at = time.monotonic() + self.interval_s
+
+    def __call__(self, details: Json = None) -> None:
+        self.silent_at = time.monotonic() + self.interval_s
 
 
 def _fulfil(attempt: Future[Result], work: Callable[[], Result]) -> None:

@@ -163,5 +163,5 @@ def _act(run: Run, key: str, attempt: int, deadline: int) -> Json | StepError:
     claim = Claim(key, 0, 0, attempt, run.now, run.now)
     context = context_of(run, step, claim, deadline)
     timeout = parse_duration(undo["timeout"]) if "timeout" in undo else None
-    result: Result = call(run, task, given, context, timeout)
+    result: Result = call(task, given, context, timeout)
     return result.output if isinstance(result, Done) else getattr(result, "error", StepError("TaskFailed"))

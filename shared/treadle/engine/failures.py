@@ -109,7 +109,7 @@ def failed_for_good(run: Run, fact: Fact, segment: Segment) -> None:
     if step.id in scope.handled:
         segment.go_on_from([fact])
         return
-    told = {**(fact.error or StepError("TaskFailed")).to_json(), "step": paths.shown(fact.key)}
+    told = {**(fact.error or StepError("TaskFailed")).brief(), "step": paths.shown(fact.key)}
     container = paths.scope(fact.key)
     if run.plan.on_failure in ("continue", "wait"):
         _remember(run, container, told)

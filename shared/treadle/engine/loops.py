@@ -171,7 +171,7 @@ def is_tolerated(run: Run, loop: str, step: Step, header: Item, number: int, err
         if written.ok and len((written.item or {}).get("failures", ())) <= allowed:
             return True
     told = error or StepError("TaskFailed")
-    stop_container(run, loop, "cancel", told.to_json())
+    stop_container(run, loop, "cancel", told.brief())
     return False
 
 

@@ -21,6 +21,8 @@ from ..topology import MAX_DELAY_S, lane
 from .items import INLINE_LIMIT, body_key, decode, digest, encode, fact_of, is_fact, run_key, step_key, stop_key
 from .world import World
 
+ROWS_PER_EVENT = 2000  # completions in one packed event: 160 bytes each at most, 1 MiB an event
+
 
 class Gate(Enum):
     """What control says to somebody who wants to start a step."""
@@ -185,11 +187,11 @@ class Run:
 
     def publish(self) -> None:
         """Put everything that happened. Raises Unavailable: the message then comes back, and with it these events."""
-        if self.completed:
-            keys = [row[0] for row in self.completed]
-            more = {"keys": self.to_advance} if self.needs_advance else {}
-            self.event("StepsCompleted", keys[0], len(keys), steps=self.completed, advance=self.needs_advance, **more)
-            self.completed = []
+        rows, self.completed = self.completed, []
+        for at in range(0, len(rows), ROWS_PER_EVENT):
+            part = rows[at : at + ROWS_PER_EVENT]
+            more = {"keys": self.to_advance} if self.needs_advance and at == 0 else {}
+            self.event("StepsCompleted", part[0][0], len(rows) + at, steps=part, advance=bool(more), **more)
         events, self.events = self.events, []
         # the packed completions first, then what they led to
         events.sort(key=lambda event: event.kind != "StepsCompleted")

@@ -10,12 +10,13 @@ facts call for is sent again, and nothing runs on.
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from ..core import paths
 from ..core.advance import Fact, Verdict, first_live, verdict
-from ..core.errors import ExpressionFault
+from ..core.errors import ExpressionFault, Unavailable
 from ..core.expressions import evaluate
 from ..core.model import Json, Outcome, State, StepError
 from ..core.plan import INSTANT, Step
@@ -130,7 +131,7 @@ class Segment:
             if fact.outcome is Outcome.FAILED and paths.index(fact.key) is None:
                 failed_for_good(self.run, fact, self)
             else:
-                self.send(after(self.run, fact))
+                self.send_missing(after(self.run, fact))
             if fact.next is None:
                 return
             standing = self.run.world.store.get(step_key(self.run.id, fact.next))
@@ -156,13 +157,22 @@ class Segment:
 
     def chain(self, claim: Claim | None) -> None:
         while claim is not None:
-            self.run.read_control(claim.key)
+            self._read_control(claim)
             gate = self.run.gate(claim.key)
             if gate is Gate.OPEN and self._has_time(claim.key):
                 claim = self._step(claim)
             else:
                 self._back_off(claim, gate)
                 return
+
+    def _read_control(self, claim: Claim) -> None:
+        """A claim under which nothing has run yet is not left to its lease when control cannot be read."""
+        try:
+            self.run.read_control(claim.key)
+        except Unavailable:
+            with suppress(Unavailable):
+                write_state(self.run, claim, State.RELEASED)
+            raise
 
     def _has_time(self, key: str) -> bool:
         step, settings = self.run.step(key), self.run.world.settings
@@ -254,7 +264,7 @@ class Segment:
             run.needs_advance = self.has_sent = True
             run.to_advance.append(fact.key)
             return None
-        self._share(after(run, fact), following)
+        self._share(after(run, fact), following, run.step(fact.key).priority)
         self.seq = fact.seq + 1
         return None if following is None else fused(claim, following, run.now)
 
@@ -290,7 +300,7 @@ class Segment:
         ready = Ready([(paths.join(scope_key, name), self.seq + 1) for name in run.plan.scopes[step.id].roots])
         if until is not None:
             ready.messages += waits.wake(run, claim.key, until)
-        self._share(ready, None)
+        self._share(ready, None, step.priority)
         return None
 
     def _open_loop(self, claim: Claim, step: Step) -> Claim | None:
@@ -328,31 +338,35 @@ class Segment:
 
     # -------------------------------------------------------------------------------------------- sharing
 
-    def _share(self, ready: Ready, following: str | None) -> None:
+    def _share(self, ready: Ready, following: str | None, priority: str) -> None:
         """Keep what takes no time and, with nothing else to do, one step; send the rest. Sent first: others wait for it."""
         messages = list(ready.messages)
         for key, seq in ready.starts:
-            if self._keeps(key, following):
+            if self._keeps(key, following, priority):
                 self.local.append((key, seq))
             else:
                 messages.append(self.step_message(key, seq))
         self.run.send(messages)
         self.has_sent = self.has_sent or bool(messages)
 
-    def _keeps(self, key: str, following: str | None) -> bool:
+    def _keeps(self, key: str, following: str | None, priority: str) -> bool:
         step = self.run.step(key)
         if self.only_sends:
             return False
         if step.action in INSTANT and not step.is_loop:
             return len(self.local) < MAX_LOCAL
-        return following is None and not self.local and step.priority == self._priority()
-
-    def _priority(self) -> str:
-        return "normal"
+        return following is None and not self.local and step.priority == priority
 
     def go_on_from(self, facts: list[Fact]) -> None:
         """Something open has ended here: what follows may be kept as after any fact."""
-        self._share(after(self.run, *facts), None)
+        self._share(after(self.run, *facts), None, self.run.step(facts[0].key).priority)
+
+    def send_missing(self, ready: Ready) -> None:
+        """What somebody should have sent before: whatever shows that it was begun had its message."""
+        store, run = self.run.world.store, self.run
+        keys = {step_key(run.id, key): (key, seq) for key, seq in ready.starts}
+        begun = {at for at, item in store.get_many(list(keys)).items() if item["state"] != State.RELEASED} if keys else set()
+        self.send(Ready([start for at, start in keys.items() if at not in begun], ready.messages))
 
     def send(self, ready: Ready) -> None:
         """All of it to the lanes."""

@@ -35,6 +35,7 @@ _MOST_WORKERS = 200
 _BUSY_WORKERS = 2  # that compute at the same time; more would only fight for the interpreter
 _BLOCKED_AFTER_S = 0.003  # without an AWS call: it waits or computes for its task, so another one may start
 _GRACE_S = 0.5  # real time that nobody looks before time is skipped all the same
+_MEASURE_S = 0.01
 _LOOK_PAUSE_S = 0.01
 _QUIET_LOOK_S = 0.25
 
@@ -87,6 +88,9 @@ class Pump:
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._planned_ms = 0  # when the scheduler wakes by itself
+        self._limit = _BUSY_WORKERS  # of invocations under way; the scheduler raises it while messages wait
+        self._measured = (time.perf_counter(), time.process_time())
+        self._saturated_since: float | None = None  # perf_counter
         self._is_ticking = False  # it looks every few milliseconds, as messages wait for a worker
         self._steps = 0  # invocations and requests that ended: what a waiter has seen
         self._waiters: dict[object, int] = {}  # each one's `_steps` at its last look; -1: it has not looked
@@ -246,12 +250,7 @@ class Pump:
         return min(ready, key=lambda queue: self._running[queue.name] / queue.max_concurrency, default=None)
 
     def _may_start(self) -> bool:
-        if len(self._active) < _BUSY_WORKERS:
-            return True
-        blocked_since = time.perf_counter() - _BLOCKED_AFTER_S
-        blocked = sum(worker.last_call < blocked_since for worker in self._active)
-        # Half as many again as are blocked: a burst of tasks that wait is under way in a few dozen milliseconds.
-        return len(self._active) < min(_MOST_WORKERS, _BUSY_WORKERS + blocked + blocked // 2)
+        return len(self._active) < self._limit
 
     def _deliver(self, queue: topology.Queue, worker: _Worker) -> None:
         url = self.cloud.names.queue_urls[queue.name]
@@ -365,9 +364,11 @@ class Pump:
         """How long the scheduler may sleep, after it has woken the workers that can start now."""
         self._is_ticking = self._is_ready()
         if self._is_ticking:
-            if self._may_start():
+            self._limit = self._how_many()
+            for _ in range(self._limit - len(self._active)):
                 self._wake()
             return _BLOCKED_AFTER_S
+        self._limit = _BUSY_WORKERS
         moments = [moment for moment in (self.cloud.next_visible_ms(), self._next_sweep_ms()) if moment is not None]
         self._planned_ms = min(moments, default=sys.maxsize)
         if not moments:
@@ -381,6 +382,22 @@ class Pump:
             self._work.notify()
         elif len(self._threads) <= _MOST_WORKERS:
             self._spawn(self._serve)
+
+    def _how_many(self) -> int:
+        """Invocations that may be under way at once. Those that wait for their tasks do not count, and half as many again may
+        begin, so that a burst of tasks that wait is under way in a few dozen milliseconds. Where the interpreter is the
+        bottleneck more of them would only make all slower: then it is one more each second, in case a task computes until
+        another one has run."""
+        now, cpu = time.perf_counter(), time.process_time()
+        began, cpu_before = self._measured
+        if now - began >= _MEASURE_S:
+            self._measured = (now, cpu)
+            is_saturated = cpu - cpu_before > 0.7 * (now - began)
+            self._saturated_since = (self._saturated_since or now) if is_saturated else None
+        if self._saturated_since is not None:
+            return min(_MOST_WORKERS, _BUSY_WORKERS + int(now - self._saturated_since))
+        blocked = sum(worker.last_call < now - _BLOCKED_AFTER_S for worker in self._active)
+        return min(_MOST_WORKERS, _BUSY_WORKERS + blocked + blocked // 2)
 
 
 def _tell_dead_letter(queue: str) -> None:

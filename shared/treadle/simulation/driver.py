@@ -1,0 +1,206 @@
+"""The whole engine in one thread: real operations, real handlers' work, an AWS in memory, and time that jumps.
+
+    engine = MemoryEngine(tasks=[charge], seed=7)
+    run = engine.run("order.yaml", input={"total": 12})
+
+Law: nothing happens but in `step`, one message at a time, and the same seed gives the same trace. With a seed the next
+message is any of those that are visible (SQS promises no order); without one it is the first of the first queue that has any.
+The clock moves only when no message is visible: to the next moment at which one is, or something is due.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from .. import topology
+from ..cel import Cel
+from ..definition import Checker
+from ..engine import Engine, Settings, World
+from ..operations import Operations
+from ..tasks import Registry
+from .memory import MemoryCloud
+from .queues import Received
+
+if TYPE_CHECKING:
+    from ..core.model import Json
+    from ..definition import Diagnostic
+    from ..operations import Registered
+    from ..views import RunView
+
+__all__ = ["TENANT", "Definition", "MemoryEngine"]
+
+Definition = dict[str, Any] | str | bytes | os.PathLike[str]  # data, the text of a definition, or the path of one
+
+TENANT = "local"
+MOST_DELIVERIES = 100_000  # of one `wait` or `advance`: more than any honest run of a simulation needs
+
+_FINAL = ("succeeded", "failed", "cancelled", "timedOut")
+_FILE_ENDINGS = (".yaml", ".yml", ".json")
+_FOREVER = 1 << 60
+_INVOCATION_MS = topology.FUNCTION_TIMEOUT_S * 1000
+
+
+class MemoryEngine:
+    """Has the methods of `testing.LocalEngine`, and three for the one who holds time in hand: `step`, `advance`, `now`.
+
+    `tasks`: functions, modules, module names, paths of Python files, or lists of these. Tasks run in the calling thread
+    and take no time.
+    """
+
+    def __init__(self, tasks: Any = (), *, seed: int | None = None, settings: Settings | None = None) -> None:
+        self.cloud = MemoryCloud()
+        self.tasks = Registry.load(tasks)
+        self._order = None if seed is None else random.Random(seed)
+        self.world = World(
+            self.cloud.store, self.cloud.lanes, self.cloud.bus, self.cloud.blobs, self.cloud.clock, Cel(), self.tasks,
+            settings=settings or Settings(), random=random.Random(seed),
+        )  # fmt: skip
+        self.engine = Engine(self.world)
+        self.operations = Operations(self.engine, Checker(self.tasks, self.world.expressions))
+        self.delivered = 0
+
+    # ------------------------------------------------------------------------------------------------- time passes
+
+    def now(self) -> int:
+        """Milliseconds since the epoch, by the engine's clock."""
+        return self.cloud.clock.now()
+
+    def step(self, until: int = _FOREVER) -> bool:
+        """Deliver one message, or else move the clock to the next moment that is not behind `until` (ms).
+
+        False: the engine is at rest until then.
+        """
+        received = self._receive()
+        if received is not None:
+            self._handle(received)
+            return True
+        moment = self._next_moment()
+        if moment is None or moment > until:
+            return False
+        self.cloud.clock.advance_to(moment)
+        self.engine.sweep()
+        return True
+
+    def advance(self, until: int) -> None:
+        """Let everything happen that happens by then (ms); it is then that time. Raises RuntimeError if it does not come to rest."""
+        if not self._steps(lambda: False, until):
+            self.cloud.clock.advance_to(until)
+
+    def _steps(self, is_there: Callable[[], bool], until: int = _FOREVER) -> bool:
+        """Whether it came to that before the engine was at rest."""
+        for _ in range(MOST_DELIVERIES):
+            if is_there():
+                return True
+            if not self.step(until):
+                return is_there()
+        raise RuntimeError(f"no rest after {MOST_DELIVERIES} deliveries")
+
+    def _next_moment(self) -> int | None:
+        moments = [due for shard in range(topology.DUE_SHARDS) for _, due in self.cloud.store.query_due(shard, _FOREVER, limit=1)]
+        visible_at = self.cloud.lanes.next_visible_at(*(queue.name for queue in topology.QUEUES))
+        return min(moments if visible_at is None else [*moments, visible_at], default=None)
+
+    # ---------------------------------------------------------------------------------------------- one message
+
+    def _receive(self) -> Received | None:
+        lanes = self.cloud.lanes
+        if self._order is None:
+            return next((received for queue in topology.QUEUES for received in lanes.receive(queue.name, 1)), None)
+        while visible := [(queue.name, message) for queue in topology.QUEUES for message in lanes.visible(queue.name)]:
+            received = lanes.take(*self._order.choice(visible))
+            if received is not None:
+                return received
+        return None
+
+    def _handle(self, received: Received) -> None:
+        """What the handler of the queue's function does. An error that it would let through is raised here: a simulation wants to see it."""
+        self.delivered += 1
+        body, now = json.loads(received.body), self.now()
+        match _CONSUMERS[received.queue]:
+            case "dispatcher":
+                again_at = self.engine.work(body, now + _INVOCATION_MS)
+                if again_at is not None:
+                    self.cloud.lanes.defer(received.queue, received.receipt, max(1, -(-(again_at - now) // 1000)))
+                    return
+            case "completions":
+                self.engine.completed(body["detail"], now + _INVOCATION_MS)
+            case "errors":
+                self.engine.failed(body["detail"], now + _INVOCATION_MS)
+        self.cloud.lanes.delete(received.queue, received.receipt)
+
+    # ------------------------------------------------------------------------------------------------ definitions
+
+    def validate(self, definition: Definition) -> list[Diagnostic]:
+        return self.operations.validate(_source(definition))
+
+    def register(self, definition: Definition) -> Registered:
+        return self.operations.register(TENANT, _source(definition))
+
+    # ------------------------------------------------------------------------------------------------------- runs
+
+    def run(self, definition: Definition, input: Json = None) -> RunView:
+        """From start to end. Raises TimeoutError if it comes to rest before."""
+        return self.wait(self.start(definition, input))
+
+    def start(self, definition: Definition, input: Json = None, *, key: str | None = None) -> str:
+        """The id of the new run. An input that is not given is an empty object."""
+        return self.operations.run_definition(TENANT, _source(definition), {} if input is None else input, key=key).id
+
+    def wait(self, run_id: str, status: str | None = None, *, timeout: float = 0) -> RunView:
+        """The run, once it has `status` (None: a final one). Raises TimeoutError if the engine comes to rest before that.
+
+        `timeout` is there for those who can also be given a LocalEngine: no real time passes here.
+        """
+
+        def is_there() -> bool:
+            seen = self.show(run_id).status
+            return seen in _FINAL if status is None else seen == status
+
+        if not self._steps(is_there):
+            raise TimeoutError(f"run {run_id} rests {self.show(run_id).status}, not {status or 'in a final status'}")
+        return self.show(run_id)
+
+    def show(self, run_id: str) -> RunView:
+        return self.operations.show(TENANT, run_id)
+
+    def history(self, run_id: str) -> list[dict[str, Any]]:
+        return self.operations.history(TENANT, run_id)
+
+    # ----------------------------------------------------------------------------------- what people may do to one
+
+    def signal(self, run_id: str, name: str, payload: Json = None) -> RunView:
+        return self.operations.signal(TENANT, run_id, name, payload)
+
+    def approve(self, run_id: str, step: str, *, by: str, comment: str | None = None) -> RunView:
+        return self.operations.approve(TENANT, run_id, step, by=by, comment=comment)
+
+    def reject(self, run_id: str, step: str, *, by: str, comment: str | None = None) -> RunView:
+        return self.operations.reject(TENANT, run_id, step, by=by, comment=comment)
+
+    def decide(
+        self, run_id: str, step: str, choice: Literal["retry", "skip", "fail"], *, input: Json = None, output: Json = None
+    ) -> RunView:
+        return self.operations.decide(TENANT, run_id, step, choice, input=input, output=output)
+
+    def pause(self, run_id: str) -> RunView:
+        return self.operations.pause(TENANT, run_id)
+
+    def resume(self, run_id: str) -> RunView:
+        return self.operations.resume(TENANT, run_id)
+
+    def cancel(self, run_id: str) -> RunView:
+        return self.operations.cancel(TENANT, run_id)
+
+
+_CONSUMERS = {queue.name: queue.consumer for queue in topology.QUEUES}
+
+
+def _source(definition: Definition) -> Definition:
+    """A string of one line that ends like a file's name is a path; any other is the text itself."""
+    is_path = isinstance(definition, str) and "\n" not in definition and definition.endswith(_FILE_ENDINGS)
+    return Path(definition) if is_path else definition  # type: ignore[arg-type]

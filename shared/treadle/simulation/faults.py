@@ -1,0 +1,103 @@
+"""What can go wrong at a call, and which of it a simulation lets happen.
+
+Each call of the engine to AWS has a number, counted from 1 over the whole simulation; a fault is a number and a kind
+(`17:after`), so that any failure can be had again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from random import Random
+from typing import Protocol
+
+
+class Kind(StrEnum):
+    BEFORE = "before"  # the worker dies, and the call was never made
+    AFTER = "after"  # the call was made, and the worker dies before it knows
+    AMBIGUOUS = "ambiguous"  # the call was made and answers an error
+    THROTTLED = "throttled"  # the call was not made and answers an error
+    PARTIAL = "partial"  # a batch answers 200, and some of its entries were refused (for good: the adapters do try again)
+
+    @property
+    def is_crash(self) -> bool:
+        return self in (Kind.BEFORE, Kind.AFTER)
+
+    def is_possible(self, call: str) -> bool:
+        return self is not Kind.PARTIAL or call in BATCHES
+
+
+BATCHES = frozenset({"lanes.send", "bus.put"})
+
+
+class Crash(BaseException):
+    """The worker is gone. Not an Exception: nothing in the engine or in Lambda's batch processor may catch it."""
+
+
+class Refused(Exception):
+    """Some entries of a batch are to be refused; the simulated queue or bus turns it into Unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    call: int
+    kind: Kind
+
+    @classmethod
+    def parse(cls, text: str) -> Fault:
+        """`17:after`. Raises ValueError."""
+        number, _, kind = text.partition(":")
+        return cls(int(number), Kind(kind))
+
+    def __str__(self) -> str:
+        return f"{self.call}:{self.kind}"
+
+
+class Faults(Protocol):
+    """What happens at a call. `fired` counts what did, by call site and kind."""
+
+    fired: Counter[tuple[str, Kind]]
+
+    def at(self, number: int, call: str) -> Kind | None: ...
+
+
+@dataclass
+class Planned:
+    """Exactly these. `count_only`, without any, is the run in which nothing goes wrong."""
+
+    faults: Mapping[int, Kind] = field(default_factory=dict)
+    fired: Counter[tuple[str, Kind]] = field(default_factory=Counter)
+
+    @classmethod
+    def of(cls, faults: Iterable[Fault]) -> Planned:
+        return cls({fault.call: fault.kind for fault in faults})
+
+    def at(self, number: int, call: str) -> Kind | None:
+        kind = self.faults.get(number)
+        if kind is None or not kind.is_possible(call):
+            return None
+        self.fired[call, kind] += 1
+        return kind
+
+
+@dataclass
+class Chance:
+    """At each call with some probability, until `budget` is used up: a system that fails for ever need not end."""
+
+    random: Random
+    budget: int
+    probability: float
+    kinds: tuple[Kind, ...] = tuple(Kind)
+    fired: Counter[tuple[str, Kind]] = field(default_factory=Counter)
+
+    def at(self, number: int, call: str) -> Kind | None:
+        if self.budget <= 0 or self.random.random() >= self.probability:
+            return None
+        kind = self.random.choice(self.kinds)
+        if not kind.is_possible(call):
+            return None
+        self.budget -= 1
+        self.fired[call, kind] += 1
+        return kind

@@ -1,0 +1,170 @@
+"""Discrete events: processes (`async def`) over a clock that jumps, every order of what happens at one instant possible.
+
+Law: whatever could happen next at this instant is as likely to be next as anything else. A process gives others their turn
+only where it awaits something that has not ended; between two awaits nothing else happens.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Coroutine, Generator
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Cancelled(BaseException):
+    """Thrown into a process that is cancelled. It may note that, but must not await anything any more."""
+
+
+class Future(Generic[T]):
+    """Something that will end once, with a value or an error. Awaiting it gives the value or raises the error."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.is_done = False
+        self._value: T
+        self._error: BaseException | None = None
+        self._then: list[Callable[[], None]] = []
+
+    def succeed(self, value: T) -> None:
+        if not self.is_done:
+            self._value = value
+            self._end()
+
+    def fail(self, error: BaseException) -> None:
+        if not self.is_done:
+            self._error = error
+            self._end()
+
+    def _end(self) -> None:
+        self.is_done = True
+        for then in self._then:
+            then()
+
+    def when_done(self, then: Callable[[], None]) -> None:
+        if self.is_done:
+            then()
+        else:
+            self._then.append(then)
+
+    def result(self) -> T:
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def __await__(self) -> Generator[Future[Any], None, T]:
+        if not self.is_done:
+            yield self
+        return self.result()
+
+
+class Process(Future[T]):
+    """A coroutine on its way. Processes that it spawned are its children: cancelled with it, innermost first."""
+
+    def __init__(self, kernel: Kernel, coroutine: Coroutine[Future[Any], None, T]) -> None:
+        super().__init__(kernel)
+        self.has_begun = False
+        self.children: list[Process[Any]] = []
+        self._coroutine = coroutine
+        self._turn = 0  # turns given before the last wait are void
+
+    def go_on(self, turn: int) -> None:
+        if self.is_done or turn != self._turn:
+            return
+        self.has_begun = True
+        self._run(lambda: self._coroutine.send(None))
+
+    def _run(self, resume: Callable[[], Future[Any]]) -> None:
+        outer, self.kernel.current = self.kernel.current, self
+        try:
+            awaited = resume()
+        except StopIteration as stop:
+            self.succeed(stop.value)
+        except (Exception, Cancelled) as error:  # noqa: BLE001 (it is raised again in whoever awaits the process)
+            self.fail(error)
+        else:
+            self._turn += 1
+            turn = self._turn
+            awaited.when_done(lambda: self.kernel.call_at(self.kernel.now, lambda: self.go_on(turn)))
+        finally:
+            self.kernel.current = outer
+
+    def cancel(self) -> None:
+        if self.is_done:
+            return
+        for child in self.children:
+            child.cancel()
+        self._turn += 1
+        if self.has_begun:
+            self._run(lambda: self._coroutine.throw(Cancelled()))
+        else:
+            self._coroutine.close()
+            self.fail(Cancelled())
+
+
+class Kernel:
+    """The clock (ms) and what is to happen. One seed, one order."""
+
+    def __init__(self, now: int, seed: int) -> None:
+        self.now = now
+        self.current: Process[Any] | None = None
+        self._random = random.Random(seed)
+        self._count = count()
+        self._agenda: list[tuple[int, float, int, Callable[[], None]]] = []
+
+    def call_at(self, time: int, call: Callable[[], None]) -> None:
+        heappush(self._agenda, (time, self._random.random(), next(self._count), call))
+
+    def spawn(self, coroutine: Coroutine[Future[Any], None, T], *, detached: bool = False) -> Process[T]:
+        process = Process(self, coroutine)
+        if self.current is not None and not detached:
+            self.current.children.append(process)
+        self.call_at(self.now, lambda: process.go_on(0))
+        return process
+
+    def sleep(self, ms: int) -> Future[None]:
+        timer: Future[None] = Future(self)
+        self.call_at(self.now + ms, lambda: timer.succeed(None))
+        return timer
+
+    def first(self, *futures: Future[Any]) -> Future[Future[Any]]:
+        """Ends with the one that ends first."""
+        winner: Future[Future[Any]] = Future(self)
+        for future in futures:
+            future.when_done(lambda one=future: winner.succeed(one))  # type: ignore[misc]
+        return winner
+
+    def run(self, until: Future[Any], *, idle: Callable[[], bool] = lambda: False) -> bool:
+        """Whether `until` ended; False: nothing more can happen. `idle` is asked before time moves on, and tells whether it acted."""
+        while not until.is_done:
+            is_over = not self._agenda
+            if (is_over or self._agenda[0][0] > self.now) and idle():
+                continue
+            if is_over:
+                return False
+            time, _, _, call = heappop(self._agenda)
+            self.now = time
+            call()
+        return True
+
+
+class Mailbox(Generic[T]):
+    """Letters in the order they were put in."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._letters: list[T] = []
+        self._arrival: Future[None] = Future(kernel)
+
+    def put(self, letter: T) -> None:
+        self._letters.append(letter)
+        self._arrival.succeed(None)
+
+    async def get(self) -> T:
+        while not self._letters:
+            self._arrival = Future(self._kernel)
+            await self._arrival
+        return self._letters.pop(0)

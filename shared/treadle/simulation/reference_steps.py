@@ -1,0 +1,293 @@
+"""The reference interpreter, part one: a step by itself. Its modifiers from the outside in, then its action.
+
+`when`, `catch` belong to the step as a whole; `forEach` and `repeat` give units; `retry`, `timeout` and `output` belong to each unit.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from ..core.durations import parse_duration
+from ..core.errors import TaskError
+from ..core.moments import from_rfc3339
+from ..tasks import TaskContext
+from .processes import Cancelled, Future, Mailbox, Process
+from .reference_values import ANY_TEXT, Definition, End, Env, Failure, How, Json, Record, Retry, matches
+
+if TYPE_CHECKING:
+    from .reference import RunOf
+
+Act = Callable[["RunOf", Definition, str, Env], Awaitable[Json]]
+
+
+async def perform(run: RunOf, step: Definition, path: str, env: Env) -> End:
+    """A step from its `when` to its `catch`."""
+    try:
+        if "when" in step and not env.holds(step["when"]):
+            return End(How.BYPASSED)
+        output = await _body(run, step, path, env)
+    except Failure as failure:
+        return _caught(step, path, env, failure)
+    return End(How.SUCCEEDED, output, chosen=tuple(output["chosen"]) if "switch" in step else ())
+
+
+def _caught(step: Definition, path: str, env: Env, failure: Failure) -> End:
+    for entry in step.get("catch", []):
+        if matches(failure.name, entry["errors"]):
+            if "then" in entry:
+                return End(How.CAUGHT, failure=failure, chosen=(entry["then"],))
+            error = {"name": failure.name, "message": failure.message, "step": path}
+            try:
+                return End(How.SUCCEEDED, env.having(error=error).render(entry["output"]))
+            except Failure as second:
+                return End(How.FAILED, failure=second)
+    return End(How.FAILED, failure=failure)
+
+
+async def _body(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    if "forEach" in step:
+        return await _for_each(run, step, path, env)
+    if "repeat" in step:
+        return await _repeat(run, step, path, env)
+    return await unit(run, step, path, env)
+
+
+# -------------------------------------------------------------------------------------------------------------- loops
+
+
+def _items(value: Json) -> list[Json]:
+    if isinstance(value, dict):
+        return [{"key": key, "value": value[key]} for key in sorted(value)]
+    if isinstance(value, list):
+        return value
+    raise Failure("ExpressionError", "forEach needs a list or a map")
+
+
+async def _for_each(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    items = _items(env.evaluate(step["forEach"]))
+    outputs: list[Json] = [None] * len(items)
+    ends: Mailbox[tuple[int, Failure | None]] = Mailbox(run.kernel)
+
+    async def one(index: int) -> None:
+        inner = env.having(item=items[index], index=index)
+        failure = await _recorded(run, f"{path}[{index}]", lambda at: unit(run, step, at, inner))
+        outputs[index] = run.records[f"{path}[{index}]"].output
+        ends.put((index, failure))
+
+    waiting = list(range(len(items)))
+    running: dict[int, Process[None]] = {}
+    failures = 0
+    while waiting or running:
+        while waiting and len(running) < step.get("maxConcurrency", len(items)):
+            index = waiting.pop(0)
+            running[index] = run.kernel.spawn(one(index))
+        ended, failure = await ends.get()
+        del running[ended]
+        failures += failure is not None
+        if failure is not None and _is_too_many(failures, len(items), step.get("tolerate", {"failures": 0})):
+            for process in running.values():
+                process.cancel()
+            raise failure
+    return outputs
+
+
+def _is_too_many(failures: int, items: int, tolerate: Definition) -> bool:
+    if "percent" in tolerate:
+        return bool(failures * 100 > tolerate["percent"] * items)
+    return bool(failures > tolerate["failures"])
+
+
+async def _repeat(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    loop = step["repeat"]
+    previous: Json = None
+    iteration = 0
+    while True:
+        if "while" in loop and not env.having(iteration=iteration, previous=previous).holds(loop["while"]):
+            return previous
+        if iteration == loop["max"]:
+            raise Failure("LoopLimit", f"more than {iteration} iterations")
+        if iteration and "delay" in loop:
+            await run.kernel.sleep(parse_duration(loop["delay"]))
+        inner = env.having(iteration=iteration, previous=previous)
+        at = f"{path}[{iteration}]"
+        failure = await _recorded(run, at, lambda at, inner=inner: unit(run, step, at, inner))  # type: ignore[misc]
+        if failure is not None:
+            raise failure
+        previous = run.records[at].output
+        if "until" in loop and env.having(iteration=iteration, previous=previous).holds(loop["until"]):
+            return previous
+        iteration += 1
+
+
+async def _recorded(run: RunOf, path: str, work: Callable[[str], Awaitable[Json]]) -> Failure | None:
+    """One item or iteration: its own path has its own state."""
+    record = run.records[path] = Record()
+    try:
+        record.output = await work(path)
+    except Failure as failure:
+        run.note_end(record, "failed", failure)
+        return failure
+    except Cancelled:
+        run.note_end(record, "cancelled")
+        raise
+    run.note_end(record, "succeeded")
+    return None
+
+
+# --------------------------------------------------------------------------------------------------- unit and attempts
+
+
+async def unit(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    """One run of the action with its attempts."""
+    default = None if "group" in step else run.default_retry
+    retry = Retry.of(step.get("retry", default))
+    attempt = 1
+    while True:
+        run.records[path].attempts = attempt
+        try:
+            result = await _attempt(run, step, path, env)
+            return env.having(result=result).render(step["output"]) if "output" in step else result
+        except Failure as failure:
+            if not retry.allows(failure, attempt):
+                raise
+            await run.kernel.sleep(retry.pause_ms(attempt))
+        attempt += 1
+        run.forget_inside(path)
+
+
+async def _attempt(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    act = _action(step)
+    if "timeout" not in step:
+        return await act(run, step, path, env)
+    process = run.kernel.spawn(_settled(act(run, step, path, env)))
+    timer = run.kernel.sleep(parse_duration(step["timeout"]))
+    if await run.kernel.first(process, timer) is timer:
+        process.cancel()
+        raise Failure("Timeout", f"not done within {step['timeout']}")
+    return process.result()
+
+
+async def _settled(work: Awaitable[Json]) -> Json:
+    return await work
+
+
+# ------------------------------------------------------------------------------------------------------------- actions
+
+
+def _action(step: Definition) -> Act:
+    return next(act for name, act in _ACTIONS.items() if name in step)
+
+
+async def _task(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    given = env.render(step.get("with", {}))
+    task = run.reference.tasks.find(step["task"])
+    if task is None:
+        raise Failure("TaskNotFound", step["task"])
+    record = run.records.get(path)
+    context = TaskContext(run.id, path, record.attempts if record else 1, f"{run.id}/{path}", 0.0, logging.getLogger(__name__))
+    run.is_under_way = True
+    try:
+        return task.run(given, context)
+    except TaskError as error:
+        raise Failure(error.name, error.message, error.permanent or error.name in task.permanent) from None
+    except Exception as error:  # noqa: BLE001 (whatever a task raises is its failure)
+        name = type(error).__name__
+        raise Failure(name, str(error), name in task.permanent) from None
+
+
+async def _set(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    return env.render(step["set"])
+
+
+async def _wait(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    if isinstance(step["wait"], str):
+        await run.kernel.sleep(parse_duration(step["wait"]))
+        return None
+    moment = env.evaluate(step["wait"]["until"])
+    try:
+        ends_at = from_rfc3339(moment)
+    except (TypeError, ValueError):
+        raise Failure("ExpressionError", "wait.until gives no timestamp") from None
+    await run.kernel.sleep(max(0, ends_at - run.kernel.now))
+    return None
+
+
+async def _signal(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    return await _within(run, step["signal"].get("timeout"), run.mailboxes.wait_for(step["signal"]["name"]))
+
+
+async def _approval(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    decision: Future[Json] = Future(run.kernel)
+    run.approvals[path] = decision
+    try:
+        return await _within(run, step["approval"].get("timeout"), decision)
+    finally:
+        del run.approvals[path]
+
+
+async def _within(run: RunOf, timeout: str | None, future: Future[Json]) -> Json:
+    try:
+        if timeout is not None:
+            timer = run.kernel.sleep(parse_duration(timeout))
+            if await run.kernel.first(future, timer) is timer:
+                raise Failure("Timeout", f"nothing came within {timeout}")
+        return await future
+    finally:
+        run.mailboxes.give_up(future)
+
+
+async def _workflow(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    call = step["workflow"]
+    given = env.render(call.get("input", {}))
+    child = run.reference.child(call["id"], given)
+    if not call.get("wait", True):
+        run.kernel.spawn(child.go(), detached=True)
+        return ANY_TEXT
+    await run.kernel.spawn(child.go())
+    match child.status:
+        case "succeeded":
+            return child.output
+        case "failed" if child.failure is not None:
+            raise Failure(child.failure.name, child.failure.message)
+        case _:
+            raise Failure("ChildFailed", f"the child ended {child.status}")
+
+
+async def _emit(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    env.render(step["emit"].get("detail", {}))
+    return ANY_TEXT
+
+
+async def _switch(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    for case in step["switch"]:
+        if "else" in case or env.holds(case["when"]):
+            chosen = case["else"] if "else" in case else case["then"]
+            return {"chosen": [chosen] if isinstance(chosen, str) else list(chosen)}
+    return {"chosen": []}
+
+
+async def _group(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    scope = run.scope(step["group"], path + ".", env)
+    await scope.go()
+    return scope.output()
+
+
+async def _fail(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    raise Failure(step["fail"]["error"], env.render(step["fail"].get("message", "")))
+
+
+_ACTIONS: dict[str, Act] = {
+    "task": _task, "set": _set, "wait": _wait, "signal": _signal, "approval": _approval, "workflow": _workflow,
+    "emit": _emit, "switch": _switch, "group": _group, "fail": _fail,
+}  # fmt: skip
+
+
+def action_names() -> frozenset[str]:
+    return frozenset(_ACTIONS)
+
+
+def undo_action(step: Definition) -> dict[str, Any]:
+    """The `compensate` action as a step of its own, with the retry that it has."""
+    return dict(step["compensate"])

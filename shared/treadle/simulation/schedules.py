@@ -1,0 +1,109 @@
+"""Who moves next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from .. import topology
+from ..core.model import RunStatus
+from .shapes import Act
+from .simulator import Move, Simulation
+
+RESTS = frozenset({RunStatus.WAITING, RunStatus.PAUSED})
+
+
+class InOrder:
+    """One worker at a time, each to its end; messages first in, first out; time passes only when nothing else can happen."""
+
+    def choose(self, simulation: Simulation) -> Move | None:
+        if (worker := next(simulation.ready(), None)) is not None:
+            return Move("go", worker)
+        if not simulation.workers:
+            if is_due(simulation):
+                return Move("act")
+            for queue in topology.QUEUES:
+                if visible := simulation.cloud.lanes.visible(queue.name):
+                    return Move("take", queue=queue.name, messages=tuple(visible[: queue.batch_size]))
+            if is_resting(simulation):
+                return Move("act")
+        return Move("time") if simulation.next_time() is not None else last_act(simulation)
+
+
+def is_due(simulation: Simulation) -> bool:
+    """The next thing that somebody asks for is asked for by now, whatever the run does."""
+    acts = simulation.acts
+    return bool(acts) and (acts[0].verb == "start" or (acts[0].after is not None and simulation.deliveries >= acts[0].after))
+
+
+def is_resting(simulation: Simulation) -> bool:
+    """The next thing waits for the run to rest, and it does."""
+    status = simulation.status
+    if not simulation.acts or simulation.acts[0].after is not None or status is None:
+        return False
+    return status.is_final if simulation.acts[0].verb == "retry" else status in RESTS
+
+
+def last_act(simulation: Simulation) -> Move | None:
+    """Nothing moves by itself: whoever was going to act does so now, if the run can still be acted on."""
+    status = simulation.status
+    if not simulation.acts or status is None:
+        return None
+    is_over = status.is_final and simulation.acts[0].verb != "retry"
+    return None if is_over else Move("act")
+
+
+@dataclass
+class AtRandom:
+    """Any worker, any message, any moment; `hostility` times in a thousand moves something that AWS may also do."""
+
+    random: Random
+    workers: int = 3
+    hostility: int = 10
+    budget: int = 4  # kills and late workers: a system that fails for ever need not end
+
+    def choose(self, simulation: Simulation) -> Move | None:
+        if self.budget > 0 and self.random.randrange(1000) < self.hostility and (move := self._hostile(simulation)) is not None:
+            return move
+        moves = self._moves(simulation)
+        if moves:
+            return self.random.choice(moves)
+        return Move("time") if simulation.next_time() is not None else last_act(simulation)
+
+    def _moves(self, simulation: Simulation) -> list[Move]:
+        ready = [Move("go", worker) for worker in simulation.ready()]
+        moves = ready * 3
+        if len(simulation.workers) < self.workers:
+            for queue in topology.QUEUES:
+                if visible := simulation.cloud.lanes.visible(queue.name):
+                    size = self.random.randint(1, min(queue.batch_size, len(visible)))
+                    moves.append(Move("take", queue=queue.name, messages=tuple(self.random.sample(visible, size))))
+        if simulation.acts and self._acts_now(simulation, simulation.acts[0], bool(moves)):
+            moves.append(Move("act"))
+        return moves
+
+    def _acts_now(self, simulation: Simulation, act: Act, is_busy: bool) -> bool:
+        if any(worker.act is not None for worker in simulation.workers):
+            return False  # one request at a time: what somebody asks for next depends on the answer
+        if act.verb == "start":
+            return True
+        status = simulation.status
+        if status is None:
+            return False
+        if act.after is None and act.verb != "signal":
+            return not is_busy and is_resting(simulation)
+        return simulation.deliveries >= (act.after or 0) and self.random.randrange(4) == 0
+
+    def _hostile(self, simulation: Simulation) -> Move | None:
+        workers = [worker for worker in simulation.workers if worker.messages]
+        kind = self.random.choice(("again", "again", "kill", "late", "outlive"))
+        if not workers:
+            return None
+        worker = self.random.choice(workers)
+        if kind == "again":
+            return Move("again", queue=worker.messages[0].queue, messages=(worker.messages[0].id,))
+        self.budget -= 1
+        if kind == "kill":
+            return Move("kill", worker)
+        worker.outlives = kind == "outlive"
+        return Move("late", ms=self.random.choice((1000, 10_000, 60_000, 135_000, 300_000)))

@@ -1,0 +1,383 @@
+"""One simulation: the real handlers over an in-memory AWS, with every delivery, every call and all time in one hand.
+
+Law: nothing in here is random or reads a clock of its own. A `Schedule` chooses among the moves that are possible, `Faults` says
+what goes wrong at which call; the same choices give the same trace.
+
+A worker (an invocation of a Lambda, or the request of a client) is a greenlet: ordinary blocking code that is suspended before
+each of its calls, so that any other worker may act in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from random import Random
+from typing import Any, Protocol
+
+from greenlet import getcurrent, greenlet
+
+from .. import topology
+from ..core.errors import NotFound, Rejected, Unavailable
+from ..core.model import RunStatus
+from ..engine import Engine, Settings, World
+from ..engine.items import run_key
+from ..operations import Operations
+from ..ports import Item, Key
+from ..topology import Names
+from ..wiring import Wiring, using
+from .faults import Crash, Faults, Kind, Refused
+from .queues import Received
+from .shapes import Act
+from .watched import WitnessedCloud
+from .world import TENANT, Prepared, Tasks, expressions
+
+MAX_DELIVERIES = 1500  # of one simulation: whoever needs more will never end
+CLIENT_TIMEOUT_S = 29  # of a request to the API
+START = Act("start")
+_CONSUMERS = {queue.name: queue for queue in topology.QUEUES}
+_FUNCTIONS = {function.name: function for function in topology.FUNCTIONS}
+_NAMES = Names("table", "bus", "blobs", "inbox", {queue.name: queue.name for queue in topology.QUEUES})
+
+
+@dataclass(eq=False)
+class Worker:
+    """`wakes_at`: suspended until then by a task that takes time. `deadline`: when Lambda ends it."""
+
+    number: int
+    function: str
+    deadline: int
+    body: Callable[[], Any]
+    thread: greenlet | None = None
+    messages: tuple[Received, ...] = ()
+    act: Act | None = None
+    wakes_at: int = 0
+    outlives: bool = False  # frozen and thawed: it goes on although its time is over
+    fault: Kind | None = None  # that the call under way will have, once it is done
+
+
+class Observer(Protocol):
+    """Sees all that happens. Raises nothing: what is wrong it keeps."""
+
+    def wrote(self, simulation: Simulation, key: Key, old: Item | None, new: Item | None) -> None: ...
+    def began(self, simulation: Simulation, run_id: str, path: str, attempt: int) -> None: ...
+    def ended(self, simulation: Simulation, run_id: str, path: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """`go`: a worker makes its next call. `take`: a message is delivered. `act`: somebody asks for something. `time`: nothing is left
+    to do now. `again`: a message in hand is delivered a second time. `kill`: a worker dies. `late`: time passes, workers stand still."""
+
+    kind: str
+    worker: Worker | None = None
+    queue: str = ""
+    messages: tuple[str, ...] = ()
+    ms: int = 0
+
+
+class Schedule(Protocol):
+    def choose(self, simulation: Simulation) -> Move | None:
+        """The next move; None when nothing can happen any more."""
+        ...
+
+
+@dataclass
+class Simulation:
+    """`wrap`: puts something else in the place of the world's ports (a mutant)."""
+
+    prepared: Prepared
+    schedule: Schedule
+    faults: Faults
+    observer: Observer
+    seed: int = 0
+    settings: Settings = field(default_factory=Settings)
+    wrap: Callable[[World], World] = lambda world: world
+    keeps_trace: bool = False
+
+    def __post_init__(self) -> None:
+        self.cloud = WitnessedCloud(lambda key, old, new: self.observer.wrote(self, key, old, new))
+        self.calls: list[str] = []  # call n has the number n + 1
+        self.trace: list[tuple[Any, ...]] = []
+        self.workers: list[Worker] = []
+        self.current: Worker | None = None
+        self.acts: list[Act] = [START, *self.prepared.shape.acts]
+        self.deliveries = 0
+        self.last_fault_at: int | None = None
+        self.run_id = ""
+        self._count = 0
+        self._swept_at = self.cloud.clock.now()
+        self._hub = getcurrent()
+        self.wiring = self._wire()
+
+    def _wire(self) -> Wiring:
+        cloud, prepared = self.cloud, self.prepared
+        for item in prepared.items:
+            cloud.store.put(item)
+        tasks = Tasks(self, prepared.registry)
+        world = World(cloud.store, cloud.lanes, cloud.bus, cloud.blobs, cloud.clock, expressions(), tasks,
+                      settings=self.settings, random=Random(self.seed))  # fmt: skip
+        world.plans.update(prepared.plans)
+        engine = Engine(self.wrap(world))
+        wiring = Wiring(engine, tasks, _NAMES, cloud.inbox, TENANT)  # type: ignore[arg-type]
+        wiring.__dict__["operations"] = Operations(engine, prepared.checker)
+        cloud.listen(self._call)
+        return wiring
+
+    @property
+    def now(self) -> int:
+        return self.cloud.clock.now()
+
+    @property
+    def control(self) -> Item | None:
+        """Of the run that the shape is about."""
+        return self.cloud.store.peek(run_key(self.run_id)) if self.run_id else None
+
+    @property
+    def status(self) -> RunStatus | None:
+        control = self.control
+        return RunStatus(control["status"]) if control else None
+
+    # -------------------------------------------------------------------------------------------- the loop
+
+    def run(self) -> None:
+        """Until nothing can happen any more."""
+        while self.deliveries < MAX_DELIVERIES and (move := self.schedule.choose(self)) is not None:
+            self.make(move)
+
+    @property
+    def is_endless(self) -> bool:
+        return self.deliveries >= MAX_DELIVERIES
+
+    def make(self, move: Move) -> None:
+        match move.kind:
+            case "go" if move.worker:
+                self._resume(move.worker)
+            case "take":
+                self._take(move.queue, move.messages)
+            case "act":
+                self._act(self.acts.pop(0))
+            case "time":
+                self._pass_time()
+            case "again":
+                self._deliver_twice(move.queue, move.messages)
+            case "kill" if move.worker:
+                self._fault("worker", Kind.BEFORE)
+                self._kill(move.worker)
+            case "late":
+                self._fault("clock", Kind.BEFORE)
+                self.cloud.clock.advance(move.ms)
+
+    def _fault(self, what: str, kind: Kind) -> None:
+        self.faults.fired[what, kind] += 1
+        self.last_fault_at = self.now
+
+    # -------------------------------------------------------------------------------------------- workers
+
+    def _begin(self, function: str, timeout_s: int, body: Callable[[], Any], messages: tuple[Received, ...] = (), act: Act | None = None) -> None:
+        self._count += 1
+        worker = Worker(self._count, function, self.now + timeout_s * 1000, body, messages=messages, act=act)
+        worker.thread = greenlet(lambda: self._live(worker), self._hub)
+        self.workers.append(worker)
+        self._resume(worker)
+
+    def _live(self, worker: Worker) -> None:
+        try:
+            with using(self.wiring):
+                worker.body()
+        except Crash:
+            self._died(worker)
+
+    def _resume(self, worker: Worker) -> None:
+        if worker.deadline <= self.now and not worker.outlives:
+            self._kill(worker)
+            return
+        self._switch(worker)
+
+    def _switch(self, worker: Worker, *thrown: BaseException) -> None:
+        thread = worker.thread
+        if thread is None:
+            return
+        self.current, before = worker, self.current
+        if thrown:
+            thread.throw(*thrown)
+        else:
+            thread.switch()
+        self.current = before
+        if thread.dead:
+            self.workers.remove(worker)
+
+    def _kill(self, worker: Worker) -> None:
+        self._switch(worker, Crash())
+
+    def _died(self, worker: Worker) -> None:
+        """Its messages come back by themselves. A client that got no answer asks again."""
+        if worker.act is not None:
+            self.acts.insert(0, worker.act)
+
+    def _call(self, call: str, when: str) -> None:
+        """Before and after each call of each port."""
+        worker = self.current
+        if worker is None or worker.thread is not getcurrent():
+            return
+        if when == "before":
+            self._hub.switch()
+            self._before(worker, call)
+        else:
+            self._after(worker, call)
+
+    def _before(self, worker: Worker, call: str) -> None:
+        self.calls.append(call)
+        if self.keeps_trace:
+            self.trace.append((self.now, worker.number, worker.function, call))
+        kind = self.faults.at(len(self.calls), call)
+        worker.fault = None
+        if kind is None:
+            return
+        self.last_fault_at = self.now
+        match kind:
+            case Kind.BEFORE:
+                raise Crash
+            case Kind.THROTTLED:
+                raise Unavailable(f"{call} was throttled")
+            case Kind.PARTIAL:
+                raise Refused
+        worker.fault = kind
+
+    def _after(self, worker: Worker, call: str) -> None:
+        kind, worker.fault = worker.fault, None
+        match kind:
+            case Kind.AFTER:
+                raise Crash
+            case Kind.AMBIGUOUS:
+                raise Unavailable(f"{call} was done, and answered an error")
+
+    # -------------------------------------------------------------------------------------------- messages
+
+    def _take(self, queue: str, names: tuple[str, ...]) -> None:
+        taken = [self.cloud.lanes.take(queue, name) for name in names]
+        self._invoke(queue, tuple(message for message in taken if message is not None))
+
+    def _invoke(self, queue: str, messages: tuple[Received, ...]) -> None:
+        if not messages:
+            return
+        self.deliveries += 1
+        function = _CONSUMERS[queue].consumer
+        self._begin(function, _FUNCTIONS[function].timeout_s, lambda: self._handle(function, messages), messages)
+
+    def _handle(self, function: str, messages: tuple[Received, ...]) -> None:
+        """As Lambda's event source mapping does: what was handled is acknowledged, what was not comes back in its time."""
+        event = {"Records": [message.to_record() for message in messages]}
+        answer = import_module(f"functions.{function}.handler").handler(event, self._context())
+        kept = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+        for message in messages:
+            if message.id not in kept:
+                self.cloud.lanes.delete(message.queue, message.receipt)
+
+    def _context(self) -> Context:
+        worker = self.current
+        deadline = worker.deadline if worker else 0
+        return Context(lambda: max(0, deadline - self.now))
+
+    def _deliver_twice(self, queue: str, names: tuple[str, ...]) -> None:
+        """SQS may deliver what is in somebody's hand once more: the copy is acknowledged by itself."""
+        bodies = [message.body for worker in self.workers for message in worker.messages if message.id in names]
+        self.faults.fired[queue, Kind.AFTER] += 1
+        for body in bodies:
+            self.cloud.lanes.deliver(queue, body)
+
+    # -------------------------------------------------------------------------------------------- people
+
+    def _act(self, act: Act) -> None:
+        self._begin("api", CLIENT_TIMEOUT_S, lambda: self._ask(act), act=act)
+
+    def _ask(self, act: Act) -> None:
+        """A request; an answer of 503 is asked again, one of 4xx is final unless the run has yet to come to where it fits."""
+        operations = self.wiring.operations
+        try:
+            if act.verb == "start":
+                started = operations.start(TENANT, self.prepared.workflow, self.prepared.shape.input, key="simulated")
+                self.run_id = started.id
+            else:
+                getattr(operations, act.verb)(TENANT, self.run_id, **act.arguments)
+        except Unavailable:
+            self.acts.insert(0, act)
+        except Rejected as refused:
+            if self._may_fit_later(act, refused):
+                self.acts.insert(0, act)
+
+    def _may_fit_later(self, act: Act, refused: Rejected) -> bool:
+        status = self.status
+        if status is None or status.is_final:
+            return False
+        return act.verb in ("approve", "reject", "decide", "retry") and (refused.code == "wrong-state" or isinstance(refused, NotFound))
+
+    # -------------------------------------------------------------------------------------------- time
+
+    def next_time(self) -> int | None:
+        """When something happens by itself: a message becomes visible, a worker goes on, the sweeper finds something."""
+        times = [worker.wakes_at for worker in self.workers if worker.wakes_at > self.now]
+        visible = self.cloud.lanes.next_visible_at()
+        due = self.next_sweep()
+        return min((at for at in (*times, visible, due) if at is not None), default=None)
+
+    def next_sweep(self) -> int | None:
+        """The sweeper comes by once a minute; only the times at which it finds something matter."""
+        due = self.cloud.store.first_due()
+        if due is None:
+            return None
+        every = topology.SWEEP_EVERY_S * 1000
+        earliest = max(self._swept_at + every, due - every - 15_000)
+        return self._swept_at + -(-(earliest - self._swept_at) // every) * every
+
+    def _pass_time(self) -> None:
+        at, sweep = self.next_time(), self.next_sweep()
+        if at is None:
+            return
+        self.cloud.clock.advance_to(at)
+        if sweep is not None and sweep <= self.now:
+            self._swept_at = sweep
+            self._begin("sweeper", _FUNCTIONS["sweeper"].timeout_s, self._sweep)
+
+    def _sweep(self) -> None:
+        try:
+            import_module("functions.sweeper.handler").handler({}, self._context())
+        except Unavailable:
+            return  # the function failed; it is called again in a minute
+
+    # -------------------------------------------------------------------------------------------- what tasks ask (world.Host)
+
+    def generation(self, run_id: str) -> int:
+        control = self.cloud.store.peek(run_key(run_id))
+        return control["gen"] if control else 1
+
+    def began(self, run_id: str, path: str, attempt: int) -> None:
+        self.observer.began(self, run_id, path, attempt)
+
+    def ended(self, run_id: str, path: str) -> None:
+        self.observer.ended(self, run_id, path)
+
+    def spend(self, ms: int) -> None:
+        """A task takes so long; others act meanwhile."""
+        worker = self.current
+        if worker is None:
+            return
+        worker.wakes_at = self.now + ms
+        self._hub.switch()
+        worker.wakes_at = 0
+
+    def ready(self) -> Iterator[Worker]:
+        """Workers that may make their next call now."""
+        now = self.now
+        return (worker for worker in self.workers if worker.wakes_at <= now)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Lambda's context, as far as the handlers look at it."""
+
+    get_remaining_time_in_millis: Callable[[], int]
+    function_name: str = "simulated"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:000000000000:function:simulated"
+    aws_request_id: str = "simulated"
