@@ -118,7 +118,7 @@ class MemoryEngine:
         return None
 
     def _handle(self, received: Received) -> None:
-        """What the handler of the queue's function does. An error that it would let through is raised here: a simulation wants to see it."""
+        """What the handler of the queue's function does. An error that it would let through is raised: a simulation wants to see it."""
         self.delivered += 1
         body, now = json.loads(received.body), self.now()
         match _CONSUMERS[received.queue]:

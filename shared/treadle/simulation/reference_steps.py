@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from ..core.durations import parse_duration
 from ..core.errors import TaskError
@@ -29,6 +30,7 @@ async def perform(run: RunOf, step: Definition, path: str, env: Env) -> End:
             return End(How.BYPASSED)
         output = await _body(run, step, path, env)
     except Failure as failure:
+        await run.kernel.sleep(0)  # others may move between a failure and what it leads to
         return _caught(step, path, env, failure)
     return End(How.SUCCEEDED, output, chosen=tuple(output["chosen"]) if "switch" in step else ())
 
@@ -140,7 +142,19 @@ async def _recorded(run: RunOf, path: str, work: Callable[[str], Awaitable[Json]
 
 
 async def unit(run: RunOf, step: Definition, path: str, env: Env) -> Json:
-    """One run of the action with its attempts."""
+    """One run of the action with its attempts, or an earlier result of the same task and key."""
+    if "cache" not in step:
+        return await _tried(run, step, path, env)
+    kept = (step["task"], str(env.evaluate(step["cache"]["key"])))
+    taken = run.reference.cache.get(kept)
+    if taken is not None and run.kernel.now < taken[0]:
+        return taken[1]
+    result = await _tried(run, step, path, env)
+    run.reference.cache[kept] = (run.kernel.now + parse_duration(step["cache"]["ttl"]), result)
+    return result
+
+
+async def _tried(run: RunOf, step: Definition, path: str, env: Env) -> Json:
     default = None if "group" in step else run.default_retry
     retry = Retry.of(step.get("retry", default))
     attempt = 1
@@ -187,7 +201,6 @@ async def _task(run: RunOf, step: Definition, path: str, env: Env) -> Json:
         raise Failure("TaskNotFound", step["task"])
     record = run.records.get(path)
     context = TaskContext(run.id, path, record.attempts if record else 1, f"{run.id}/{path}", 0.0, logging.getLogger(__name__))
-    run.is_under_way = True
     try:
         return task.run(given, context)
     except TaskError as error:
@@ -215,7 +228,7 @@ async def _wait(run: RunOf, step: Definition, path: str, env: Env) -> Json:
 
 
 async def _signal(run: RunOf, step: Definition, path: str, env: Env) -> Json:
-    return await _within(run, step["signal"].get("timeout"), run.mailboxes.wait_for(step["signal"]["name"]))
+    return await _within(run, step["signal"].get("timeout"), run.signals.wait_for(step["signal"]["name"]))
 
 
 async def _approval(run: RunOf, step: Definition, path: str, env: Env) -> Json:
@@ -235,7 +248,7 @@ async def _within(run: RunOf, timeout: str | None, future: Future[Json]) -> Json
                 raise Failure("Timeout", f"nothing came within {timeout}")
         return await future
     finally:
-        run.mailboxes.give_up(future)
+        run.signals.give_up(future)
 
 
 async def _workflow(run: RunOf, step: Definition, path: str, env: Env) -> Json:
@@ -269,7 +282,7 @@ async def _switch(run: RunOf, step: Definition, path: str, env: Env) -> Json:
 
 
 async def _group(run: RunOf, step: Definition, path: str, env: Env) -> Json:
-    scope = run.scope(step["group"], path + ".", env)
+    scope = run.scope(step["group"], path + ".", replace(env, is_covered=env.is_covered or "compensate" in step))
     await scope.go()
     return scope.output()
 
@@ -282,12 +295,3 @@ _ACTIONS: dict[str, Act] = {
     "task": _task, "set": _set, "wait": _wait, "signal": _signal, "approval": _approval, "workflow": _workflow,
     "emit": _emit, "switch": _switch, "group": _group, "fail": _fail,
 }  # fmt: skip
-
-
-def action_names() -> frozenset[str]:
-    return frozenset(_ACTIONS)
-
-
-def undo_action(step: Definition) -> dict[str, Any]:
-    """The `compensate` action as a step of its own, with the retry that it has."""
-    return dict(step["compensate"])

@@ -83,12 +83,14 @@ class Record:
 
 @dataclass(frozen=True)
 class Env:
-    """What an expression may name. `seen` gives the `steps` as they are when it is asked; `hidden` of them read as null."""
+    """What an expression may name. `seen` gives the `steps` as they are when it is asked; `hidden` of them read as null.
+    `is_covered`: a group around it has a `compensate` of its own."""
 
     expressions: Expressions
     names: Mapping[str, Json]
     seen: Callable[[], dict[str, Json]] = dict
     hidden: frozenset[str] = frozenset()
+    is_covered: bool = False
 
     def having(self, **names: Json) -> Env:
         return replace(self, names={**self.names, **names})
