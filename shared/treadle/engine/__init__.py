@@ -13,7 +13,7 @@ from ..core.errors import Corrupted, NotFound
 from ..core.model import SCHEMA
 from ..ports import Message
 from ..topology import DUE_SHARDS, SWEEP_EVERY_S, lane
-from . import chunks
+from . import branches, chunks
 from .failures import on_failure
 from .items import is_fact, step_key
 from .run import Run
@@ -39,6 +39,8 @@ class Engine:
         key = body["path"]
         try:
             match body["kind"]:
+                case "step" if "also" in body:
+                    branches.work(segment, [key, *body["also"]], body.get("seq", 0))
                 case "step":
                     segment.begin(key, body.get("seq", 0))
                 case "chunk" | "lane":

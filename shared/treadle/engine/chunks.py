@@ -18,6 +18,7 @@ from ..ports import Absent, AtMost, Change, Equals, Item, Present, all_of, any_o
 from . import ending, loops, waits
 from .actions import Done, Failed, Result, act
 from .claims import Claim, write_fact
+from .groups import open_group
 from .items import chunk_key, cursor_key, decode, encode, fact_of, is_fact, step_key
 from .run import Gate, Run
 
@@ -139,7 +140,7 @@ def _item(segment: Segment, claim: Claim, step: Step, number: int, progress: Pro
     """One item. False: stop here (the chunk is no longer mine, or the loop has failed)."""
     run = segment.run
     if step.action == "group":
-        segment.open_group(claim, step)
+        open_group(segment, claim, step)
         progress.left_open(number)
         return True
     result: Result = act(run, claim, segment.deadline)

@@ -6,6 +6,7 @@ from ..core.errors import NotFound, WrongState
 from ..core.model import Json, Outcome, RunStatus, State, StepError
 from ..ports import Change, Item, OneOf
 from . import retrying
+from .branches import step_message
 from .claims import claim_of, stands, write_state
 from .failures import stop_run, write_end
 from .items import encode, error_of, run_key, step_key
@@ -149,6 +150,6 @@ def decide(run: Run, path: str, choice: str, given: Json, output: Json) -> None:
         more = {"given": encode(run.kept(given))} if given is not None else {}
         if not write_state(run, claim, State.RETRY, stands(item), until=run.now, error=item.get("error"), **more).ok:
             raise WrongState(f"step {path} of run {run.id} was decided by somebody else")
-        run.send([segment.step_message(claim.key)])
+        run.send([step_message(run, claim.key)])
         segment.has_sent = True
     segment.finish()

@@ -1,6 +1,6 @@
-"""What follows from a fact: the successors that may start, the steps that never will, the scopes and the run that are over.
+"""What follows from facts: the successors that may start, the steps that never will, the scopes and the run that are over.
 
-This is the one idempotent `advance()` behind both doors. It reads no more than the joins next to the fact, and asks
+This is the one idempotent `advance()` behind both doors. It reads no more than the joins next to the facts, and asks
 `core.advance` for every decision. Doing it twice finds facts and claims in place of what it would have started.
 """
 
@@ -19,6 +19,8 @@ from .items import fact_item, is_fact, step_key
 from .run import Run
 
 READ_SIBLINGS = 5  # joins of up to this many sources read them; wider ones are counted in a tree
+END = "$end"  # the join of a scope's last steps
+HAND_BACK_MS = 10_000  # of the invocation are left when a long cascade is handed on
 
 
 @dataclass
@@ -30,51 +32,106 @@ class Ready:
 
 
 def after(run: Run, *facts: Fact) -> Ready:
-    """What the facts call for; skips are written as facts on the way."""
-    ready = Ready()
-    todo = deque(facts)
-    while todo:
-        fact = todo.popleft()
-        if paths.index(fact.key) is not None:
-            todo += loops.item_ended(run, fact, ready)
+    """What the facts call for; skips are written as facts on the way.
+
+    A cascade of skips that would outlast the invocation is handed on as a message for each fact that it has come to.
+    """
+    advancing = _Advancing(run)
+    advancing.todo.extend(facts)
+    while advancing.todo or advancing.wide:
+        if run.now + HAND_BACK_MS > run.deadline:
+            advancing.hand_on()
+            break
+        if advancing.todo:
+            advancing.follow(advancing.todo.popleft())
         else:
-            todo += _in_scope(run, fact, ready)
-    return ready
+            advancing.count()
+    return advancing.ready
 
 
-def _in_scope(run: Run, fact: Fact, ready: Ready) -> list[Fact]:
-    """Facts that this one leads to at once."""
-    scope_key, step, scope = paths.scope(fact.key), run.step(fact.key), run.scope(fact.key)
-    more: list[Fact] = []
-    for name in step.targets:
-        target, key = scope.steps[name], paths.join(scope_key, name)
-        if key == fact.next:
-            continue
-        match _verdict(run, scope_key, step, target, fact):
-            case Verdict.START:
-                ready.starts.append((key, fact.seq + 1))
-            case Verdict.DEAD | Verdict.BLOCKED as never:
-                more += _skip(run, key, target, never, fact)
-    if step.id in scope.last and _is_over(run, scope_key, step, fact):
-        more += ending.scope_ended(run, scope_key, fact, ready)
-    return more
+class _Advancing:
+    """Wide joins are counted last: edges of several facts into the same one are one write."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.ready = Ready()
+        self.todo: deque[Fact] = deque()
+        self.wide: dict[tuple[str, str], tuple[dict[int, Edging], Fact]] = {}
+
+    def follow(self, fact: Fact) -> None:
+        if paths.index(fact.key) is not None:
+            self.todo += loops.item_ended(self.run, fact, self.ready)
+        else:
+            self._in_scope(fact)
+
+    def _in_scope(self, fact: Fact) -> None:
+        scope_key, step, scope = paths.scope(fact.key), self.run.step(fact.key), self.run.scope(fact.key)
+        for name in step.targets:
+            if paths.join(scope_key, name) != fact.next:
+                self._target(scope_key, step, scope.steps[name], fact)
+        if step.id in scope.last:
+            self._last(scope_key, scope.last, step, fact)
+
+    def _target(self, scope_key: str, step: Step, target: Step, fact: Fact) -> None:
+        """Decide about one successor, or put its edges down for counting."""
+        sources = {edge.source for edge in target.edges}
+        if len(sources) == 1:
+            self._decided(scope_key, target, verdict(target, {step.id: fact}), fact)
+        elif len(sources) <= READ_SIBLINGS or _must_read(self.run):
+            self._decided(scope_key, target, verdict(target, {**self.run.sources(scope_key, target), step.id: fact}), fact)
+        else:
+            members = {number: edging(edge, target.id, fact) for number, edge in enumerate(target.edges) if edge.source == step.id}
+            self._put_down(scope_key, target.id, members, fact)
+
+    def _last(self, scope_key: str, last: tuple[str, ...], step: Step, fact: Fact) -> None:
+        """Everything in the scope has ended: a join over its last steps that waits for all of them, whatever the outcomes."""
+        if len(last) == 1:
+            self._over(scope_key, fact)
+        elif len(last) <= READ_SIBLINGS or _must_read(self.run):
+            if len(self.run.find_facts(paths.join(scope_key, name) for name in last)) == len(last):
+                self._over(scope_key, fact)
+        else:
+            self._put_down(scope_key, END, {last.index(step.id): Edging.LIVE}, fact)
+
+    def _put_down(self, scope_key: str, name: str, members: dict[int, Edging], fact: Fact) -> None:
+        known, _ = self.wide.get((scope_key, name), ({}, fact))
+        self.wide[scope_key, name] = ({**known, **members}, fact)
+
+    def count(self) -> None:
+        """One of the wide joins that were met."""
+        (scope_key, name), (members, fact) = self.wide.popitem()
+        scope = self.run.scope(fact.key)
+        if name == END:
+            if joins.add(self.run, scope_key, END, len(scope.last), members) is not None:
+                self._over(scope_key, fact)
+            return
+        target = scope.steps[name]
+        width, is_early = len(target.edges), is_decided_early(target)
+        tally = joins.add(self.run, scope_key, name, width, members, early=is_early)
+        if tally is not None:
+            self._decided(scope_key, target, decide(target.join, width if is_early else tally.resolved, tally), fact)
+
+    def _decided(self, scope_key: str, target: Step, decided: Verdict | None, fact: Fact) -> None:
+        key = paths.join(scope_key, target.id)
+        if decided is Verdict.START:
+            if not (is_decided_early(target) and _has_begun(self.run, key)):
+                self.ready.starts.append((key, fact.seq + 1))
+        elif decided is not None:
+            self.todo += _skip(self.run, key, target, decided, fact)
+
+    def _over(self, scope_key: str, fact: Fact) -> None:
+        self.todo += ending.scope_ended(self.run, scope_key, fact, self.ready)
+
+    def hand_on(self) -> None:
+        """Whoever gets the message finds the fact, and does for it what was not done here."""
+        facts = [*self.todo, *(fact for _, fact in self.wide.values())]
+        named = {"plan": self.run.control["plan"], "gen": self.run.generation}
+        self.ready.messages += [self.run.message("step", fact.key, **named) for fact in facts]
 
 
-def _verdict(run: Run, scope_key: str, step: Step, target: Step, fact: Fact) -> Verdict | None:
-    sources = {edge.source for edge in target.edges}
-    if len(sources) == 1:
-        return verdict(target, {step.id: fact})
-    is_early = target.join not in ("all", "done")
-    if len(sources) <= READ_SIBLINGS or _must_read(run):
-        decided = verdict(target, {**run.sources(scope_key, target), step.id: fact})
-    else:
-        members = {number: edging(edge, target.id, fact) for number, edge in enumerate(target.edges) if edge.source == step.id}
-        width = len(target.edges)
-        tally = joins.add(run, scope_key, target.id, width, members, early=is_early)
-        decided = None if tally is None else decide(target.join, width if is_early else tally.resolved, tally)
-    if decided is Verdict.START and is_early and _has_begun(run, paths.join(scope_key, target.id)):
-        return None
-    return decided
+def is_decided_early(step: Step) -> bool:
+    """A join that may start before all of its edges are resolved."""
+    return step.join not in ("all", "done")
 
 
 def _must_read(run: Run) -> bool:
@@ -110,13 +167,3 @@ def _why(target: Step, never: Verdict, because: Fact) -> str:
     if any(edge.source == source and edge.on == CHOSEN for edge in target.edges):
         return f"not chosen by {source}"
     return f"no live path: {source} was {because.outcome.status.value}"
-
-
-def _is_over(run: Run, scope_key: str, step: Step, fact: Fact) -> bool:
-    """Everything in the scope has ended: a join over its last steps that waits for all of them, whatever the outcomes."""
-    last = run.scope(fact.key).last
-    if len(last) == 1:
-        return True
-    if len(last) <= READ_SIBLINGS or _must_read(run):
-        return len(run.find_facts(paths.join(scope_key, name) for name in last)) == len(last)
-    return joins.add(run, scope_key, "$end", len(last), {last.index(step.id): Edging.LIVE}) is not None

@@ -42,6 +42,7 @@ class Run:
         self.headers: dict[str, Item] = {}  # open loops
         self.loop_items: dict[str, Json] = {}  # value of each forEach item that was met
         self.completed: list[list[Any]] = []
+        self.deadline = 1 << 62  # ms: when the invocation must be over
         self.needs_advance = False
         self.to_advance: list[str] = []  # keys that the completions handler is to go on from
         self.must_settle = False  # something was stopped: what is under way in it has to be ended

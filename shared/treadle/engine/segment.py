@@ -22,10 +22,11 @@ from ..core.model import Json, Outcome, State, StepError
 from ..core.plan import INSTANT, Step
 from ..core.retry import MAX_LOSSES, matches
 from ..ports import Condition, Item
-from . import chunks, ending, loops, waits
+from . import branches, chunks, ending, loops, waits
 from .actions import Done, Failed, Result, Waits, act, boolean, expression_error
 from .claims import Claim, fused, take, take_over, write_fact, write_state
 from .failures import failed_for_good
+from .groups import open_group
 from .items import error_of, is_fact, step_key
 from .names import names
 from .progress import Ready, after
@@ -40,12 +41,14 @@ class Segment:
 
     def __init__(self, run: Run, deadline: int) -> None:
         self.run = run
+        run.deadline = deadline
         self.deadline = deadline
         self.local: deque[tuple[str, int]] = deque()
         self.again_at: int | None = None
         self.has_sent = False
         self.seq = 0
         self.only_sends = False  # in a request: what becomes ready goes to the lanes
+        self.collected: list[Fact] | None = None  # of a batch: facts whose joins are counted together
         self.repair = False  # send again what shows no sign of being under way
 
     # -------------------------------------------------------------------------------------------- beginning
@@ -155,11 +158,15 @@ class Segment:
 
     # -------------------------------------------------------------------------------------------- going on
 
+    def run_claimed(self, claim: Claim) -> None:
+        """A step whose control was read for it."""
+        self.chain(self._step(claim))
+
     def chain(self, claim: Claim | None) -> None:
         while claim is not None:
             self._read_control(claim)
             gate = self.run.gate(claim.key)
-            if gate is Gate.OPEN and self._has_time(claim.key):
+            if gate is Gate.OPEN and self.has_time(claim.key):
                 claim = self._step(claim)
             else:
                 self._back_off(claim, gate)
@@ -174,7 +181,7 @@ class Segment:
                 write_state(self.run, claim, State.RELEASED)
             raise
 
-    def _has_time(self, key: str) -> bool:
+    def has_time(self, key: str) -> bool:
         step, settings = self.run.step(key), self.run.world.settings
         needed_ms = 0
         if step.action == "task":
@@ -188,7 +195,7 @@ class Segment:
         self.run.read_control(claim.key)
         match self.run.gate(claim.key):
             case Gate.OPEN:
-                self.run.send([self.step_message(claim.key, self.seq)])
+                self.run.send([branches.step_message(self.run, claim.key, self.seq)])
                 self.has_sent = True
             case Gate.CLOSED:
                 self.run.must_settle = True
@@ -208,7 +215,8 @@ class Segment:
         if is_whole and step.is_loop:
             return self._open_loop(claim, step)
         if step.action == "group":
-            return self.open_group(claim, step)
+            open_group(self, claim, step)
+            return None
         return self.record(claim, act(run, claim, self.deadline))
 
     def _bound(self, claim: Claim) -> dict[str, Any]:
@@ -249,7 +257,7 @@ class Segment:
         """Write the fact and do what follows. The claim of the fused successor, if there is one."""
         run = self.run
         inline = run.world.settings.advance == "inline"
-        following = self._successor(fact) if inline and not self.only_sends and self._has_time(claim.key) else None
+        following = self._successor(fact) if inline and not self.only_sends and self.has_time(claim.key) else None
         if following is not None:
             fact = replace(fact, next=following)
             if claim.lease <= run.now + 1000:
@@ -260,11 +268,14 @@ class Segment:
                 self.follow(written.item or {})
             return None
         run.has_ended(fact)
+        if inline and following is None and self.collected is not None:
+            self.collected.append(fact)
+            return None
         if not inline:
             run.needs_advance = self.has_sent = True
             run.to_advance.append(fact.key)
             return None
-        self._share(after(run, fact), following, run.step(fact.key).priority)
+        self.share(after(run, fact), following, run.step(fact.key).priority)
         self.seq = fact.seq + 1
         return None if following is None else fused(claim, following, run.now)
 
@@ -289,19 +300,6 @@ class Segment:
         return paths.item(loop, number) if goes_on is True else None
 
     # -------------------------------------------------------------------------------------------- opening
-
-    def open_group(self, claim: Claim, step: Step) -> Claim | None:
-        """The group's item stays open while its steps run; a timeout of the group lies on it."""
-        run = self.run
-        until = None if step.timeout is None else claim.attempt_at + step.timeout
-        if not write_state(run, claim, State.OPEN, until=until).ok:
-            return None
-        scope_key = paths.inside(claim.key, claim.attempt)
-        ready = Ready([(paths.join(scope_key, name), self.seq + 1) for name in run.plan.scopes[step.id].roots])
-        if until is not None:
-            ready.messages += waits.wake(run, claim.key, until)
-        self._share(ready, None, step.priority)
-        return None
 
     def _open_loop(self, claim: Claim, step: Step) -> Claim | None:
         if step.repeat is not None:
@@ -338,16 +336,15 @@ class Segment:
 
     # -------------------------------------------------------------------------------------------- sharing
 
-    def _share(self, ready: Ready, following: str | None, priority: str) -> None:
+    def share(self, ready: Ready, following: str | None, priority: str) -> None:
         """Keep what takes no time and, with nothing else to do, one step; send the rest. Sent first: others wait for it."""
-        messages = list(ready.messages)
+        others: list[tuple[str, int]] = []
         for key, seq in ready.starts:
             if self._keeps(key, following, priority):
                 self.local.append((key, seq))
             else:
-                messages.append(self.step_message(key, seq))
-        self.run.send(messages)
-        self.has_sent = self.has_sent or bool(messages)
+                others.append((key, seq))
+        self.send(Ready(others, ready.messages))
 
     def _keeps(self, key: str, following: str | None, priority: str) -> bool:
         step = self.run.step(key)
@@ -359,7 +356,7 @@ class Segment:
 
     def go_on_from(self, facts: list[Fact]) -> None:
         """Something open has ended here: what follows may be kept as after any fact."""
-        self._share(after(self.run, *facts), None, self.run.step(facts[0].key).priority)
+        self.share(after(self.run, *facts), None, self.run.step(facts[0].key).priority)
 
     def send_missing(self, ready: Ready) -> None:
         """What somebody should have sent before: whatever shows that it was begun had its message."""
@@ -370,12 +367,14 @@ class Segment:
 
     def send(self, ready: Ready) -> None:
         """All of it to the lanes."""
-        messages = ready.messages + [self.step_message(key, seq) for key, seq in ready.starts]
+        messages = ready.messages + branches.messages(self.run, ready.starts)
         self.run.send(messages)
         self.has_sent = self.has_sent or bool(messages)
 
-    def step_message(self, key: str, seq: int = 0) -> Any:
-        return self.run.message("step", key, plan=self.run.control["plan"], gen=self.run.generation, seq=seq)
+    def share_collected(self) -> None:
+        facts, self.collected = self.collected or [], None
+        if facts:
+            self.go_on_from(facts)
 
     def finish(self) -> None:
         """The last look, and telling what happened.
