@@ -56,6 +56,7 @@ class Step:
     output: Json = None
     has_output: bool = False
     cache: Mapping[str, Any] | None = None
+    concurrency: Mapping[str, Any] | None = None
     priority: str = "normal"
     reads: tuple[str, ...] = ()  # steps that its expressions name
     roots: frozenset[str] = frozenset()  # root names that its expressions use
@@ -201,6 +202,7 @@ def _step_from_json(source: Mapping[str, Any], targets: tuple[str, ...], default
         output=source.get("output"),
         has_output="output" in source,
         cache=source.get("cache"),
+        concurrency=source.get("concurrency"),
         priority=source.get("priority", "normal"),
         reads=tuple(source.get("reads", ())),
         roots=frozenset(source.get("roots", ())),
@@ -279,21 +281,8 @@ class _Compiler:
             step["scope"] = self.scope(source["group"])
         else:
             step["spec"] = source[action]
-        kept = (
-            "with",
-            "join",
-            "when",
-            "forEach",
-            "maxConcurrency",
-            "tolerate",
-            "repeat",
-            "retry",
-            "catch",
-            "compensate",
-            "output",
-            "cache",
-            "priority",
-        )
+        kept = ("with", "join", "when", "forEach", "maxConcurrency", "tolerate", "repeat", "retry")
+        kept += ("catch", "compensate", "output", "cache", "concurrency", "priority")
         step |= {key: source[key] for key in kept if key in source}
         step |= {key: _ms(source[key]) for key in ("timeout", "heartbeat") if key in source}
         reads, roots = self.names(expressions_of(source), [])

@@ -32,7 +32,7 @@ from .types import (
 )
 
 ACTIONS = ("task", "set", "wait", "signal", "approval", "workflow", "emit", "switch", "group", "fail")
-COMPENSATIONS = tuple(action for action in ACTIONS if action not in ("switch", "group"))  # those that lead to no other step
+COMPENSATIONS = ("task", "set", "emit", "fail")  # those that end by themselves: undoing goes on one by one and waits for nobody
 
 
 class Language(BaseModel):

@@ -22,6 +22,7 @@ from ..core.moments import from_rfc3339
 from ..core.plan import Step
 from ..ports import Event
 from ..tasks.registry import Task, TaskContext
+from .admission import give_place, take_place
 from .claims import Claim
 from .items import cache_key, decode, digest, encode
 from .names import names
@@ -51,7 +52,12 @@ class Waits:
     until: int | None
 
 
-Result = Done | Failed | Waits
+@dataclass(frozen=True, slots=True)
+class Held:
+    """No place for it now (`concurrency`): nothing ran. Whoever gives a place back sends it again."""
+
+
+Result = Done | Failed | Waits | Held
 
 
 def act(run: Run, claim: Claim, deadline: int) -> Result:
@@ -165,7 +171,15 @@ def _task(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: i
     cached = _cached(run, step, bound)
     if cached is not None:
         return cached
-    result = call(task, given, context_of(run, step, claim, deadline), step.timeout, step.heartbeat)
+    context = context_of(run, step, claim, deadline)
+    if step.concurrency is None:
+        result = call(task, given, context, step.timeout, step.heartbeat)
+    else:
+        places = take_place(run, step, claim, bound)
+        if places is None:
+            return Held()
+        result = call(task, given, context, step.timeout, step.heartbeat)
+        give_place(run, step, claim, places)
     if isinstance(result, Done) and step.cache is not None:
         _remember(run, step, bound, result)
     return result

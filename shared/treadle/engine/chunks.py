@@ -16,7 +16,7 @@ from ..core.plan import Step
 from ..core.retry import next_attempt
 from ..ports import Absent, AtMost, Change, Equals, Item, Present, all_of, any_of
 from . import ending, loops, waits
-from .actions import Done, Failed, Result, act
+from .actions import Done, Failed, Held, Result, act
 from .claims import Claim, write_fact
 from .groups import open_group
 from .items import chunk_key, cursor_key, decode, encode, fact_of, is_fact, step_key
@@ -153,6 +153,10 @@ def _item(segment: Segment, claim: Claim, step: Step, number: int, progress: Pro
                 progress.left_open(number)
                 return True
             fact = _fact(run, segment, claim, Outcome.FAILED, error=error)
+        case Held():
+            segment.hold(claim)
+            progress.left_open(number)
+            return True
         case _:
             waits.enter(segment, claim, result)
             progress.left_open(number)

@@ -6,7 +6,8 @@ through the same list. Each compensation is a step of its own (`~undo.3`), claim
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..core import paths
 from ..core.advance import Fact
@@ -14,12 +15,13 @@ from ..core.durations import parse_duration
 from ..core.errors import ExpressionFault
 from ..core.expressions import render
 from ..core.model import SCHEMA, Json, Outcome, RunStatus, State, StepError
-from ..core.retry import next_attempt
-from ..ports import Absent, Change, Equals, Item, all_of
+from ..core.plan import Step
+from ..core.retry import Retry, next_attempt
+from ..ports import Absent, Change, Equals, Event, Item, all_of
 from . import ending
 from .actions import Done, Result, call, context_of, expression_error
 from .claims import Claim
-from .items import decode, encode, error_text, is_fact, run_key
+from .items import decode, digest, encode, error_text, is_fact, run_key
 from .names import about, loop_names, steps_seen
 from .progress import Ready
 from .run import Run
@@ -127,9 +129,7 @@ def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, stand
         return None
     result = _act(run, key, attempt, segment.deadline)
     if isinstance(result, StepError):
-        step = run.step(key)
-        retry = step.retry
-        wait = next_attempt(retry, result, attempt, run.world.random.random())
+        wait = next_attempt(_retry_of(run.step(key)), result, attempt, run.world.random.random())
         if wait is not None:
             later = {**base, "state": State.RETRY.value, "until": run.now + wait, "error": error_text(result)}
             run.world.store.put(later, Equals("fence", fence))
@@ -140,6 +140,12 @@ def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, stand
     if isinstance(result, StepError):
         ended["error"] = error_text(result)
     return outcome if run.world.store.put(ended, Equals("fence", fence)).ok else None
+
+
+def _retry_of(step: Step) -> Retry | None:
+    """Its own, or the step's."""
+    written = (step.compensate or {}).get("retry")
+    return Retry.from_json(written) if written else step.retry
 
 
 def _act(run: Run, key: str, attempt: int, deadline: int) -> Json | StepError:
@@ -153,7 +159,7 @@ def _act(run: Run, key: str, attempt: int, deadline: int) -> Json | StepError:
     bound |= loop_names(run, key)
     try:
         if "task" not in undo:
-            return render(undo.get("set"), run.world.expressions, bound)
+            return _instant(run, undo, bound)
         given = render(undo.get("with", {}), run.world.expressions, bound)
     except ExpressionFault as fault:
         return expression_error(fault)
@@ -165,3 +171,16 @@ def _act(run: Run, key: str, attempt: int, deadline: int) -> Json | StepError:
     timeout = parse_duration(undo["timeout"]) if "timeout" in undo else None
     result: Result = call(task, given, context, timeout)
     return result.output if isinstance(result, Done) else getattr(result, "error", StepError("TaskFailed"))
+
+
+def _instant(run: Run, undo: Mapping[str, Any], bound: dict[str, Any]) -> Json | StepError:
+    """`set`, `emit` and `fail`: what takes no time."""
+    if "fail" in undo:
+        told = render(undo["fail"], run.world.expressions, bound)
+        return StepError(told["error"], str(told.get("message", "")))
+    if "emit" in undo:
+        told = render(undo["emit"], run.world.expressions, bound)
+        identity = digest(run.id, encode(told), str(run.generation), "undo")
+        run.events.append(Event(told["type"], identity, run.id, run.now, told.get("detail") or {}, told.get("source", "treadle.workflow")))
+        return identity
+    return render(undo["set"], run.world.expressions, bound)

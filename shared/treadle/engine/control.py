@@ -8,10 +8,11 @@ from ..ports import Change, Item, OneOf
 from . import retrying
 from .branches import step_message
 from .claims import claim_of, stands, write_state
-from .failures import stop_run, write_end
+from .failures import write_end
 from .items import encode, error_of, run_key, step_key
 from .run import Run
 from .segment import Segment
+from .stopping import stop_run
 from .waits import post, resolve
 from .world import World
 

@@ -13,6 +13,7 @@ from ..core.plan import Scope
 from ..core.retry import next_attempt
 from ..ports import Absent, Change, Condition, Equals, Item, OneOf, all_of
 from .actions import expression_error, reshape
+from .admission import leave
 from .claims import Claim, claim_of, stands, write_fact, write_failed_attempt
 from .items import INLINE_LIMIT, encode, output_key, run_key, step_key, stop_key
 from .names import about, loop_names, names, steps_seen
@@ -156,6 +157,7 @@ def _close(
         # told again when a delivery is repeated: the event has the same id
         tell_end(run)
         wake_parent(run, ready)
+        ready.messages += leave(run)
         return True
     return False
 

@@ -14,11 +14,11 @@ from ..ports import Absent, Change, Item, OneOf, all_of
 from .actions import expression_error
 from .claims import claim_of, stands, write_fact, write_state
 from .items import error_of, is_fact, run_key, step_key
-from .loops import stop_container
 from .names import names
 from .progress import after
 from .run import Run
 from .schedule import wake
+from .stopping import stop_container, stop_run
 from .waits import mark_people
 
 if TYPE_CHECKING:
@@ -132,15 +132,3 @@ def _remember(run: Run, container: str, told: Json) -> None:
     alive = OneOf("status", (RunStatus.RUNNING.value, RunStatus.WAITING.value, RunStatus.PAUSED.value))
     written = run.world.store.update(run_key(run.id), Change(set={"error": told}, add={"rev": 1}), all_of(Absent("error"), alive))
     run.control = written.item or run.control
-
-
-def stop_run(run: Run, reason: str, error: Json) -> bool:
-    """Nothing new starts in the run. `reason`: stop (a step failed), cancel, timeout. Which came first is recorded here."""
-    alive = OneOf("status", tuple(s.value for s in (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)))
-    change: dict[str, Json] = {"status": RunStatus.STOPPING.value, "stop": reason}
-    if error is not None:
-        change["error"] = error
-    written = run.world.store.update(run_key(run.id), Change(set=change, add={"rev": 1}), alive)
-    run.control = written.item or run.control
-    run.must_settle = True
-    return written.ok

@@ -20,10 +20,11 @@ from ..ports import Absent, Change, Equals, Item, Message
 from . import ending, joins
 from .actions import boolean, expression_error
 from .claims import Claim, claim_of, stands, write_state
-from .items import chunk_key, cursor_key, decode, encode, step_key, stop_key
+from .items import chunk_key, cursor_key, decode, encode, step_key
 from .names import names
 from .run import Run
 from .schedule import wake
+from .stopping import stop_container
 
 if TYPE_CHECKING:
     from .progress import Ready
@@ -181,15 +182,6 @@ def tolerance(step: Step, count: int) -> int:
     if "failures" in tolerate:
         return int(tolerate["failures"])
     return int(count * tolerate.get("percent", 0) // 100)
-
-
-def stop_container(run: Run, container: str, kind: str, error: Json) -> None:
-    """Nothing more starts in the loop or group; the first reason stands. Whoever is at it settles it next."""
-    pk, sk = stop_key(run.id, run.generation, container)
-    item: Item = {"pk": pk, "sk": sk, "schema": 1, "kind": kind, "error": error, "at": run.now}
-    written = run.world.store.put(item | ({"expires": run.control["expires"]} if "expires" in run.control else {}), Absent())
-    run.stops[container] = item if written.ok else written.item or item
-    run.must_settle = True
 
 
 def members_ended(run: Run, loop: str, header: Item, members: dict[int, Edging], last: Fact | None) -> list[Fact]:

@@ -23,7 +23,8 @@ from ..core.plan import INSTANT, Step
 from ..core.retry import MAX_LOSSES, matches
 from ..ports import Condition, Item
 from . import branches, chunks, ending, loops, waits
-from .actions import Done, Failed, Result, Waits, act, boolean, expression_error
+from .actions import Done, Failed, Held, Result, Waits, act, boolean, expression_error
+from .admission import come_back_later
 from .claims import Claim, fused, take, take_over, write_fact, write_state
 from .failures import failed_for_good
 from .groups import open_group
@@ -232,7 +233,15 @@ class Segment:
                 return None
             case Waits():
                 waits.enter(self, claim, result)
+            case Held():
+                self.hold(claim)
         return None
+
+    def hold(self, claim: Claim) -> None:
+        """There is no place for the step's task now."""
+        write_state(self.run, claim, State.RELEASED)
+        self.run.send(come_back_later(self.run, self.run.step(claim.key), claim.key))
+        self.has_sent = True
 
     def _fact(self, claim: Claim, outcome: Outcome, output: Json = None, *, chosen: tuple[str, ...] = (), why: str | None = None) -> Fact:
         ran = outcome is not Outcome.BYPASSED

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from ..core.model import RunStatus
 from ..ports import Change, Equals, OneOf, all_of
 from . import compensation, ending, retrying
-from .failures import stop_run
+from .admission import admit
 from .items import run_key, shard_of
 from .progress import Ready
 from .pulse import Pulse
 from .run import Run
+from .stopping import stop_run
 from .walk import LOOK_AGAIN_MS, Walk
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
             retrying.go_on(run)
             return
         _check_timeout(run)
+        if run.status is RunStatus.PENDING:
+            if not admit(run):
+                return
+            run.event("RunStarted", startedAt=run.control["started_at"], version=run.control["version"])
         walk = Walk(run, segment, repair)
         pulse = walk.scope("", run.plan.root, _closing(run))
         segment.send(walk.ready)

@@ -12,6 +12,7 @@ from ..core.model import SCHEMA, Json, RunStatus
 from ..core.moments import rfc3339
 from ..core.plan import Plan
 from ..ports import Absent, Change, Equals, Item, all_of, any_of
+from .admission import admit, check_room, slot_of
 from .items import INLINE_LIMIT, body_key, digest, encode, plan_key, run_key, shard_of
 from .run import Run
 from .world import World
@@ -60,6 +61,7 @@ def start(world: World, request: StartRequest) -> tuple[Item, bool]:
         body["by"] = request.by
     world.store.put(body, Absent())
     control = _control(world, request, same)
+    check_room(world, request.tenant, world.plan(request.plan), control.get("slot"), request.run_id)
     written = world.store.put(control, Absent())
     if not written.ok:
         standing = written.item or {}
@@ -92,6 +94,9 @@ def _control(world: World, request: StartRequest, same: str) -> Item:
         "list_pk": f"{request.tenant}#{plan.workflow}",
         "list_sk": f"{rfc3339(now)}#{request.run_id}",
     }
+    slot = slot_of(world, plan, request.input)
+    if slot is not None:
+        control |= {"status": RunStatus.PENDING.value, "slot": slot}
     if plan.timeout is not None:
         control["timeout_at"] = now + plan.timeout
         due = min(due, now + plan.timeout)
@@ -112,12 +117,14 @@ def _own_attributes(world: World, plan: Plan, given: Json) -> dict[str, Any]:
 
 def _may_be_unsent(run: Run) -> bool:
     """The request is repeated within moments of the start: its first try may have died before it sent anything."""
-    return run.status is RunStatus.RUNNING and run.now - run.control["started_at"] < FIRST_LOOK_MS
+    return run.status in (RunStatus.RUNNING, RunStatus.PENDING) and run.now - run.control["started_at"] < FIRST_LOOK_MS
 
 
 def _send_first(run: Run) -> None:
     roots = run.plan.root.roots
     named = {"plan": run.control["plan"], "gen": run.generation}
+    if run.status is RunStatus.PENDING and not admit(run):
+        return
     if len(roots) > MAX_ROOTS_SENT:
         run.send([run.message("settle", "", **named)])
     else:

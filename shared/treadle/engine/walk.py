@@ -12,7 +12,7 @@ from ..core.advance import Fact, Verdict, cleanup, frontier
 from ..core.model import Outcome, State, StepError
 from ..core.plan import Scope, Step
 from ..ports import AtMost, Condition, Item, all_of
-from . import ending, loops
+from . import ending
 from .claims import claim_of, stands, write_fact
 from .failures import resolve_failure
 from .items import is_fact, step_key, stop_key
@@ -21,6 +21,7 @@ from .pulse import Pulse
 from .run import Run
 from .schedule import wake
 from .snapshot import read_partition
+from .stopping import stop_container
 from .waits import PEOPLE
 from .walk_loops import LoopWalk
 
@@ -209,7 +210,7 @@ class Walk:
         stop = None if closing else self.stop_of(scope_key)
         until = item.get("until")
         if stop is None and not closing and until is not None and until <= run.now:
-            loops.stop_container(run, scope_key, "cancel", StepError("Timeout", "the group took longer than its timeout").to_json())
+            stop_container(run, scope_key, "cancel", StepError("Timeout", "the group took longer than its timeout").to_json())
             stop = run.stops[scope_key]
         inner = "cancel" if closing else stop["kind"] if stop and stop["kind"] != "continue" else None
         started = len(self.ready.starts)

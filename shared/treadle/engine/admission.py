@@ -1,0 +1,124 @@
+"""Who may run now: workflow-level `concurrency` (live runs per key) and that of steps (tasks per key, across all runs).
+
+A run without a place stays `pending` in line; a step without one is released and told by whoever gives a place back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..core import paths
+from ..core.errors import Rejected
+from ..core.expressions import evaluate
+from ..core.model import SCHEMA, Json, RunStatus
+from ..core.plan import Plan, Step
+from ..ports import Change, Equals, Message
+from ..topology import lane
+from . import semaphores
+from .items import encode, run_key
+from .run import Run
+from .semaphores import Semaphore
+from .stopping import stop_run
+from .world import World
+
+if TYPE_CHECKING:
+    from .claims import Claim
+
+# ------------------------------------------------------------------------------------------------ runs
+
+
+def slot_of(world: World, plan: Plan, given: Json) -> str | None:
+    """The key that a run of this input counts under. Raises ExpressionFault."""
+    if plan.concurrency is None:
+        return None
+    return encode(evaluate(plan.concurrency["key"], world.expressions, {"input": given}))
+
+
+def check_room(world: World, tenant: str, plan: Plan, slot: str | None, run_id: str) -> None:
+    """`overflow: reject`: a run without a place is refused before anything of it is written."""
+    if slot is None or plan.concurrency is None or plan.concurrency.get("overflow") != "reject":
+        return
+    limit = int(plan.concurrency["limit"])
+    if not semaphores.of_runs(world, tenant, plan.workflow, slot).acquire(run_id, limit):
+        told = f"{limit} run{'s' if limit > 1 else ''} of {plan.workflow} with the key {slot} are live, and no more are allowed"
+        raise Rejected("concurrency-limit", told, status=409)
+
+
+def admit(run: Run) -> bool:
+    """A pending run goes on if there is a place for it; else it waits in line."""
+    rule = run.plan.concurrency
+    if rule is None:
+        return _go(run)
+    places = _places(run)
+    if places.acquire(run.id, int(rule["limit"]), ticket={"plan": run.control["plan"], "gen": run.generation}):
+        return _go(run)
+    if rule.get("overflow") == "cancelOldest":
+        _cancel_oldest(run, places)
+    return False
+
+
+def _go(run: Run) -> bool:
+    change = Change(set={"status": RunStatus.RUNNING.value}, add={"rev": 1})
+    written = run.world.store.update(run_key(run.id), change, Equals("status", RunStatus.PENDING.value))
+    run.control = written.item or run.control
+    return run.status is RunStatus.RUNNING
+
+
+def _places(run: Run) -> Semaphore:
+    return semaphores.of_runs(run.world, run.tenant, run.control["workflow"], run.control["slot"])
+
+
+def _cancel_oldest(run: Run, places: Semaphore) -> None:
+    for holder in places.holders():
+        older = Run(run.world, holder)
+        older.read_control()
+        if older.status.is_final:
+            continue
+        stop_run(older, "cancel", {"name": "Cancelled", "message": f"run {run.id} took its place"})
+        older.send([older.message("settle", "", plan=older.control["plan"], gen=older.generation)])
+        return
+
+
+def leave(run: Run) -> list[Message]:
+    """A run that has ended gives its place back: messages to those at the head of the line."""
+    rule = run.plan.concurrency
+    if rule is None or "slot" not in run.control:
+        return []
+    heads = _places(run).release(run.id, int(rule["limit"]))
+    return [
+        Message(lane("normal"), {"schema": SCHEMA, "kind": "settle", "run": holder, "path": "", **ticket}, 0, run.tenant)
+        for holder, ticket in heads
+    ]
+
+
+# ------------------------------------------------------------------------------------------------ tasks
+
+
+def take_place(run: Run, step: Step, claim: Claim, bound: dict[str, Any]) -> Semaphore | None:
+    """The semaphore, with a place taken until the claim's lease is over; None when there is no place."""
+    rule = step.concurrency or {}
+    key = encode(evaluate(rule["key"], run.world.expressions, bound))
+    places = semaphores.of_tasks(run.world, run.tenant, key)
+    ticket = {"path": claim.key, "plan": run.control["plan"], "gen": run.generation, "run": run.id, "priority": step.priority}
+    is_in = places.acquire(holder_of(run, claim), int(rule["limit"]), until=claim.lease, ticket=ticket)
+    return places if is_in else None
+
+
+def give_place(run: Run, step: Step, claim: Claim, places: Semaphore) -> None:
+    heads = places.release(holder_of(run, claim), int((step.concurrency or {})["limit"]))
+    run.send([_try_again(ticket) for _, ticket in heads])
+
+
+def _try_again(ticket: dict[str, Any], delay_s: int = 0) -> Message:
+    body = {"schema": SCHEMA, "kind": "step", "run": ticket["run"], "path": ticket["path"], "plan": ticket["plan"], "gen": ticket["gen"]}
+    return Message(lane(ticket["priority"]), body, delay_s)
+
+
+def come_back_later(run: Run, step: Step, key: str) -> list[Message]:
+    """In case that nobody gives a place back: when every lease that holds one now is over."""
+    ticket = {"path": key, "plan": run.control["plan"], "gen": run.generation, "run": run.id, "priority": step.priority}
+    return [_try_again(ticket, run.world.settings.lease_s)]
+
+
+def holder_of(run: Run, claim: Claim) -> str:
+    return f"{run.id}/{paths.shown(claim.key)}"

@@ -1,0 +1,29 @@
+"""Deciding that nothing new starts: in a run, or in one of its groups and loops. Written once; which reason came first is recorded."""
+
+from __future__ import annotations
+
+from ..core.model import Json, RunStatus
+from ..ports import Absent, Change, Item, OneOf
+from .items import run_key, stop_key
+from .run import Run
+
+
+def stop_run(run: Run, reason: str, error: Json) -> bool:
+    """Nothing new starts in the run. `reason`: stop (a step failed), cancel, timeout. Which came first is recorded here."""
+    alive = OneOf("status", tuple(s.value for s in (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)))
+    change: dict[str, Json] = {"status": RunStatus.STOPPING.value, "stop": reason}
+    if error is not None:
+        change["error"] = error
+    written = run.world.store.update(run_key(run.id), Change(set=change, add={"rev": 1}), alive)
+    run.control = written.item or run.control
+    run.must_settle = True
+    return written.ok
+
+
+def stop_container(run: Run, container: str, kind: str, error: Json) -> None:
+    """Nothing more starts in the loop or group; the first reason stands. Whoever is at it settles it next."""
+    pk, sk = stop_key(run.id, run.generation, container)
+    item: Item = {"pk": pk, "sk": sk, "schema": 1, "kind": kind, "error": error, "at": run.now}
+    written = run.world.store.put(item | ({"expires": run.control["expires"]} if "expires" in run.control else {}), Absent())
+    run.stops[container] = item if written.ok else written.item or item
+    run.must_settle = True
