@@ -41,6 +41,7 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
         _check_timeout(run)
         if run.status is RunStatus.PENDING:
             if not admit(run):
+                _look_again(run, Pulse(due=[run.now + LOOK_AGAIN_MS]))
                 return
             run.event("RunStarted", startedAt=run.control["started_at"], version=run.control["version"])
         walk = Walk(run, segment, repair)
