@@ -7,7 +7,8 @@ code is; who makes it better, or must make it worse, records a new one (`treadle
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,34 +27,32 @@ _EXACT = 1.000001
 def faults(counted: Iterable[Counted]) -> list[str]:
     """A sentence for each figure that is worse than promised or than it was. Raises Rejected outside of a checkout."""
     gates, baseline = _read(GATES), _read(BASELINE)
-    found: list[str] = []
-    for one in counted:
-        figures = figures_of(one)
-        promised = gates["per_step"].get(one.workload, {})
-        found += [f"{one.workload}: {name} {figures[name]:g}, the gate is {most:g}" for name, most in promised.items() if figures[name] > most * _EXACT]
-        reached = baseline.get(one.workload, {})
-        found += [
-            f"{one.workload}: {name} {figures[name]:g}, it was {before:g}"
-            for name, before in reached.items()
-            if figures[name] > before * SLACK.get(name, _EXACT)
-        ]
-        sizes = gates["bytes"] if one.workload in gates["bytes_of"] else {}
-        found += [
-            f"{one.workload}: the largest {kind} has {one.largest[kind]} bytes, the gate is {most}"
-            for kind, most in sizes.items()
-            if one.largest.get(kind, 0) > most
-        ]
-    return found
+    return [fault for one in counted for fault in (*_broken(one, gates), *_worse(one, baseline.get(one.workload, {})))]
+
+
+def _broken(one: Counted, gates: Mapping[str, Any]) -> Iterator[str]:
+    figures = figures_of(one)
+    for name, most in gates["per_step"].get(one.workload, {}).items():
+        if figures[name] > most * _EXACT:
+            yield f"{one.workload}: {name} {figures[name]:g}, the gate is {most:g}"
+    for kind, most in gates["bytes"].items() if one.workload in gates["bytes_of"] else ():
+        if one.largest.get(kind, 0) > most:
+            yield f"{one.workload}: the largest {kind} has {one.largest[kind]} bytes, the gate is {most}"
+
+
+def _worse(one: Counted, reached: Mapping[str, float]) -> Iterator[str]:
+    figures = figures_of(one)
+    for name, before in reached.items():
+        if figures[name] > before * SLACK.get(name, _EXACT):
+            yield f"{one.workload}: {name} {figures[name]:g}, it was {before:g}"
 
 
 def faults_of_scale(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A step costs no more in a larger run: not alone that each figure stays below that of a smaller run, but that the
-    cost of *one more* step does not grow either."""
+    """A step costs no more in a larger run. `rows`: as `report.scale` gives them, sizes ascending."""
     most = _read(GATES)["scale"]
     found: list[str] = []
     for kind in dict.fromkeys(row["workload"] for row in rows):
-        of_kind = [row for row in rows if row["workload"] == kind]
-        for before, after in zip(of_kind, of_kind[1:], strict=False):
+        for before, after in pairwise(row for row in rows if row["workload"] == kind):
             for name, factor in most.items():
                 was, now = before["per_step"][name], after["per_step"][name]
                 if now > was * factor:

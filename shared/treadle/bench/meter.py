@@ -18,7 +18,7 @@ from . import sizes
 from .sizes import Item
 
 RUNS = "runs"
-APART = {"plan": "registering", "workflow": "registering", "workflows": "registering", "audit": "audit", "rate": "rateLimit", "sem": "semaphores"}
+APART = {"audit": "audit", "rate": "rateLimit", "sem": "semaphores"}  # by the first part of the partition key
 POLLER = frozenset({"sqs.ReceiveMessage", "sqs.DeleteMessageBatch"})  # by Lambda's event source mapping, not by a function
 
 
@@ -105,19 +105,17 @@ class Meter:
         match operation:
             case "GetItem":
                 size = sizes.item_bytes(answer.get("Item", {}))
-                self._read(operation, request["Key"]["pk"]["S"]).rru += sizes.read_units([size], consistent=request.get("ConsistentRead", False))
+                tally = self._tally("dynamodb.GetItem", request["Key"]["pk"]["S"])
+                tally.rru += sizes.read_units([size], consistent=request.get("ConsistentRead", False))
             case "BatchGetItem":
                 self._batch(request, answer)
             case "Query":
                 size = sum(map(sizes.item_bytes, answer["Items"]))
-                self._read(operation, "").rru += sizes.query_units(size, consistent=request.get("ConsistentRead", False))
+                self._tally("dynamodb.Query").rru += sizes.query_units(size, consistent=request.get("ConsistentRead", False))
             case "PutItem" | "UpdateItem" | "DeleteItem":
                 self._write(operation, request, answer)
             case other:
                 raise ValueError(f"no rule says what {other} costs")
-
-    def _read(self, operation: str, pk: str) -> Tally:
-        return self._tally(f"dynamodb.{operation}", "" if self.phase == RUNS and pk.startswith("workflow") else pk)
 
     def _batch(self, request: dict[str, Any], answer: dict[str, Any]) -> None:
         ((table, wanted),) = request["RequestItems"].items()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .meter import RUNS, Tally
 from .prices import LIST, Prices
 from .rig import Rig
-from .workloads import WORKLOADS, Workload, scaled
+from .workloads import Workload, scaled
 
 SMALL_RUNS_APART = ("audit", "rateLimit", "semaphores")
 
@@ -98,14 +98,13 @@ def _run(rig: Rig, workflow: str, workload: Workload) -> str:
     return run
 
 
-def count_all(names: Sequence[str] = ()) -> dict[str, Counted]:
-    return {name: count(WORKLOADS[name]) for name in names or WORKLOADS}
-
-
-def scale(counts: Iterable[int], kinds: Sequence[str] = ("fan", "loop")) -> list[dict[str, Any]]:
+def scale(counts: Sequence[int], kinds: Sequence[str] = ("fan", "loop")) -> list[dict[str, Any]]:
     """The same work at several sizes: what a step costs at each."""
-    found = [(kind, n, count(scaled(kind, n))) for kind in kinds for n in counts]
-    return [{"workload": kind, "n": n, "per_step": it.per_step(), "usd_per_million_steps": it.usd_per_million_steps()} for kind, n, it in found]
+    return [_row(kind, n, count(scaled(kind, n))) for kind in kinds for n in counts]
+
+
+def _row(kind: str, n: int, counted: Counted) -> dict[str, Any]:
+    return {"workload": kind, "n": n, "per_step": counted.per_step(), "usd_per_million_steps": counted.usd_per_million_steps()}
 
 
 def _apart(tally: Tally) -> dict[str, Any]:

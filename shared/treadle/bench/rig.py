@@ -93,7 +93,7 @@ class Rig:
     def drain(self) -> None:
         """Deliver until nothing is left; over times at which there is nothing to do."""
         while True:
-            while any([self._deliver(queue) for queue in topology.QUEUES]):
+            while any(self._deliver(queue) for queue in topology.QUEUES):
                 pass
             later = self.cloud.next_visible_ms()
             if later is None:
@@ -117,15 +117,15 @@ class Rig:
         if not self.cloud.is_ready(queue.name):
             return False
         sqs, url = self.cloud.clients.sqs, self.cloud.names.queue_urls[queue.name]
-        messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=queue.batch_size, MessageSystemAttributeNames=["All"])["Messages"]
+        asked: Any = {"QueueUrl": url, "MaxNumberOfMessages": queue.batch_size, "MessageSystemAttributeNames": ["All"]}
+        messages = sqs.receive_message(**asked)["Messages"]
         if not queue.name.startswith("lane-"):
             self.meter.routed([message["Body"] for message in messages])
-        event = sqs_event(messages, self.cloud.queues[queue.name].queue_arn, REGION)  # type: ignore[arg-type]
-        answer = self._within(queue.consumer, lambda context: self._handlers[queue.consumer](event, context))
-        handed_back = failed_ids(answer)
-        done = [{"Id": str(n), "ReceiptHandle": it["ReceiptHandle"]} for n, it in enumerate(messages) if it["MessageId"] not in handed_back]
+        event = sqs_event(messages, self.cloud.queues[queue.name].queue_arn, REGION)
+        handed_back = failed_ids(self._within(queue.consumer, lambda context: self._handlers[queue.consumer](event, context)))
+        done = [message["ReceiptHandle"] for message in messages if message["MessageId"] not in handed_back]
         if done:
-            sqs.delete_message_batch(QueueUrl=url, Entries=done)  # type: ignore[arg-type]
+            sqs.delete_message_batch(QueueUrl=url, Entries=[{"Id": str(n), "ReceiptHandle": handle} for n, handle in enumerate(done)])
         return True
 
     def _within(self, function: str, do: Callable[[_Context], T]) -> T:

@@ -53,13 +53,15 @@ def fan(count: int) -> dict[str, Any]:
 def branches(count: int) -> dict[str, Any]:
     """So many steps side by side, and their join."""
     names = [f"b{number}" for number in range(count)]
-    inner = [{"id": name, "task": "echo", "after": ["first"]} for name in names]
-    return _workflow(f"branches{count}", [{"id": "first", "task": "echo"}, *inner, {"id": "last", "task": "echo", "after": names}])
+    inner: list[dict[str, Any]] = [{"id": name, "task": "echo", "after": ["first"]} for name in names]
+    last = {"id": "last", "task": "echo", "after": names}
+    return _workflow(f"branches{count}", [{"id": "first", "task": "echo"}, *inner, last])
 
 
 def loop(count: int) -> dict[str, Any]:
     """A task again and again."""
-    return _workflow(f"loop{count}", [{"id": "again", "task": "echo", "repeat": {"until": f"iteration >= {count - 1}", "max": count}}])
+    repeat = {"until": f"iteration >= {count - 1}", "max": count}
+    return _workflow(f"loop{count}", [{"id": "again", "task": "echo", "repeat": repeat}])
 
 
 def diamond() -> dict[str, Any]:
@@ -74,6 +76,7 @@ def diamond() -> dict[str, Any]:
 
 def mixed() -> dict[str, Any]:
     """Something of everything: a check, two branches, a choice, a forEach, a loop, a group, a step that is passed by."""
+    parcel = [{"id": "wrap", "task": "echo"}, {"id": "label", "task": "echo", "after": ["wrap"]}]
     steps: list[dict[str, Any]] = [
         {"id": "check", "task": "echo", "with": {"total": "${input.total}"}},
         {"id": "price", "set": {"net": "${input.total / 2}"}, "after": ["check"]},
@@ -83,7 +86,7 @@ def mixed() -> dict[str, Any]:
         {"id": "small", "task": "echo"},
         {"id": "each", "forEach": "input.items", "task": "echo", "with": "${item}", "after": ["choose"]},
         {"id": "again", "task": "echo", "repeat": {"until": "iteration >= 4", "max": 10}, "after": ["choose"]},
-        {"id": "pack", "group": {"steps": [{"id": "wrap", "task": "echo"}, {"id": "label", "task": "echo", "after": ["wrap"]}]}, "after": ["each"]},
+        {"id": "pack", "group": {"steps": parcel}, "after": ["each"]},
         {"id": "gift", "when": "input.total > 1000", "task": "echo", "after": ["pack"]},
         {"id": "done", "task": "echo", "after": ["gift", "again", {"step": "big", "on": "done"}]},
     ]

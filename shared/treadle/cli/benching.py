@@ -28,9 +28,7 @@ COLUMNS = ("workload", "calls", "wru", "rru", "sqs", "events", "invocations", "b
 @click.option("--scale/--no-scale", "with_scale", default=None, help="The same work at 100 to 10,000 steps. Default: with all workloads.")
 @click.option("--large", is_flag=True, help="And at 100,000.")
 @click.option("--speed/--no-speed", "with_speed", default=True, show_default=True, help="Steps a second on this machine.")
-def bench(
-    names: tuple[str, ...], form: str, check: bool, record: bool, with_scale: bool | None, large: bool, with_speed: bool
-) -> int:
+def bench(names: tuple[str, ...], form: str, check: bool, record: bool, with_scale: bool | None, large: bool, with_speed: bool) -> int:
     """Run workloads on the local stack and count what they ask of AWS. NAME: chain10, fan1000, ...; default: all."""
     from ..bench import gates, prices, report
     from ..bench.workloads import WORKLOADS
