@@ -1,0 +1,424 @@
+"""Section 3 row by row: how the source ended x what the edge waits for x the join of the target, alone and beside a live edge.
+
+Every source ends that way for real. The tables are written again by hand from the language page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.language.cases import WAYS, Case, Way, each_way, play
+
+LIVE, DEAD, FAILED = "live", "dead", "failed"
+ON = ("plain", "succeeded", "failed", "skipped", "done")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Steps that make `x` end so, and what that makes of an edge of each kind. `{after}` is put into the first of them."""
+
+    steps: str
+    edges: tuple[str, str, str, str, str]
+
+
+SOURCES = {
+    "succeeded": Source("- {id: x, AFTER set: 1}", (LIVE, LIVE, DEAD, DEAD, LIVE)),
+    "failed, uncaught": Source(
+        """\
+- {id: x, AFTER fail: {error: Boom}}
+- {id: handler, after: [{step: x, on: failed}], set: handled}""",
+        (FAILED, DEAD, LIVE, DEAD, LIVE),
+    ),
+    "bypassed": Source('- {id: x, AFTER when: "false", set: 1}', (LIVE, DEAD, DEAD, LIVE, LIVE)),
+    "not chosen by a switch": Source(
+        """\
+- {id: route, AFTER switch: [{when: "false", then: x}]}
+- {id: x, set: 1}""",
+        (DEAD, DEAD, DEAD, LIVE, DEAD),
+    ),
+    "without a live edge": Source(
+        """\
+- {id: before, AFTER set: 1}
+- {id: x, after: [{step: before, on: failed}], set: 1}""",
+        (DEAD, DEAD, DEAD, LIVE, DEAD),
+    ),
+    "blocked": Source(
+        """\
+- {id: broken, AFTER fail: {error: Boom}}
+- {id: handler, after: [{step: broken, on: failed}], set: handled}
+- {id: x, after: [broken], set: 1}""",
+        (FAILED, DEAD, DEAD, LIVE, LIVE),
+    ),
+    "caught with catch.then": Source(
+        """\
+- {id: x, AFTER fail: {error: Boom}, catch: [{errors: [Boom], then: handler}]}
+- {id: handler, set: handled}""",
+        (DEAD, DEAD, LIVE, DEAD, LIVE),
+    ),
+    "caught with catch.output": Source(
+        '- {id: x, AFTER fail: {error: Boom}, catch: [{errors: ["*"], output: instead}]}', (LIVE, LIVE, DEAD, DEAD, LIVE)
+    ),
+}
+
+# Whether the target runs: by its join, and what the edge under test is; alone, and beside a live edge.
+ALONE = {"all": {LIVE}, "any": {LIVE}, "done": {LIVE, DEAD, FAILED}, "1": {LIVE}}
+BESIDE = {"all": {LIVE, DEAD}, "any": {LIVE, DEAD, FAILED}, "done": {LIVE, DEAD, FAILED}, "1": {LIVE, DEAD, FAILED}, "2": {LIVE}}
+
+
+def edge_to(source: str, on: str) -> str:
+    return source if on == "plain" else f"{{step: {source}, on: {on}}}"
+
+
+def table() -> list[Case]:
+    """The edge under test is the only one, is there first, or comes after the live one."""
+    found = []
+    for name, source in SOURCES.items():
+        for on, edge in zip(ON, source.edges, strict=True):
+            for join, runs in ALONE.items():
+                steps = source.steps.replace("AFTER ", "")
+                target = f"- {{id: target, join: {join}, after: [{edge_to('x', on)}], set: ran}}"
+                found.append(_case(f"{name}, {on}, join {join}, alone", steps, target, edge in runs))
+            for join, runs in BESIDE.items():
+                for late in ("x", "live"):
+                    steps = source.steps.replace("AFTER ", "after: [later], " if late == "x" else "")
+                    live = f"- {{id: later, wait: 1s}}\n- {{id: live, {'' if late == 'x' else 'after: [later], '}set: 1}}"
+                    target = f"- {{id: target, join: {join}, after: [{edge_to('x', on)}, live], set: ran}}"
+                    found.append(_case(f"{name}, {on}, join {join}, {late} is late", f"{steps}\n{live}", target, edge in runs))
+    return found
+
+
+def _case(name: str, steps: str, target: str, runs: bool) -> Case:
+    outcome = "succeeded" if runs else "skipped"
+    return Case(name, f"steps:\n{steps}\n{target}", steps={"target": outcome}, outputs={"target": "ran" if runs else None})
+
+
+@pytest.mark.parametrize("case", table(), ids=lambda case: case.id)
+def test_an_edge_does_what_the_table_says(case: Case) -> None:
+    """The first of the ways in which messages go: the order of these two edges is made by the clock."""
+    play(case, WAYS["in order"])
+
+
+@pytest.mark.parametrize("way", [way for name, way in WAYS.items() if name != "in order"], ids=[name for name in WAYS if name != "in order"])
+@pytest.mark.parametrize("case", table()[::7], ids=lambda case: case.id)
+def test_an_edge_does_what_the_table_says_in_any_order(case: Case, way: Way) -> None:
+    play(case, way)
+
+
+# ------------------------------------------------------------------------------------------------ cancelled sources
+
+# A step is cancelled when its scope stops, and nothing starts in a scope that stops but `join: done`.
+STOPPED = """\
+errorHandling: {onFailure: stop}
+steps:
+- {id: x, wait: 1h}
+- {id: soon, wait: 1s}
+- {id: broken, after: [soon], fail: {error: Boom}}
+- {id: target, join: JOIN, after: [EDGE], set: ran}
+"""
+
+
+def cancelled_cases() -> list[Case]:
+    found = []
+    for on in ON:
+        for join in ("all", "any", "done", "1"):
+            text = STOPPED.replace("JOIN", join).replace("EDGE", edge_to("x", on))
+            target = "succeeded" if join == "done" else "skipped"
+            steps = {"x": "cancelled", "target": target}
+            found.append(Case(f"cancelled, {on}, join {join}", text, status="failed", error="Boom", steps=steps, took=1))
+    return found
+
+
+@each_way(cancelled_cases())
+def test_of_what_comes_after_a_cancelled_step_only_clean_up_runs(case: Case, way: Way) -> None:
+    play(case, way)
+
+
+# ------------------------------------------------------------------------------------------------ chosen edges
+
+CHOICES = [
+    Case(
+        "a chosen step runs, the others do not",
+        "steps: [{id: s, switch: [{when: 'true', then: a}, {else: b}]}, {id: a, set: A}, {id: b, set: B}]",
+        output={"a": "A", "b": None},
+        steps={"a": "succeeded", "b": "skipped"},
+        outputs={"s": {"chosen": ["a"]}},
+        local=True,
+    ),
+    Case(
+        "one case chooses several steps",
+        "steps: [{id: s, switch: [{when: 'true', then: [a, b]}]}, {id: a, set: A}, {id: b, set: B}, {id: c, after: [a, b], set: C}]",
+        output={"c": "C"},
+        outputs={"s": {"chosen": ["a", "b"]}},
+    ),
+    Case(
+        "no case holds and nothing is chosen",
+        "steps: [{id: s, switch: [{when: 'false', then: a}]}, {id: a, set: A}, {id: b, after: [a], set: B}]",
+        output={"b": None},
+        outputs={"s": {"chosen": []}},
+        steps={"a": "skipped", "b": "skipped"},
+    ),
+    Case(
+        "one step in two cases",
+        "steps: [{id: s, switch: [{when: 'false', then: a}, {when: 'true', then: [a, b]}]}, {id: a, set: A}, {id: b, set: B}]",
+        output={"a": "A", "b": "B"},
+    ),
+    Case(
+        "what was not chosen is dead all the way, and the merge goes on",
+        """
+        steps:
+        - {id: s, switch: [{when: "true", then: a}, {else: b}]}
+        - {id: a, set: A}
+        - {id: b, set: B}
+        - {id: b2, after: [b], set: B2}
+        - {id: m, after: [a, b2], set: "${steps.a.output}"}
+        """,
+        output={"m": "A"},
+        steps={"b2": "skipped"},
+    ),
+    Case(
+        "another live edge can start a step that was not chosen",
+        "steps: [{id: s, switch: [{when: 'false', then: a}]}, {id: o, set: 1}, {id: a, after: [o], set: A}]",
+        output={"a": "A"},
+    ),
+    Case(
+        "a bypassed switch chooses nothing",
+        "steps: [{id: s, when: 'false', switch: [{else: a}]}, {id: a, set: A}]",
+        output={"a": None},
+        steps={"s": "skipped", "a": "skipped"},
+        outputs={"s": None},
+    ),
+    Case(
+        "a switch that fails blocks its cases",
+        """
+        steps:
+        - {id: s, switch: [{when: input.none, then: a}, {else: a}]}
+        - {id: a, set: A}
+        - {id: h, after: [{step: s, on: failed}], set: H}
+        - {id: d, after: [{step: a, on: done}], set: D}
+        - {id: k, after: [{step: a, on: skipped}], set: K}
+        """,
+        output={"h": "H", "d": "D", "k": "K"},
+        steps={"s": "failed", "a": "skipped"},
+        errors={"s": "ExpressionError"},
+    ),
+    Case(
+        "the first case that holds is taken",
+        "steps: [{id: s, switch: [{when: 'false', then: a}, {when: 'true', then: b}, {when: 'true', then: c}, {else: d}]},"
+        " {id: a, set: 1}, {id: b, set: 2}, {id: c, set: 3}, {id: d, set: 4}]",
+        output={"a": None, "b": 2, "c": None, "d": None},
+    ),
+    Case(
+        "a handler that was not needed is dead",
+        "steps: [{id: a, set: 1, catch: [{errors: ['*'], then: h}]}, {id: h, set: H}, {id: b, after: [a, h], set: B}]",
+        output={"b": "B"},
+        steps={"h": "skipped"},
+    ),
+    Case(
+        "only the handler that matched runs",
+        """
+        steps:
+        - {id: a, fail: {error: Two}, catch: [{errors: [One], then: h1}, {errors: [Two], then: h2}, {errors: ["*"], then: h3}]}
+        - {id: h1, set: 1}
+        - {id: h2, set: 2}
+        - {id: h3, set: 3}
+        - {id: m, join: any, after: [h1, h2, h3], set: "${steps.h2.output}"}
+        """,
+        output={"m": 2},
+        steps={"a": "failed", "h1": "skipped", "h3": "skipped"},
+    ),
+    Case(
+        "a failure that no entry matches blocks the handlers",
+        """
+        steps:
+        - {id: a, fail: {error: Two}, catch: [{errors: [One], then: h1}]}
+        - {id: h1, set: 1}
+        - {id: other, after: [{step: a, on: failed}], set: seen}
+        - {id: d, after: [{step: h1, on: done}], set: D}
+        """,
+        output={"other": "seen", "d": "D"},
+        steps={"h1": "skipped"},
+    ),
+]
+
+
+@each_way(CHOICES)
+def test_choices(case: Case, way: Way) -> None:
+    play(case, way)
+
+
+# ------------------------------------------------------------------------------------------------ joins, and what is handled
+
+JOINS = [
+    Case(
+        "any reads null for every source but the one that started it",
+        """
+        steps:
+        - {id: fast, wait: 1s, output: fast}
+        - {id: slow, wait: 2s, output: slow}
+        - {id: m, join: any, after: [fast, slow], set: ["${steps.fast.output}", "${steps.slow}"]}
+        - {id: end, after: [m, fast, slow], set: ["${steps.fast.output}", "${steps.slow.output}"]}
+        """,
+        outputs={"m": ["fast", None], "end": ["fast", "slow"]},
+        took=2,
+        local=True,
+    ),
+    Case(
+        "any is decided at the first, and the rest of the run is waited for",
+        "steps: [{id: a, wait: 1s}, {id: b, wait: 9s}, {id: m, join: any, after: [a, b], task: note, with: {label: m}}]",
+        log=["m"],
+        took=9,
+    ),
+    Case(
+        "two of three",
+        """
+        steps:
+        - {id: a, wait: 1s, output: a}
+        - {id: b, wait: 2s, output: b}
+        - {id: c, wait: 3s, output: c}
+        - {id: m, join: 2, after: [a, b, c], set: ["${steps.a.output}", "${steps.b.output}", "${steps.c}"]}
+        """,
+        output={"m": ["a", "b", None]},
+        local=True,
+    ),
+    Case(
+        "two of three when one dies first",
+        """
+        steps:
+        - {id: a, when: "false", set: a}
+        - {id: a2, after: [{step: a, on: succeeded}], set: a2}
+        - {id: b, wait: 2s, output: b}
+        - {id: c, wait: 3s, output: c}
+        - {id: m, join: 2, after: [a2, b, c], set: ["${steps.b.output}", "${steps.c.output}"]}
+        """,
+        output={"m": ["b", "c"]},
+        took=3,
+    ),
+    Case(
+        "too few can still be live: dead at once",
+        """
+        steps:
+        - {id: a, when: "false", set: a}
+        - {id: a2, after: [{step: a, on: succeeded}], set: a2}
+        - {id: b, wait: 5s, output: b}
+        - {id: m, join: 2, after: [a2, b], set: 1}
+        - {id: seen, after: [{step: m, on: skipped}], task: note, with: {label: seen}}
+        """,
+        log=["seen"],
+        steps={"m": "skipped", "seen": "succeeded"},
+    ),
+    Case(
+        "a join wider than one item holds",
+        "steps:\n"
+        + "".join(f"- {{id: s{n}, set: {n}}}\n" for n in range(40))
+        + f"- {{id: m, after: [{', '.join(f's{n}' for n in range(40))}], set: '${{steps.s0.output + steps.s39.output}}'}}",
+        output={"m": 39},
+        local=True,
+    ),
+    Case(
+        "twenty of forty",
+        "steps:\n"
+        + "".join(f"- {{id: s{n}, wait: {n + 1}s, output: {n}}}\n" for n in range(40))
+        + f"- {{id: m, join: 20, after: [{', '.join(f's{n}' for n in range(40))}], set: ['${{steps.s19.output}}', '${{steps.s20}}']}}",
+        output={"m": [19, None]},
+    ),
+    Case(
+        "done over many outcomes",
+        """
+        steps:
+        - {id: a, set: 1}
+        - {id: b, when: "false", set: 1}
+        - {id: c, fail: {error: Boom}, catch: [{errors: ["*"], then: h}]}
+        - {id: h, set: 1}
+        - {id: d, switch: [{when: "false", then: e}]}
+        - {id: e, set: 1}
+        - {id: end, join: done, after: [a, b, c, e], set: ["${steps.a.outcome}", "${steps.b.outcome}", "${steps.c.outcome}", "${steps.e.outcome}"]}
+        """,
+        outputs={"end": ["succeeded", "skipped", "failed", "skipped"]},
+        local=True,
+    ),
+    Case(
+        "an edge on failed handles the failure",
+        "steps: [{id: a, fail: {error: Boom}}, {id: h, after: [{step: a, on: failed}], set: '${steps.a.error.name}'}]",
+        output={"h": "Boom"},
+        steps={"a": "failed"},
+        local=True,
+    ),
+    Case(
+        "an edge on done handles the failure, whatever the join it leads to",
+        "steps: [{id: a, fail: {error: Boom}}, {id: h, join: done, after: [{step: a, on: done}], set: '${steps.a.error.name}'}]",
+        output={"h": "Boom"},
+    ),
+    Case(
+        "join done alone cleans up and does not handle",
+        "steps: [{id: a, fail: {error: Boom}}, {id: h, join: done, after: [a], task: note, with: {label: tidy}}]",
+        status="failed",
+        error="Boom",
+        log=["tidy"],
+        steps={"h": "succeeded"},
+    ),
+    Case(
+        "a clean-up step runs after steps that never started",
+        """
+        steps:
+        - {id: a, fail: {error: Boom}}
+        - {id: b, after: [a], set: 1}
+        - {id: c, after: [b], set: 1}
+        - {id: tidy, join: done, after: [c], task: note, with: {label: "${steps.c.outcome}"}}
+        """,
+        status="failed",
+        error="Boom",
+        log=["skipped"],
+        steps={"b": "skipped", "c": "skipped", "tidy": "succeeded"},
+        broken="what never started reads as nothing in a clean-up step",
+    ),
+    Case(
+        "a chain of clean-up steps",
+        """
+        steps:
+        - {id: a, fail: {error: Boom}}
+        - {id: t1, join: done, after: [a], task: note, with: {label: one}}
+        - {id: t2, join: done, after: [t1], task: note, with: {label: two}}
+        """,
+        status="failed",
+        error="Boom",
+        log=["one", "two"],
+    ),
+    Case(
+        "a clean-up step that is running is left to end",
+        """
+        steps:
+        - {id: x, set: 1}
+        - {id: tidy, join: done, after: [x], group: {steps: [{id: w, wait: 5s}, {id: n, after: [w], task: note, with: {label: tidied}}]}}
+        - {id: soon, wait: 1s}
+        - {id: a, after: [soon], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        log=["tidied"],
+        steps={"tidy": "succeeded"},
+        took=5,
+    ),
+    Case(
+        "a clean-up step that fails leaves the first error",
+        "steps: [{id: a, fail: {error: First}}, {id: t, join: done, after: [a], fail: {error: Second}}]",
+        status="failed",
+        error="First",
+        steps={"t": "failed"},
+    ),
+    Case(
+        "a number of one is any without its reading of null",
+        "steps: [{id: a, set: 1}, {id: b, after: [a], wait: 5s}, {id: m, join: 1, after: [a, b], set: '${steps.a.output}'}]",
+        outputs={"m": 1},
+    ),
+]
+
+
+@each_way(JOINS)
+def test_joins(case: Case, way: Way) -> None:
+    play(case, way)
+
+
+def test_every_row_and_column_is_there() -> None:
+    assert len(table()) == len(SOURCES) * len(ON) * (len(ALONE) + 2 * len(BESIDE))
