@@ -36,7 +36,9 @@ class World:
             body = json.loads(record["body"])
             self.seen.append((function, body, record))
             action = self.do.get(body.get("do", function))
-            if action and action(body) == "hand back":
+            with self.pump.crowd.task():
+                is_handed_back = action is not None and action(body) == "hand back"
+            if is_handed_back:
                 failed.append({"itemIdentifier": record["messageId"]})
         return {"batchItemFailures": failed}
 

@@ -19,61 +19,27 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from .. import topology
 from . import patches
 from .cloud import REGION, Cloud
 from .invocation import context_of, failed_ids, sqs_event
+from .workers import BUSY_WORKERS, MOST_WORKERS, Counts, Crowd, Killed, Order, Predicate, Worker
 
 Invoke = Callable[[str, dict[str, Any], Any], Any]  # (function, event, context) -> its answer
-Predicate = Callable[[str, list[str]], bool]  # (queue, bodies of the batch)
 Found = TypeVar("Found")
 
-_MOST_WORKERS = 200
-_BUSY_WORKERS = 2  # that compute at the same time; more would only fight for the interpreter
-_BLOCKED_AFTER_S = 0.003  # without an AWS call: it waits or computes for its task, so another one may start
+_TICK_S = 0.003  # while messages wait for a worker
 _GRACE_S = 0.5  # real time that nobody looks before time is skipped all the same
-_MEASURE_S = 0.01
 _LOOK_PAUSE_S = 0.01
 _QUIET_LOOK_S = 0.25
 
 
-class Killed(BaseException):
-    """The worker is gone between two AWS calls. Not an Exception: nobody on its way may mistake it for an error."""
-
-
-@dataclass(slots=True, eq=False)
-class _Worker:
-    last_call: float = 0.0  # perf_counter of its last AWS call or of its begin
-    calls_left: int | None = None  # None: it lives
-
-
-@dataclass(slots=True)
-class _Order:
-    """Kill the next invocation of `function` that matches, before its AWS call number `calls` + 1."""
-
-    predicate: Predicate
-    function: str
-    calls: int
-
-
-@dataclass(slots=True)
-class Counts:
-    """What happened so far. `failures`: invocations that raised; `killed`: workers that died on order."""
-
-    invocations: Counter[str] = field(default_factory=Counter)
-    failures: Counter[str] = field(default_factory=Counter)
-    killed: int = 0
-    jumps: int = 0
-    sweeps: int = 0
-
-
 class Pump:
-    """Use it as a context manager. `invoke` calls the handlers, each in a worker thread of its own."""
+    """Use it as a context manager. `invoke` calls the handlers, each in a worker thread of its own; `crowd` is told of tasks."""
 
-    def __init__(self, cloud: Cloud, invoke: Invoke) -> None:
+    def __init__(self, cloud: Cloud, invoke: Invoke, crowd: Crowd | None = None) -> None:
         self.cloud = cloud
         self.clock = cloud.clock
         self.counts = Counts()
@@ -84,20 +50,19 @@ class Pump:
         self._tick = threading.Condition(patches.LOCK)  # the scheduler should look again
         self._progress = threading.Condition(patches.LOCK)  # nothing more happens by itself
         self._running: Counter[str] = Counter()  # by queue
-        self._active: set[_Worker] = set()
+        self._active: set[Worker] = set()
         self._threads: list[threading.Thread] = []
         self._idle = 0
         self._planned_ms = 0  # when the scheduler wakes by itself
-        self._limit = _BUSY_WORKERS  # of invocations under way; the scheduler raises it while messages wait
-        self._measured = (time.perf_counter(), time.process_time())
-        self._saturated_since: float | None = None  # perf_counter
+        self._limit = BUSY_WORKERS  # of invocations under way; the scheduler raises it while messages wait
+        self.crowd = crowd or Crowd()
         self._is_ticking = False  # it looks every few milliseconds, as messages wait for a worker
         self._steps = 0  # invocations and requests that ended: what a waiter has seen
         self._waiters: dict[object, int] = {}  # each one's `_steps` at its last look; -1: it has not looked
         self._requests = 0  # calls from outside that are under way
         self._last_sweep_ms = self.clock.now()
         self._is_sweeping = False
-        self._kills: list[_Order] = []
+        self._kills: list[Order] = []
         self._here = threading.local()
         self._stopping = False
 
@@ -109,7 +74,7 @@ class Pump:
         self.cloud.on_message = self._on_message
         self.cloud.on_dead_letter = _tell_dead_letter
         self._spawn(self._schedule)
-        for _ in range(_BUSY_WORKERS):
+        for _ in range(BUSY_WORKERS):
             self._spawn(self._serve)
         return self
 
@@ -182,7 +147,7 @@ class Pump:
         """The next invocation of `function` whose batch matches dies after `calls` AWS calls, before the next one: it never
         answers, its message stays in flight and its claim stands until their times are over."""
         with patches.LOCK:
-            self._kills.append(_Order(predicate, function, calls))
+            self._kills.append(Order(predicate, function, calls))
 
     # --------------------------------------------------------------------------- hooks, called on other threads
 
@@ -196,14 +161,12 @@ class Pump:
             self._tick.notify()
 
     def _on_call(self, **_: Any) -> None:
-        worker: _Worker | None = getattr(self._here, "worker", None)
-        if worker is None:
+        worker: Worker | None = getattr(self._here, "worker", None)
+        if worker is None or worker.calls_left is None:
             return
-        worker.last_call = time.perf_counter()
-        if worker.calls_left is not None:
-            if worker.calls_left <= 0:
-                raise Killed
-            worker.calls_left -= 1
+        if worker.calls_left <= 0:
+            raise Killed
+        worker.calls_left -= 1
 
     # ------------------------------------------------------------------------------------------------- workers
 
@@ -223,7 +186,7 @@ class Pump:
                     self._work.wait()
                     self._idle -= 1
                     queue = self._next_queue()
-                worker = _Worker(time.perf_counter())
+                worker = Worker()
                 self._running[queue.name] += 1
                 self._active.add(worker)
             try:
@@ -231,7 +194,7 @@ class Pump:
             finally:
                 self._ended(queue.name, worker)
 
-    def _ended(self, queue: str, worker: _Worker) -> None:
+    def _ended(self, queue: str, worker: Worker) -> None:
         with patches.LOCK:
             self._running[queue] -= 1
             self._active.discard(worker)
@@ -252,7 +215,7 @@ class Pump:
     def _may_start(self) -> bool:
         return len(self._active) < self._limit
 
-    def _deliver(self, queue: topology.Queue, worker: _Worker) -> None:
+    def _deliver(self, queue: topology.Queue, worker: Worker) -> None:
         url = self.cloud.names.queue_urls[queue.name]
         answer = self._sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=queue.batch_size, MessageSystemAttributeNames=["All"])
         messages = answer.get("Messages", [])
@@ -364,11 +327,11 @@ class Pump:
         """How long the scheduler may sleep, after it has woken the workers that can start now."""
         self._is_ticking = self._is_ready()
         if self._is_ticking:
-            self._limit = self._how_many()
+            self._limit = self.crowd.how_many(len(self._active))
             for _ in range(self._limit - len(self._active)):
                 self._wake()
-            return _BLOCKED_AFTER_S
-        self._limit = _BUSY_WORKERS
+            return _TICK_S
+        self._limit = BUSY_WORKERS
         moments = [moment for moment in (self.cloud.next_visible_ms(), self._next_sweep_ms()) if moment is not None]
         self._planned_ms = min(moments, default=sys.maxsize)
         if not moments:
@@ -380,24 +343,8 @@ class Pump:
     def _wake(self) -> None:
         if self._idle:
             self._work.notify()
-        elif len(self._threads) <= _MOST_WORKERS:
+        elif len(self._threads) <= MOST_WORKERS:
             self._spawn(self._serve)
-
-    def _how_many(self) -> int:
-        """Invocations that may be under way at once. Those that wait for their tasks do not count, and half as many again may
-        begin, so that a burst of tasks that wait is under way in a few dozen milliseconds. Where the interpreter is the
-        bottleneck more of them would only make all slower: then it is one more each second, in case a task computes until
-        another one has run."""
-        now, cpu = time.perf_counter(), time.process_time()
-        began, cpu_before = self._measured
-        if now - began >= _MEASURE_S:
-            self._measured = (now, cpu)
-            is_saturated = cpu - cpu_before > 0.7 * (now - began)
-            self._saturated_since = (self._saturated_since or now) if is_saturated else None
-        if self._saturated_since is not None:
-            return min(_MOST_WORKERS, _BUSY_WORKERS + int(now - self._saturated_since))
-        blocked = sum(worker.last_call < now - _BLOCKED_AFTER_S for worker in self._active)
-        return min(_MOST_WORKERS, _BUSY_WORKERS + blocked + blocked // 2)
 
 
 def _tell_dead_letter(queue: str) -> None:

@@ -79,9 +79,7 @@ def size_value(value: Wire | None) -> Wire | None:
     if value is None:
         return None
     kind, inner = single(value)
-    if kind == "S":
-        return {"N": str(len(inner.encode()))}
-    if kind in ("L", "M", "NS", "SS"):
+    if kind in ("S", "L", "M", "NS", "SS"):
         return {"N": str(len(inner))}
     raise NotPlain
 

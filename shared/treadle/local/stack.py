@@ -6,6 +6,7 @@ import importlib
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import yaml
 from .. import topology, wiring
 from ..engine import Settings
 from ..operations import Operations
-from ..tasks import Registry
+from ..tasks import Registry, Task, TaskContext
 from .clock import LocalClock
 from .cloud import REGION, Cloud
 from .invocation import context_of
 from .pump import Pump
+from .workers import Crowd
 
 TENANT = "local"
 
@@ -31,7 +33,8 @@ class Stack:
     them, or a YAML or JSON file of such a mapping. Raises ImportError, ValueError for what cannot be used."""
 
     def __init__(self, tasks: Any = (), *, config: Config = None, skip_time: bool = False) -> None:
-        self.tasks = Registry.load(tasks)
+        self._crowd = Crowd()
+        self.tasks = _watched(Registry.load(tasks), self._crowd)
         self.settings = _settings(config)
         self.cloud = Cloud(LocalClock(skip=skip_time))
         self.wiring: wiring.Wiring
@@ -46,7 +49,7 @@ class Stack:
             self.wiring = wiring.wire(cloud.names, self.tasks, cloud.clock, self.settings, cloud.clients, TENANT)
             self.operations = self.wiring.operations
             self._handlers = {function.name: _handler(function.name) for function in topology.FUNCTIONS}
-            self.pump = opening.enter_context(Pump(cloud, self.invoke))
+            self.pump = opening.enter_context(Pump(cloud, self.invoke, self._crowd))
             self._open = opening.pop_all()
         return self
 
@@ -68,6 +71,19 @@ class Stack:
     def _ask_api(self, event: dict[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = self.invoke("api", event, context_of("api", REGION, self.cloud.account))
         return answer
+
+
+def _watched(registry: Registry, crowd: Crowd) -> Registry:
+    """The same tasks; the crowd knows which of them run."""
+
+    def watch(task: Task) -> Task:
+        def run(given: Any, context: TaskContext) -> Any:
+            with crowd.task():
+                return task.run(given, context)
+
+        return replace(task, function=run, takes_context=True)
+
+    return Registry(watch(task) for name in registry if (task := registry.find(name)))
 
 
 def _handler(function: str) -> Handler:

@@ -102,6 +102,12 @@ class _Ordered:
         self.projected = projected  # None: everything
         self.entries: dict[Any, list[tuple[Any, str, str]]] = {}
 
+    def check(self, wire: Wires) -> None:
+        """Raises NotPlain for a key of another type, also where the other key is not there."""
+        for name, kind in ((self.hash_name, self.hash_kind), (self.range_name, self.range_kind)):
+            if name in wire:
+                scalar(wire[name], kind)
+
     def entry_of(self, wire: Wires) -> tuple[Any, tuple[Any, str, str]] | None:
         one, other = wire.get(self.hash_name), wire.get(self.range_name)
         if one is None or other is None:
@@ -239,7 +245,7 @@ class Fast:
             raise NotPlain
         self._refresh()
         for index in self._indexes.values():
-            index.entry_of(wire)  # a key of the wrong type raises before anything is changed
+            index.check(wire)
         for index in self._indexes.values():
             index.move(old.wire if old else None, wire)
         hash_key, range_key = (old.hash_key, old.range_key) if old else (_Key(wire["pk"]["S"]), _Key(wire["sk"]["S"]))
