@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 BATCH_FROM = 12  # ready steps of one lane; fewer get a message each and run beside one another from the start
 BATCH = 10
+PATHS_BYTES = 150  # of all paths in a message, so that it stays below 300
 
 
 def work(segment: Segment, keys: list[str], seq: int) -> None:
@@ -83,14 +84,18 @@ def step_message(run: Run, key: str, seq: int = 0, **more: Any) -> Message:
 
 
 def _batched(starts: list[tuple[str, int]]) -> list[tuple[list[str], int]]:
-    """Ready steps by message: those of one scope together, ten at a time."""
+    """Ready steps by message: those of one scope together, at most ten at a time."""
     if len(starts) < BATCH_FROM:
         return [([key], seq) for key, seq in starts]
     found: list[tuple[list[str], int]] = []
     for key, seq in starts:
         last = found[-1] if found else None
-        if last and len(last[0]) < BATCH and last[1] == seq and paths.scope(last[0][0]) == paths.scope(key):
+        if last and last[1] == seq and _has_room(last[0], key) and paths.scope(last[0][0]) == paths.scope(key):
             last[0].append(key)
         else:
             found.append(([key], seq))
     return found
+
+
+def _has_room(keys: list[str], more: str) -> bool:
+    return len(keys) < BATCH and sum(len(key) + len('"",') for key in (*keys, more)) <= PATHS_BYTES

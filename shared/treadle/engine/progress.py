@@ -46,6 +46,7 @@ def after(run: Run, *facts: Fact) -> Ready:
             advancing.follow(advancing.todo.popleft())
         else:
             advancing.count()
+    advancing.ready.starts += advancing.decided.items()
     return advancing.ready
 
 
@@ -57,6 +58,7 @@ class _Advancing:
         self.ready = Ready()
         self.todo: deque[Fact] = deque()
         self.wide: dict[tuple[str, str], tuple[dict[int, Edging], Fact]] = {}
+        self.decided: dict[str, int] = {}  # steps that may start: several facts may each be the last one into the same join
 
     def follow(self, fact: Fact) -> None:
         if paths.index(fact.key) is not None:
@@ -115,7 +117,7 @@ class _Advancing:
         key = paths.join(scope_key, target.id)
         if decided is Verdict.START:
             if not (is_decided_early(target) and _has_begun(self.run, key)):
-                self.ready.starts.append((key, fact.seq + 1))
+                self.decided[key] = max(self.decided.get(key, 0), fact.seq + 1)
         elif decided is not None:
             self.todo += _skip(self.run, key, target, decided, fact)
 
