@@ -86,6 +86,10 @@ acceptance: $(DEV) ## the conformance cases (CASES=DIR, ARGS="--area joins")
 ministack: $(DEV) ## deploy the real template to an emulator of AWS, and drive runs through it
 	@$(PYTHON) -m pytest -q -m ministack tests/ministack $(ARGS)
 
+.PHONY: bench
+bench: $(DEV) ## what a step costs, counted, against benchmarks/gates.json and baseline.json (ARGS="chain10")
+	@$(VENV)/bin/treadle bench --check $(ARGS)
+
 # ------------------------------------------------------------------------------------------------ what is made
 
 .PHONY: lock

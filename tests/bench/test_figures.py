@@ -12,7 +12,7 @@ from treadle.bench.meter import RUNS, Tally
 from treadle.bench.rig import Rig, Stuck
 from treadle.bench.workloads import WORKLOADS, Workload, scaled
 
-QUICK = ("chain10", "chain100", "fan100", "fan1000", "diamond", "montage", "loop100", "mixed")
+QUICK = ("chain10", "chain100", "fan100", "fan1000", "diamond", "montage", "loop100", "branches100", "mixed")
 
 
 @pytest.mark.parametrize("name", QUICK)
