@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from . import wiring
-from .core.errors import Conflict, Unavailable
+from .core.errors import Conflict, TreadleError, Unavailable
+
+log = logging.getLogger("treadle.deliveries")
 
 MIN_DEFER_S = 1
 BREATHER_MS = 5000  # until a delivery that failed for want of an AWS service is tried again
@@ -54,6 +57,12 @@ def in_turn(record: dict[str, Any], act: Callable[[], int | None]) -> None:
         again_at = act()
     except Unavailable:
         defer(record, wiring.current().engine.world.clock.now() + BREATHER_MS)
+        raise
+    except TreadleError:
+        raise
+    except Exception:
+        # the batch processor keeps only that it failed; why must not be lost
+        log.exception("a delivery failed", extra={"messageId": record.get("messageId")})
         raise
     if again_at is not None:
         defer(record, again_at)

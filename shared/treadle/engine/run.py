@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import Enum, auto
-from functools import cached_property
 from typing import Any
 
 from ..core import paths
@@ -21,6 +20,7 @@ from ..topology import MAX_DELAY_S, lane
 from .items import INLINE_LIMIT, body_key, decode, digest, encode, fact_of, is_fact, run_key, step_key, stop_key
 from .world import World
 
+_UNREAD: Json = object()
 ROWS_PER_EVENT = 2000  # completions in one packed event: 160 bytes each at most, 1 MiB an event
 
 
@@ -37,6 +37,8 @@ class Run:
         self.world = world
         self.id = run_id
         self.control: Item = control or {}
+        self._plan: Plan | None = None
+        self._input: Json = _UNREAD
         self.stops: dict[str, Item] = {}
         self.facts: dict[str, Fact] = {}
         self.headers: dict[str, Item] = {}  # open loops
@@ -50,9 +52,13 @@ class Run:
 
     # -------------------------------------------------------------------------------------------- what it is
 
-    @cached_property
+    # Not functools.cached_property: on Python 3.11 it holds one lock for all instances, and these read the store.
+
+    @property
     def plan(self) -> Plan:
-        return self.world.plan(self.control["plan"])
+        if self._plan is None:
+            self._plan = self.world.plan(self.control["plan"])
+        return self._plan
 
     @property
     def generation(self) -> int:
@@ -76,16 +82,14 @@ class Run:
     def scope(self, key: str) -> Scope:
         return self.plan.scope_of[paths.step_id(key)]
 
-    @cached_property
-    def body(self) -> Item:
-        item = self.world.store.get(body_key(self.id))
-        if item is None:
-            raise NotFound("body of run", self.id)
-        return item
-
-    @cached_property
+    @property
     def input(self) -> Json:
-        return self.world.load(decode(self.body["input"]))
+        if self._input is _UNREAD:
+            item = self.world.store.get(body_key(self.id))
+            if item is None:
+                raise NotFound("body of run", self.id)
+            self._input = self.world.load(decode(item["input"]))
+        return self._input
 
     # -------------------------------------------------------------------------------------------- control
 
@@ -102,7 +106,7 @@ class Run:
         if control is None:
             raise NotFound("run", self.id)
         if self.control and control["plan"] != self.control.get("plan"):
-            self.__dict__.pop("plan", None)
+            self._plan = None
         self.control = control
 
     def gate(self, key: str) -> Gate:
