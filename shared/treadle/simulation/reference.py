@@ -402,6 +402,7 @@ class Result:
     compensated: bool | None
     steps: Mapping[str, Record]
     elapsed_ms: int
+    ended_at: int
     refused: tuple[int, ...] = ()
     doubts: tuple[str, ...] = ()
 
@@ -425,9 +426,10 @@ class Reference:
         whether it did something. A run that waits for ever is `waiting`."""
         self._kernel = Kernel(START_MS, seed)
         run = RunOf(self, self._kernel, definition, {} if input is None else input, run_id)
-        refused: list[int] = []
+        taken: dict[int, bool] = {}
         for number, entry in enumerate(script):
-            self._kernel.call_at(START_MS + parse_duration(entry["at"]), _entry(run, entry, number, refused))
+            taken[number] = False  # what comes after the end is refused
+            self._kernel.call_at(START_MS + parse_duration(entry["at"]), _entry(run, entry, number, taken))
         process = self._kernel.spawn(run.go())
         is_over = self._kernel.run(process, idle=(lambda: idle(run)) if idle else lambda: False)
         if is_over:
@@ -435,7 +437,8 @@ class Reference:
         status = run.status if is_over else "waiting"
         error = run.failure.name if run.failure else None
         elapsed_ms = run.ended_at - START_MS
-        return Result(status, run.output, error, run.compensated, run.records, elapsed_ms, tuple(refused), tuple(run.doubts))
+        refused = tuple(number for number, is_taken in taken.items() if not is_taken)
+        return Result(status, run.output, error, run.compensated, run.records, elapsed_ms, run.ended_at, refused, tuple(run.doubts))
 
     def child(self, workflow_id: str, input: Json) -> RunOf:
         definition = next(workflow for workflow in self.workflows if workflow["id"] == workflow_id)
@@ -443,9 +446,8 @@ class Reference:
         return RunOf(self, self._kernel, definition, input, f"child-{self._children}")
 
 
-def _entry(run: RunOf, entry: Mapping[str, Json], number: int, refused: list[int]) -> Callable[[], None]:
+def _entry(run: RunOf, entry: Mapping[str, Json], number: int, taken: dict[int, bool]) -> Callable[[], None]:
     def act() -> None:
-        if not run.act(entry):
-            refused.append(number)
+        taken[number] = run.act(entry)
 
     return act

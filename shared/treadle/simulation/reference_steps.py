@@ -110,11 +110,10 @@ async def _repeat(run: RunOf, step: Definition, path: str, env: Env) -> Json:
             return previous
         if iteration == loop["max"]:
             raise Failure("LoopLimit", f"more than {iteration} iterations")
-        if iteration and "delay" in loop:
-            await run.kernel.sleep(parse_duration(loop["delay"]))
         inner = env.having(iteration=iteration, previous=previous)
         at = f"{path}[{iteration}]"
-        failure = await _recorded(run, at, lambda at, inner=inner: unit(run, step, at, inner))  # type: ignore[misc]
+        pause_ms = parse_duration(loop["delay"]) if iteration and "delay" in loop else 0
+        failure = await _recorded(run, at, lambda at, inner=inner, pause_ms=pause_ms: _delayed(run, step, at, inner, pause_ms))  # type: ignore[misc]
         if failure is not None:
             raise failure
         previous = run.records[at].output
@@ -123,11 +122,22 @@ async def _repeat(run: RunOf, step: Definition, path: str, env: Env) -> Json:
         iteration += 1
 
 
+async def _delayed(run: RunOf, step: Definition, path: str, env: Env, pause_ms: int) -> Json:
+    """The pause belongs to the iteration behind it."""
+    if pause_ms:
+        await run.kernel.sleep(pause_ms)
+    return await unit(run, step, path, env)
+
+
 async def _recorded(run: RunOf, path: str, work: Callable[[str], Awaitable[Json]]) -> Failure | None:
     """One item or iteration: its own path has its own state."""
     record = run.records[path] = Record()
     try:
-        record.output = await work(path)
+        try:
+            record.output = await work(path)
+        except Failure:
+            await run.kernel.sleep(0)
+            raise
     except Failure as failure:
         run.note_end(record, "failed", failure)
         return failure

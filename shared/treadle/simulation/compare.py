@@ -1,0 +1,334 @@
+"""The engine against the reference interpreter: the same definition in both, and what differs.
+
+    python -m treadle.simulation.compare --count 50000 --seed 1
+
+The engine runs once, its messages in a random order. The reference runs with as many seeds as it takes to explain what
+the engine did, at most MOST_SAMPLES: only a value that none of them has is a difference. Exit status 1 if there is any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import random
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from ..core.durations import parse_duration
+from ..core.errors import NotFound, WrongState
+from ..definition import Checker
+from ..tasks import Registry
+from .driver import MemoryEngine
+from .generate import Case, Notebook, case
+from .reference import Reference, Result
+from .reference_values import ANY_TEXT
+
+MOST_SAMPLES = 400
+SHRINKING_SAMPLES = 100
+SLACK_MS = 50_000  # the engine's timers may be late by that much, never early; generated durations are whole minutes
+
+Facts = dict[str, Any]  # what is compared, by name: `status`, `s1.output`, `log` ...
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`expected`: the values that the reference came to."""
+
+    name: str
+    expected: tuple[Any, ...]
+    got: Any
+
+    def __str__(self) -> str:
+        shown = " or ".join(json.dumps(value) for value in self.expected[:4])
+        return f"{self.name}: expected {shown or 'nothing'}, got {json.dumps(self.got)}"
+
+
+# ------------------------------------------------------------------------------------------------- both sides as facts
+
+
+def engine_facts(given: Case, seed: int) -> Facts:
+    notebook = Notebook()
+    engine = MemoryEngine(notebook.tasks(), seed=seed)
+    for workflow in given.workflows:
+        engine.register(workflow)
+    run_id = engine.start(given.definition, given.input)
+    begin = engine.now()
+    refused = []
+    for number, entry in sorted(enumerate(given.script), key=lambda one: parse_duration(one[1]["at"])):
+        engine.advance(begin + parse_duration(entry["at"]))
+        try:
+            _act(engine, run_id, entry)
+        except (NotFound, WrongState):
+            refused.append(number)
+    loops = set(_loops(given.definition))
+    run = engine.wait(run_id).model_dump(mode="json", by_alias=True)
+    facts = _facts(run["status"], run["output"], _name(run["error"]), run["compensated"], notebook.labels.get(run_id, []), sorted(refused))
+    facts["ended"] = _moment(run["endedAt"]) - begin
+    for path, step in run["steps"].items():
+        facts |= _step_facts(path, step["status"], step["output"], _name(step["error"]), None if _id(path) in loops else step["attempts"])
+        if step["status"] in ("succeeded", "failed"):
+            facts[f"{path}.ended"] = _moment(step["endedAt"]) - begin
+    return facts
+
+
+def _act(engine: MemoryEngine, run_id: str, entry: Mapping[str, Any]) -> None:
+    match entry["do"]:
+        case "signal":
+            engine.signal(run_id, entry["name"], entry["payload"])
+        case "approve":
+            engine.approve(run_id, entry["step"], by=entry["by"])
+        case "reject":
+            engine.reject(run_id, entry["step"], by=entry["by"])
+        case "cancel":
+            engine.cancel(run_id)
+
+
+def reference_facts(given: Case, seed: int) -> tuple[Facts, Result]:
+    notebook = Notebook()
+    result = Reference(Registry.load(notebook.tasks(), plugins=False), given.workflows).run(
+        given.definition, given.input, seed=seed, script=given.script
+    )
+    log = notebook.labels.get("run", [])
+    facts = _facts(result.status, result.output, result.error, result.compensated, log, sorted(result.refused))
+    facts["ended"] = result.elapsed_ms
+    loops = set(_loops(given.definition))
+    for path, record in result.steps.items():
+        facts |= _step_facts(path, record.status, record.output, record.error, None if _id(path) in loops else record.attempts)
+        if record.status in ("succeeded", "failed") and record.ended_at is not None:
+            facts[f"{path}.ended"] = record.ended_at - (result.ended_at - result.elapsed_ms)
+    return facts, result
+
+
+def _facts(status: str, output: Any, error: str | None, compensated: bool | None, log: list[Any], refused: list[int]) -> Facts:
+    facts: Facts = {"status": status, "error": error, "log": log, "refused": refused}
+    if status == "cancelled":
+        del facts["error"]
+    if status == "succeeded":
+        facts["output"] = output
+    if status == "failed":
+        facts["compensated"] = bool(compensated)
+    return facts
+
+
+def _step_facts(path: str, status: str, output: Any, error: str | None, attempts: int | None) -> Facts:
+    """A step that never started may be shown as skipped or not at all. `attempts`: None for a loop, which has none of its own."""
+    if status in ("skipped", "pending"):
+        return {}
+    facts: Facts = {f"{path}.status": status}
+    if status == "succeeded":
+        facts |= {f"{path}.output": output}
+    if status == "failed":
+        facts |= {f"{path}.error": error}
+    if attempts is not None and status != "cancelled" and error != "ExpressionError":
+        facts[f"{path}.attempts"] = attempts
+    return facts
+
+
+def _loops(scope: Mapping[str, Any]) -> Iterator[str]:
+    for step in scope["steps"]:
+        if "forEach" in step or "repeat" in step:
+            yield step["id"]
+        if "group" in step:
+            yield from _loops(step["group"])
+
+
+def _id(path: str) -> str:
+    """`s3` of `s1[2].s3`, but `s3[0]` of `s3[0]`: an item has attempts."""
+    return path.rpartition(".")[2]
+
+
+def _name(error: Mapping[str, Any] | None) -> str | None:
+    return error["name"] if error else None
+
+
+def _moment(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+# ----------------------------------------------------------------------------------------------------------- comparing
+
+
+def is_same(name: str, expected: Any, got: Any) -> bool:
+    if name.endswith("ended"):
+        return (got is None and expected is None) or (got is not None and expected is not None and expected <= got <= expected + SLACK_MS)
+    return _is_equal(expected, got)
+
+
+def _is_equal(expected: Any, got: Any) -> bool:
+    if expected == ANY_TEXT:
+        return isinstance(got, str)
+    if isinstance(expected, dict):
+        return isinstance(got, dict) and expected.keys() == got.keys() and all(_is_equal(value, got[key]) for key, value in expected.items())
+    if isinstance(expected, list):
+        return isinstance(got, list) and len(expected) == len(got) and all(map(_is_equal, expected, got))
+    return isinstance(expected, bool) == isinstance(got, bool) and bool(expected == got)
+
+
+def differences(given: Case, seed: int, most_samples: int = MOST_SAMPLES) -> list[Difference]:
+    """What no order of what happens at one instant explains."""
+    samples: list[Facts] = []
+    facts: Facts | None = None
+    open_names: set[str] = set()
+    for number in range(most_samples):
+        expected, result = reference_facts(given, number)
+        if result.doubts or result.status == "waiting":
+            return []
+        samples.append(expected)
+        if facts is None:
+            facts = engine_facts(given, seed)
+            open_names = facts.keys() | expected.keys()
+        open_names = {name for name in open_names if not is_same(name, expected.get(name), facts.get(name))}
+        if not open_names:
+            return []
+    got = facts or {}
+    found = [Difference(name, _distinct(sample.get(name) for sample in samples), got.get(name)) for name in sorted(open_names)]
+    return [one for one in found if not _is_other_order(one)]
+
+
+def _distinct(values: Iterator[Any]) -> tuple[Any, ...]:
+    return tuple(json.loads(text) for text in dict.fromkeys(json.dumps(value) for value in values))
+
+
+def _is_other_order(one: Difference) -> bool:
+    """A log that is not determined may come in an order that no sample had, but not with other labels."""
+    if one.name != "log" or len(one.expected) < 20:
+        return False
+    return sorted(map(str, one.got)) in [sorted(map(str, log)) for log in one.expected]
+
+
+# ----------------------------------------------------------------------------------------------------------- shrinking
+
+
+def shrunk(given: Case, seed: int, checker: Checker) -> Case:
+    """The smallest case found that still differs: steps, then modifiers, then script entries are left out."""
+    is_smaller = True
+    while is_smaller:
+        is_smaller = False
+        for smaller in _smaller(given):
+            if checker.check(smaller.definition).is_valid and _still_differs(smaller, seed, SHRINKING_SAMPLES):
+                given, is_smaller = smaller, True
+                break
+    return given
+
+
+def _still_differs(given: Case, seed: int, most_samples: int = MOST_SAMPLES) -> bool:
+    try:
+        return bool(differences(given, seed, most_samples))
+    except Exception:  # noqa: BLE001 (an engine that breaks differs as well)
+        return True
+
+
+def _smaller(given: Case) -> Iterator[Case]:
+    for place in reversed(list(_scopes(given.definition))):
+        for number in range(len(_at(given.definition, place))):
+            if len(_at(given.definition, place)) > 1:
+                definition = copy.deepcopy(given.definition)
+                gone = _at(definition, place).pop(number)["id"]
+                _forget(definition, gone)
+                yield replace(given, definition=definition)
+    for place in _scopes(given.definition):
+        for number, step in enumerate(_at(given.definition, place)):
+            for key in [key for key in step if key not in _ACTIONS and key != "id"]:
+                definition = copy.deepcopy(given.definition)
+                del _at(definition, place)[number][key]
+                yield replace(given, definition=definition)
+    for key in [key for key in given.definition if key not in ("id", "name", "version", "steps")]:
+        yield replace(given, definition={name: value for name, value in given.definition.items() if name != key})
+    for number in range(len(given.script)):
+        yield replace(given, script=given.script[:number] + given.script[number + 1 :])
+
+
+_ACTIONS = frozenset({"task", "with", "set", "wait", "signal", "approval", "workflow", "emit", "switch", "group", "fail"})
+Place = tuple[int, ...]  # indexes of the steps on the way to a group's steps
+
+
+def _at(definition: dict[str, Any], place: Place) -> list[dict[str, Any]]:
+    steps: list[dict[str, Any]] = definition["steps"]
+    for number in place:
+        steps = steps[number]["group"]["steps"]
+    return steps
+
+
+def _scopes(definition: dict[str, Any], place: Place = ()) -> Iterator[Place]:
+    yield place
+    for number, step in enumerate(_at(definition, place)):
+        if "group" in step:
+            yield from _scopes(definition, (*place, number))
+
+
+def _forget(definition: dict[str, Any], gone: str) -> None:
+    """Leave out the edges from and to a step that is no longer there."""
+    for place in _scopes(definition):
+        for step in _at(definition, place):
+            if "after" in step:
+                step["after"] = [edge for edge in step["after"] if gone not in (edge, edge["step"] if isinstance(edge, dict) else None)]
+            for branch in step.get("switch", []):
+                key = "else" if "else" in branch else "then"
+                branch[key] = [target for target in branch[key] if target != gone]
+            step["catch"] = [{**entry, "output": 0} if entry.get("then") == gone else entry for entry in step.get("catch", [])]
+            for entry in step["catch"]:
+                if entry.get("then") == gone:
+                    del entry["then"]
+            if not step["catch"]:
+                del step["catch"]
+    for target, sources in definition.get("dependencies", {}).copy().items():
+        definition["dependencies"][target] = [source for source in sources if source != gone]
+        if target == gone:
+            del definition["dependencies"][target]
+
+
+# ------------------------------------------------------------------------------------------------------------- command
+
+
+def checker() -> Checker:
+    engine = MemoryEngine(Notebook().tasks())
+    return Checker(engine.tasks, engine.world.expressions)
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(prog="python -m treadle.simulation.compare", description="the engine against the reference interpreter")
+    options.add_argument("--count", type=int, default=1000, help="definitions to compare")
+    options.add_argument("--seed", type=int, default=0, help="of the first one's number")
+    options.add_argument("--one", type=int, metavar="N", help="only the definition with this number, as a difference names it")
+    options.add_argument("--stop-after", type=int, default=10, metavar="N", help="differences to look for")
+    chosen = options.parse_args()
+
+    numbers = random.Random(chosen.seed)
+    wanted = [chosen.one] if chosen.one is not None else [numbers.getrandbits(48) for _ in range(chosen.count)]
+    valid = checker()
+    found = invalid = 0
+    begin = time.perf_counter()
+    for done, number in enumerate(wanted):
+        given = case(number)
+        if not valid.check(given.definition).is_valid:
+            invalid += 1
+            continue
+        if _still_differs(given, number):
+            found += 1
+            _tell(number, shrunk(given, number, valid))
+            if found >= chosen.stop_after:
+                break
+        if done % 1000 == 999:
+            print(f"{done + 1} compared, {found} differ", file=sys.stderr, flush=True)
+    took = time.perf_counter() - begin
+    print(f"{done + 1 - invalid} compared, {invalid} not valid, {found} differ; {(done + 1) / took:.0f} a second")
+    return 1 if found else 0
+
+
+def _tell(number: int, given: Case) -> None:
+    print(f"--- number {number}", json.dumps({"definition": given.definition, "script": given.script, "input": given.input}), sep="\n")
+    try:
+        for one in differences(given, number):
+            print(f"  {one}")
+    except Exception as error:  # noqa: BLE001 (told as what it is)
+        print(f"  {type(error).__name__}: {error}")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
