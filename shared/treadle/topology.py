@@ -80,16 +80,33 @@ class Rule:
 
 
 EVENT_SOURCE = "treadle"
+SUBMISSIONS = ("WorkflowSubmitted", "RunRequested")
+# What the engine says of every run, or of what it refused: no trigger hears it, for each run would cost an invocation more, and
+# a refusal that is refused would never end.
+_UNHEARD = ("StepsCompleted", "StepFailed", "RunStarted", "RunSucceeded", "SubmissionRejected")
 
 RULES = (
     Rule("completions", {"source": [EVENT_SOURCE], "detail-type": ["StepsCompleted"], "detail": {"advance": [True]}}, to="completions"),
     Rule("errors", {"source": [EVENT_SOURCE], "detail-type": ["StepFailed"]}, to="errors"),
     # Anything but the engine's own events may ask for these; who may put events on the bus is IAM's to say.
-    Rule("submissions", {"detail-type": ["WorkflowSubmitted", "RunRequested"]}, to="submissions"),
+    Rule("submissions", {"detail-type": list(SUBMISSIONS)}, to="submissions"),
+    # What triggers listen to. Which of them hear an event is the parser's to find out.
+    Rule("events", {"detail-type": [{"anything-but": [*SUBMISSIONS, *_UNHEARD]}]}, to="submissions"),
     # `inbox` stands for the inbox bucket's name, filled in by whoever renders this.
     Rule(
         "inbox",
         {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": {"bucket": {"name": ["{inbox}"]}}},
+        to="submissions",
+        bus="default",
+    ),
+    Rule("objects", {"source": ["aws.s3"], "detail": {"bucket": {"name": [{"anything-but": ["{inbox}"]}]}}}, to="submissions", bus="default"),
+    # Calls that CloudTrail logs are left out: the engine's own are among them, and would be heard for ever.
+    Rule(
+        "services",
+        {
+            "source": [{"anything-but": ["aws.s3", EVENT_SOURCE]}],
+            "detail-type": [{"anything-but": [*SUBMISSIONS, "AWS API Call via CloudTrail"]}],
+        },
         to="submissions",
         bus="default",
     ),
@@ -99,7 +116,7 @@ RULES = (
 @dataclass(frozen=True, slots=True)
 class Function:
     """A Lambda. `uses`: the resources that its role may touch, by port: the least that works (tests compare it with the calls recorded).
-    `queues`: the lanes, the only queues that the engine sends to (the others are fed by rules)."""
+    `sends_to`: the queues that its `queues` may send to (the others are fed by rules)."""
 
     name: str
     memory_mb: int = 256
@@ -107,6 +124,7 @@ class Function:
     schedule_s: int | None = None  # runs on a schedule
     http: bool = False  # behind the HTTP API
     uses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sends_to: tuple[str, ...] = tuple(lane(priority) for priority in LANES)
 
 
 _TABLE_HOT = ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
@@ -114,10 +132,17 @@ _ENGINE = {"table": _TABLE_HOT, "queues": ("SendMessage",), "bus": ("PutEvents",
 
 FUNCTIONS = (
     Function("parser", memory_mb=512, timeout_s=60, uses={**_ENGINE, "inbox": ("GetObject",)}),
-    Function("dispatcher", memory_mb=256, uses={**_ENGINE, "queues": ("SendMessage", "ChangeMessageVisibility")}),
+    # 512 MB: at 256 the share of a core is so small that the two calls of a step take 12.5 ms, not 10 (docs/reference/performance.md)
+    Function("dispatcher", memory_mb=512, uses={**_ENGINE, "queues": ("SendMessage", "ChangeMessageVisibility")}),
     Function("completions", uses=_ENGINE),
     Function("errors", uses=_ENGINE),
-    Function("sweeper", timeout_s=55, schedule_s=SWEEP_EVERY_S, uses={"index": ("Query",), "queues": ("SendMessage",)}),
+    Function(
+        "sweeper",
+        timeout_s=55,
+        schedule_s=SWEEP_EVERY_S,
+        uses={"index": ("Query",), "queues": ("SendMessage",)},
+        sends_to=(lane("normal"), "submissions"),
+    ),
     Function("api", memory_mb=512, timeout_s=29, http=True, uses={**_ENGINE, "index": ("Query",)}),
 )
 

@@ -9,6 +9,7 @@ second) is measured apart.
     meter                  counts the calls of the clients
     rig                    runs workloads under the meter
     workloads              what is run
+    promises               what a user waits for, by the model
     speed                  how fast this machine runs it
     report, gates          figures per step, and what they may be
 """

@@ -119,8 +119,10 @@ class Rig:
         sqs, url = self.cloud.clients.sqs, self.cloud.names.queue_urls[queue.name]
         asked: Any = {"QueueUrl": url, "MaxNumberOfMessages": queue.batch_size, "MessageSystemAttributeNames": ["All"]}
         messages = sqs.receive_message(**asked)["Messages"]
+        self.clock.pass_by(model.HOP_MS)
         if not queue.name.startswith("lane-"):
             self.meter.routed([message["Body"] for message in messages])
+            self.clock.pass_by(model.BUS_HOP_MS)
         event = sqs_event(messages, self.cloud.queues[queue.name].queue_arn, REGION)
         handed_back = failed_ids(self._within(queue.consumer, lambda context: self._handlers[queue.consumer](event, context)))
         done = [message["ReceiptHandle"] for message in messages if message["MessageId"] not in handed_back]

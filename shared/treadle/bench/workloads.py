@@ -6,7 +6,7 @@ A step is what a task or a `set` ran once: each step of a chain, each item of a 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -34,7 +34,7 @@ class Workload:
         return {} if self.input is None else self.input
 
 
-def _workflow(name: str, steps: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
+def workflow(name: str, steps: Sequence[dict[str, Any]], **more: Any) -> dict[str, Any]:
     return {"id": f"bench-{name}", "name": name, "version": "1.0.0", "steps": steps, "output": {}, **more}
 
 
@@ -42,36 +42,37 @@ def chain(count: int) -> dict[str, Any]:
     """One after another."""
     steps: list[dict[str, Any]] = [{"id": "s1", "task": "echo"}]
     steps += [{"id": f"s{number}", "task": "echo", "after": [f"s{number - 1}"]} for number in range(2, count + 1)]
-    return _workflow(f"chain{count}", steps)
+    return workflow(f"chain{count}", steps)
 
 
 def fan(count: int) -> dict[str, Any]:
     """A forEach over so many small items, and what waits for all of them."""
-    return _workflow(f"fan{count}", [{"id": "each", "forEach": "input.items", "task": "echo", "with": "${item}"}])
+    return workflow(f"fan{count}", [{"id": "each", "forEach": "input.items", "task": "echo", "with": "${item}"}])
 
 
 def branches(count: int) -> dict[str, Any]:
     """So many steps side by side, and their join."""
     names = [f"b{number}" for number in range(count)]
     inner: list[dict[str, Any]] = [{"id": name, "task": "echo", "after": ["first"]} for name in names]
-    last = {"id": "last", "task": "echo", "after": names}
-    return _workflow(f"branches{count}", [{"id": "first", "task": "echo"}, *inner, last])
+    last: dict[str, Any] = {"id": "last", "task": "echo", "after": names}
+    return workflow(f"branches{count}", [{"id": "first", "task": "echo"}, *inner, last])
 
 
 def loop(count: int) -> dict[str, Any]:
     """A task again and again."""
     repeat = {"until": f"iteration >= {count - 1}", "max": count}
-    return _workflow(f"loop{count}", [{"id": "again", "task": "echo", "repeat": repeat}])
+    return workflow(f"loop{count}", [{"id": "again", "task": "echo", "repeat": repeat}])
 
 
 def diamond() -> dict[str, Any]:
-    steps = [
+    """One, two beside one another, one."""
+    steps: list[dict[str, Any]] = [
         {"id": "a", "task": "echo"},
         {"id": "b", "task": "echo", "after": ["a"]},
         {"id": "c", "task": "echo", "after": ["a"]},
         {"id": "d", "task": "echo", "after": ["b", "c"]},
     ]
-    return _workflow("diamond", steps)
+    return workflow("diamond", steps)
 
 
 def mixed() -> dict[str, Any]:
@@ -90,7 +91,7 @@ def mixed() -> dict[str, Any]:
         {"id": "gift", "when": "input.total > 1000", "task": "echo", "after": ["pack"]},
         {"id": "done", "task": "echo", "after": ["gift", "again", {"step": "big", "on": "done"}]},
     ]
-    return _workflow("mixed", steps)
+    return workflow("mixed", steps)
 
 
 def montage() -> dict[str, Any]:

@@ -30,7 +30,7 @@ COLUMNS = ("workload", "calls", "wru", "rru", "sqs", "events", "invocations", "b
 @click.option("--speed/--no-speed", "with_speed", default=True, show_default=True, help="Steps a second on this machine.")
 def bench(names: tuple[str, ...], form: str, check: bool, record: bool, with_scale: bool | None, large: bool, with_speed: bool) -> int:
     """Run workloads on the local stack and count what they ask of AWS. NAME: chain10, fan1000, ...; default: all."""
-    from ..bench import gates, prices, report
+    from ..bench import gates, prices, promises, report
     from ..bench.workloads import WORKLOADS
 
     unknown = [name for name in names if name not in WORKLOADS]
@@ -41,7 +41,7 @@ def bench(names: tuple[str, ...], form: str, check: bool, record: bool, with_sca
     scale = report.scale(sizes) if (not names if with_scale is None else with_scale) else []
     speeds = {} if check or record or not with_speed else {one.workload: _speed_of(one.workload) for one in counted}
     found = {"workloads": {one.workload: one.as_json() | speeds.get(one.workload, {}) for one in counted}}
-    _print(form, found | {"scale": scale, "prices": prices.as_json()}, counted, speeds)
+    _print(form, found | {"scale": scale, "model_ms": promises.milliseconds(), "prices": prices.as_json()}, counted, speeds)
     if record:
         click.echo(f"recorded in {gates.record(counted)}", err=True)
     if not check:
