@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from treadle import wiring
-from treadle.deliveries import deadline, in_turn
+from treadle.deliveries import deadline, in_turn, partial_answer
 
 
-def work(record: dict[str, Any], lambda_context: Any) -> None:
-    in_turn(record, lambda: wiring.current().engine.work(json.loads(record["body"]), deadline(lambda_context)))
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    def work(record: dict[str, Any]) -> None:
+        in_turn(record, lambda: wiring.current().engine.work(json.loads(record["body"]), deadline(context)))
 
-
-def handler(event: dict[str, Any], context: Any) -> Any:
-    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-    return process_partial_response(event, work, processor, context)
+    return partial_answer(event, work)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from treadle.cel import Cel
-from treadle.core.plan import Edge, Plan, compile_plan
+from treadle.core.plan import Edge, Named, Plan, compile_plan
 from treadle.core.retry import Retry
 
 from tests.core.plans import plan
@@ -57,8 +57,7 @@ def test_switch_and_catch_give_edges_to_what_they_choose() -> None:
 def test_expressions_are_read_ahead_of_time() -> None:
     step = {"id": "c", "after": ["a", "b"], "when": "steps.a.output > input.n", "set": "${steps.b.output}"}
     compiled = compile_plan({**HEAD, "steps": [{"id": "a", "set": 1}, {"id": "b", "set": 2}, step]}, Cel()).steps["c"]
-    assert compiled.reads == ("a", "b")
-    assert compiled.roots == {"steps", "input"}
+    assert compiled.named == Named(("a", "b"), frozenset({"steps", "input"}))
 
 
 def test_a_scope_is_over_when_its_sinks_and_the_sources_of_early_joins_are() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -22,6 +22,22 @@ from .retry import Retry
 PLAN_SCHEMA = 1
 ACTIONS = ("task", "set", "wait", "signal", "approval", "workflow", "emit", "switch", "group", "fail")
 INSTANT = frozenset({"set", "switch", "fail", "emit"})  # computed without leaving the engine
+KEPT = (  # modifiers that a plan has as they are written
+    "with",
+    "join",
+    "when",
+    "forEach",
+    "maxConcurrency",
+    "tolerate",
+    "repeat",
+    "retry",
+    "catch",
+    "compensate",
+    "output",
+    "cache",
+    "concurrency",
+    "priority",
+)
 PLAIN, CHOSEN = "plain", "chosen"  # kinds of edge beside `succeeded failed skipped done`
 
 
@@ -29,6 +45,21 @@ PLAIN, CHOSEN = "plain", "chosen"  # kinds of edge beside `succeeded failed skip
 class Edge:
     source: str
     on: str = PLAIN  # plain, chosen, succeeded, failed, skipped, done
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What expressions name: the ids x of `steps.x` (`*`: any), and root names."""
+
+    steps: tuple[str, ...] = ()
+    roots: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_json(cls, source: Mapping[str, Any] | None) -> Named:
+        return cls(tuple(source["steps"]), frozenset(source["roots"])) if source else NOTHING
+
+
+NOTHING = Named()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +89,8 @@ class Step:
     cache: Mapping[str, Any] | None = None
     concurrency: Mapping[str, Any] | None = None
     priority: str = "normal"
-    reads: tuple[str, ...] = ()  # steps that its expressions name
-    roots: frozenset[str] = frozenset()  # root names that its expressions use
+    named: Named = NOTHING  # by its expressions
+    item_named: Named = NOTHING  # by those that are evaluated for each item or iteration
     compensate_reads: tuple[str, ...] = ()
     inner: Scope | None = None
 
@@ -76,8 +107,7 @@ class Scope:
     steps: Mapping[str, Step]  # in document order
     output: Json = None
     has_output: bool = False
-    output_reads: tuple[str, ...] = ()
-    output_roots: frozenset[str] = frozenset()
+    output_named: Named = NOTHING
 
     @cached_property
     def roots(self) -> tuple[str, ...]:
@@ -172,13 +202,11 @@ def _scope_from_json(scope_id: str, source: Mapping[str, Any], default: Retry | 
             if step["id"] not in known:
                 known.append(step["id"])
     steps = {step["id"]: _step_from_json(step, tuple(targets.get(step["id"], ())), default) for step in source["steps"]}
-    return Scope(
-        scope_id, steps, source.get("output"), "output" in source, tuple(source.get("reads", ())), frozenset(source.get("roots", ()))
-    )
+    return Scope(scope_id, steps, source.get("output"), "output" in source, Named.from_json(source.get("named")))
 
 
 def _step_from_json(source: Mapping[str, Any], targets: tuple[str, ...], default: Retry | None) -> Step:
-    action = source["do"]
+    action, named = source["do"], Named.from_json(source.get("named"))
     retry = Retry.from_json(source["retry"]) if "retry" in source else default if action != "group" else None
     return Step(
         id=source["id"],
@@ -204,8 +232,8 @@ def _step_from_json(source: Mapping[str, Any], targets: tuple[str, ...], default
         cache=source.get("cache"),
         concurrency=source.get("concurrency"),
         priority=source.get("priority", "normal"),
-        reads=tuple(source.get("reads", ())),
-        roots=frozenset(source.get("roots", ())),
+        named=named,
+        item_named=Named.from_json(source["itemNamed"]) if "itemNamed" in source else named,
         compensate_reads=tuple(source.get("compensateReads", ())),
         inner=_scope_from_json(source["id"], source["scope"], default) if "scope" in source else None,
     )
@@ -270,7 +298,7 @@ class _Compiler:
         compiled: dict[str, Any] = {"steps": steps}
         if "output" in source:
             compiled["output"] = source["output"]
-            compiled["reads"], compiled["roots"] = self.names((hole.text for hole in holes(source["output"])), list(edges))
+            compiled["named"] = self.named([hole.text for hole in holes(source["output"])], list(edges))
         return compiled
 
     def step(self, source: Mapping[str, Any]) -> dict[str, Any]:
@@ -281,21 +309,19 @@ class _Compiler:
             step["scope"] = self.scope(source["group"])
         else:
             step["spec"] = source[action]
-        kept = ("with", "join", "when", "forEach", "maxConcurrency", "tolerate", "repeat", "retry")
-        kept += ("catch", "compensate", "output", "cache", "concurrency", "priority")
-        step |= {key: source[key] for key in kept if key in source}
+        step |= {key: source[key] for key in KEPT if key in source}
         step |= {key: _ms(source[key]) for key in ("timeout", "heartbeat") if key in source}
-        reads, roots = self.names(expressions_of(source), [])
-        if reads:
-            step["reads"] = reads
-        if roots:
-            step["roots"] = roots
+        named = self.named([*of_whole(source), *of_item(source)])
+        if named["roots"]:
+            step["named"] = named
+        if "forEach" in source or "repeat" in source:
+            step["itemNamed"] = self.named(list(of_item(source)))
         if "compensate" in source:
-            step["compensateReads"] = self.names((hole.text for hole in holes(source["compensate"])), [])[0]
+            step["compensateReads"] = self.named([hole.text for hole in holes(source["compensate"])])["steps"]
         return step
 
-    def names(self, texts: Iterator[str], every_step: list[str]) -> tuple[list[str], list[str]]:
-        """(steps, root names) that the expressions name. `steps[x]`: the ones it may mean are not known before it runs."""
+    def named(self, texts: Iterable[str], every_step: Iterable[str] = ()) -> dict[str, list[str]]:
+        """What the expressions name. `steps[x]`: the ones it may mean are not known before it runs."""
         steps: set[str] = set()
         roots: set[str] = set()
         for text in texts:
@@ -304,22 +330,27 @@ class _Compiler:
             roots |= found.roots
             if found.steps_dynamic:
                 steps |= {"*", *every_step}
-        return sorted(steps), sorted(roots)
+        return {"steps": sorted(steps), "roots": sorted(roots)}
 
 
-def expressions_of(step: Mapping[str, Any]) -> Iterator[str]:
-    """Every expression of a step but those in its compensation and inside its group."""
+def of_whole(step: Mapping[str, Any]) -> Iterator[str]:
+    """Expressions that are evaluated for a step as a whole."""
     bare = [step.get("when"), step.get("forEach")]
     bare += [(step.get("repeat") or {}).get(key) for key in ("while", "until")]
-    bare += [(step.get(owner) or {}).get("key") for owner in ("cache", "concurrency")]
+    yield from (text for text in bare if isinstance(text, str))
+    for entry in step.get("catch", ()):
+        yield from (hole.text for hole in holes(entry.get("output")))
+
+
+def of_item(step: Mapping[str, Any]) -> Iterator[str]:
+    """Expressions of the action, evaluated for each item or iteration."""
+    bare = [(step.get(owner) or {}).get("key") for owner in ("cache", "concurrency")]
     if isinstance(step.get("wait"), dict):
         bare.append(step["wait"].get("until"))
     bare += [case.get("when") for case in step.get("switch", ())]
     yield from (text for text in bare if isinstance(text, str))
-    templates = [step.get(key) for key in ("with", "set", "fail", "workflow", "emit", "approval", "output")]
-    templates += [entry.get("output") for entry in step.get("catch", ())]
-    for template in templates:
-        yield from (hole.text for hole in holes(template))
+    for key in ("with", "set", "fail", "workflow", "emit", "approval", "output"):
+        yield from (hole.text for hole in holes(step.get(key)))
 
 
 def _edges(source: Mapping[str, Any]) -> dict[str, list[list[str]]]:

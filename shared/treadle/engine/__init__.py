@@ -18,6 +18,7 @@ from .failures import on_failure
 from .items import is_fact, step_key
 from .run import Run
 from .segment import Segment
+from .triggers import due_message, is_listed
 from .world import Settings, World
 
 __all__ = ["Engine", "Settings", "World"]
@@ -113,6 +114,9 @@ class Engine:
 
 
 def _due_message(pk: str, sk: str, wait_ms: int) -> Message:
+    wait_s = max(0, -(-wait_ms // 1000))
+    if is_listed(pk):
+        return due_message(pk, sk, wait_s)
     run_id = pk.partition("#")[0]
     kind, path = ("settle", "") if sk == "!" else ("wake", sk[2:])
-    return Message(lane("normal"), {"schema": SCHEMA, "kind": kind, "run": run_id, "path": path}, max(0, -(-wait_ms // 1000)))
+    return Message(lane("normal"), {"schema": SCHEMA, "kind": kind, "run": run_id, "path": path}, wait_s)

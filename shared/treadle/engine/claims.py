@@ -77,9 +77,10 @@ def take_over(run: Run, standing: Item, *, attempt: int, losses: int = 0) -> Cla
     now = run.now
     key = standing["sk"][2:]
     lease = now + run.world.settings.lease_s * 1000
-    started_at = standing.get("started_at", now)
+    has_run = standing["state"] != State.RELEASED or attempt > 1 or losses > 0
+    started_at = standing.get("started_at", now) if has_run else now
     saw = tuple(standing["saw"]) if "saw" in standing else None
-    same_attempt = attempt == standing.get("attempt") and "attempt_at" in standing
+    same_attempt = has_run and attempt == standing.get("attempt") and "attempt_at" in standing
     claim = Claim(
         key,
         run.world.new_fence(),

@@ -77,8 +77,8 @@ def scope_output(run: Run, scope_key: str, scope: Scope) -> Json:
     if not scope.has_output:
         found = run.find_facts(paths.join(scope_key, name) for name in scope.sinks)
         return {name: run.output_of(found[key]) if (key := paths.join(scope_key, name)) in found else None for name in scope.sinks}
-    bound: dict[str, Any] = {"run": about(run), "steps": steps_seen(run, scope_key, "", scope.output_reads)}
-    if "input" in scope.output_roots:
+    bound: dict[str, Any] = {"run": about(run), "steps": steps_seen(run, scope_key, "", scope.output_named.steps)}
+    if "input" in scope.output_named.roots:
         bound["input"] = run.input  # read only for a template that names it
     if scope_key:
         bound |= loop_names(run, paths.owner(scope_key)[0])

@@ -7,7 +7,8 @@ run / stop#gen#container STOP: this loop or group starts nothing more
 run#join#.. / join       JOIN: which edges of a wide join have come to what
 run / signal#name        MAILBOX
 plan#hash / plan         PLAN
-workflow#tenant#id / version, workflows#tenant / id: what is registered
+workflow#tenant#id / version: what is registered
+workflows#tenant / id    the newest version, and its triggers
 """
 
 from __future__ import annotations

@@ -35,19 +35,20 @@ class SecretNames(Mapping[str, str]):
         return 0
 
 
-def names(run: Run, key: str, *, seen: Iterable[str] | None = None, reads: Iterable[str] | None = None, **more: Json) -> dict[str, Any]:
+def names(run: Run, key: str, *, seen: Iterable[str] | None = None) -> dict[str, Any]:
     """For the expressions of the step at `key`. `seen`: the sources that a join `any` or N saw (others of its sources are null)."""
     step = run.step(key)
+    named = step.named if paths.index(key) is None else step.item_named
     bound: dict[str, Any] = {}
-    if "input" in step.roots or reads is not None:
+    if "input" in named.roots:
         bound["input"] = run.input
-    if "run" in step.roots or reads is not None:
+    if "run" in named.roots:
         bound["run"] = about(run)
-    if "steps" in step.roots or reads is not None:
-        bound["steps"] = steps_seen(run, paths.scope(key), step.id, step.reads if reads is None else reads, step, seen)
-    if step.roots & {"item", "index", "iteration", "previous"} or reads is not None:
+    if "steps" in named.roots:
+        bound["steps"] = steps_seen(run, paths.scope(key), step.id, named.steps, step, seen)
+    if named.roots & {"item", "index", "iteration", "previous"}:
         bound |= loop_names(run, key)
-    return bound | more
+    return bound
 
 
 def about(run: Run) -> dict[str, Json]:
@@ -61,10 +62,11 @@ def steps_seen(
     """`steps`: each named step of this scope or one around it; null for one that has not ended (or was not seen)."""
     wanted = {name: key for name in _expand(run, scope_key, reads) if name != own_id and (key := visible(run, scope_key, name)) is not None}
     found = run.find_facts(wanted.values())
+    never = {"output": None, "outcome": "skipped", "error": None, "attempts": 0}  # of a stopping scope: it will not start any more
     unseen: set[str] = set()
     if step is not None and step.join not in ("all", "done") and seen is not None:
         unseen = {edge.source for edge in step.edges} - set(seen)
-    return {name: None if name in unseen or key not in found else as_seen(run, found[key]) for name, key in wanted.items()}
+    return {name: None if name in unseen else as_seen(run, found[key]) if key in found else never for name, key in wanted.items()}
 
 
 def _expand(run: Run, scope_key: str, reads: Iterable[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..ports import Absent, Change, Equals, Item, all_of, any_of
 from .admission import admit, check_room, slot_of
 from .items import INLINE_LIMIT, body_key, digest, encode, plan_key, run_key, shard_of
 from .run import Run
+from .triggers import listed_key, with_triggers
 from .world import World
 
 FIRST_LOOK_MS = 5 * 60_000  # when the sweeper first looks at a run that nobody has touched since
@@ -150,10 +151,6 @@ def workflow_key(tenant: str, workflow_id: str, version: str) -> tuple[str, str]
     return f"workflow#{tenant}#{workflow_id}", version
 
 
-def listed_key(tenant: str, workflow_id: str) -> tuple[str, str]:
-    return f"workflows#{tenant}", workflow_id
-
-
 def register(world: World, tenant: str, document: Mapping[str, Any], plan: Plan) -> Registered:
     """A version is immutable: the same content again is a no-op, other content is refused."""
     name = save_plan(world, plan)
@@ -173,12 +170,12 @@ def register(world: World, tenant: str, document: Mapping[str, Any], plan: Plan)
     if not written.ok and (written.item or {}).get("same") != item["same"]:
         told = f"{plan.workflow} {plan.version} is registered with other content: versions never change, give this one a new version"
         raise Rejected("version-conflict", told, status=409)
-    _list(world, tenant, plan, name)
+    _list(world, tenant, plan, name, document.get("triggers", ()))
     return Registered(plan.workflow, plan.version, name, written.ok)
 
 
-def _list(world: World, tenant: str, plan: Plan, name: str) -> None:
-    """The newest version is what runs start with that name none."""
+def _list(world: World, tenant: str, plan: Plan, name: str, triggers: Sequence[Mapping[str, Any]]) -> None:
+    """The newest version is what runs start with that name none, and its triggers are the ones that start runs."""
     pk, sk = listed_key(tenant, plan.workflow)
     for _ in range(20):
         standing = world.store.get((pk, sk))
@@ -187,7 +184,8 @@ def _list(world: World, tenant: str, plan: Plan, name: str) -> None:
         before = Absent() if standing is None else any_of(all_of(Equals("rev", standing["rev"])))
         rev = 1 if standing is None else standing["rev"] + 1
         item: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "rev": rev, "version": plan.version, "plan": name, "name": plan.name}
-        if world.store.put(item, before).ok:
+        if world.store.put(with_triggers(world, item, triggers, standing), before).ok:
+            world.triggers.pop(tenant, None)
             return
 
 

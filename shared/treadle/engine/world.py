@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.errors import NotFound
 from ..core.expressions import Expressions
@@ -14,6 +14,9 @@ from ..core.plan import Plan
 from ..ports import Blobs, Bus, Clock, Lanes, Store
 from ..topology import ATTEMPT_TIMEOUT_S, BEGIN_MARGIN_S, LEASE_S
 from .items import REF, decode, digest, plan_key
+
+if TYPE_CHECKING:
+    from .triggers import Triggered
 
 MAX_PLANS = 64  # kept compiled in one process
 
@@ -56,6 +59,7 @@ class World:
     settings: Settings = field(default_factory=Settings)
     random: random.Random = field(default_factory=random.Random)
     plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)
+    triggers: dict[str, tuple[int, Sequence[Triggered]]] = field(default_factory=dict)  # by tenant, with when they were read
 
     def new_fence(self) -> int:
         """A number that no other claim has: a write under it proves that the claim still stands."""
