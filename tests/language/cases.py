@@ -124,7 +124,7 @@ class Work:
         def note_and_fail(given: Any) -> Json:
             with self.lock:
                 self.log.append(given["label"])
-            raise TaskError(given.get("error", "Boom"), given["label"])
+            raise TaskError(given.get("error", "Boom"), str(given["label"]))
 
         @task
         def boom(given: Any) -> Json:
