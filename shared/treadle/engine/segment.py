@@ -22,7 +22,7 @@ from ..core.model import Json, Outcome, State, StepError
 from ..core.plan import INSTANT, Step
 from ..core.retry import MAX_LOSSES, matches
 from ..ports import Condition, Item
-from . import branches, chunks, ending, loops, waits
+from . import branches, ending, loops, opening, waits
 from .actions import Done, Failed, Held, Result, Waits, act, boolean, expression_error
 from .admission import come_back_later
 from .claims import Claim, fused, take, take_over, write_fact, write_state
@@ -209,12 +209,12 @@ class Segment:
         if is_whole and step.when is not None:
             try:
                 if not boolean(evaluate(step.when, run.world.expressions, self._bound(claim)), "when"):
-                    return self.ended(claim, self._fact(claim, Outcome.BYPASSED, why="when was false"))
+                    return self.ended(claim, self.fact(claim, Outcome.BYPASSED, why="when was false"))
             except ExpressionFault as fault:
                 self.failed(claim, expression_error(fault))
                 return None
         if is_whole and step.is_loop:
-            return self._open_loop(claim, step)
+            return opening.open_loop(self, claim, step)
         if step.action == "group":
             open_group(self, claim, step)
             return None
@@ -227,7 +227,7 @@ class Segment:
         """Record what an attempt came to."""
         match result:
             case Done(output, chosen):
-                return self.ended(claim, self._fact(claim, Outcome.SUCCEEDED, self.run.kept(output), chosen=chosen), condition)
+                return self.ended(claim, self.fact(claim, Outcome.SUCCEEDED, self.run.kept(output), chosen=chosen), condition)
             case Failed(error):
                 self.failed(claim, error, condition)
                 return None
@@ -243,7 +243,7 @@ class Segment:
         self.run.send(come_back_later(self.run, self.run.step(claim.key), claim.key))
         self.has_sent = True
 
-    def _fact(self, claim: Claim, outcome: Outcome, output: Json = None, *, chosen: tuple[str, ...] = (), why: str | None = None) -> Fact:
+    def fact(self, claim: Claim, outcome: Outcome, output: Json = None, *, chosen: tuple[str, ...] = (), why: str | None = None) -> Fact:
         ran = outcome is not Outcome.BYPASSED
         return Fact(
             claim.key,
@@ -307,41 +307,6 @@ class Segment:
         loop, number = paths.whole(fact.key), (paths.index(fact.key) or 0) + 1
         goes_on = loops.goes_on(self.run, loop, step, number, self.run.output_of(fact))
         return paths.item(loop, number) if goes_on is True else None
-
-    # -------------------------------------------------------------------------------------------- opening
-
-    def _open_loop(self, claim: Claim, step: Step) -> Claim | None:
-        if step.repeat is not None:
-            return self._open_repeat(claim, step)
-        ready = Ready()
-        try:
-            values = loops.open_for_each(self.run, claim, step, ready)
-        except ExpressionFault as fault:
-            self.failed(claim, expression_error(fault))
-            return None
-        if isinstance(values, StepError):
-            self.failed(claim, values)
-            return None
-        if not values:
-            return self.ended(claim, self._fact(claim, Outcome.SUCCEEDED, []))
-        if ready.messages:
-            mine, *others = ready.messages
-            self.run.send(others)
-            chunks.work(self, dict(mine.body))
-        return None
-
-    def _open_repeat(self, claim: Claim, step: Step) -> Claim | None:
-        match loops.goes_on(self.run, claim.key, step, 0, None):
-            case StepError() as error:
-                self.failed(claim, error)
-                return None
-            case False:
-                return self.ended(claim, self._fact(claim, Outcome.SUCCEEDED, None))
-        written = write_state(self.run, claim, State.OPEN)
-        if written.ok:
-            self.run.headers[claim.key] = claim.item(self.run) | {"state": State.OPEN.value}
-            self.local.append((paths.item(claim.key, 0), self.seq + 1))
-        return None
 
     # -------------------------------------------------------------------------------------------- sharing
 
