@@ -18,6 +18,7 @@ from ..ports import Absent, AtMost, Change, Equals, Item, Present, all_of, any_o
 from . import ending, loops, waits
 from .actions import Done, Failed, Held, Result, act
 from .claims import Claim, write_fact
+from .escalation import check_thresholds
 from .groups import open_group
 from .items import chunk_key, cursor_key, decode, encode, fact_of, is_fact, step_key
 from .run import Gate, Run
@@ -180,6 +181,7 @@ def _record(run: Run, claim: Claim, fact: Fact, step: Step, number: int, progres
     progress.took(number, fact)
     if fact.outcome is Outcome.FAILED:
         loop = paths.whole(claim.key)
+        check_thresholds(run, fact)
         return loops.is_tolerated(run, loop, step, run.headers[loop], number, fact.error)
     return True
 

@@ -13,6 +13,7 @@ from ..core.retry import matches
 from ..ports import Absent, Change, Item, OneOf, all_of
 from .actions import expression_error
 from .claims import claim_of, stands, write_fact, write_state
+from .escalation import after_attempt, check_thresholds, climb, next_rung
 from .items import error_of, is_fact, run_key, step_key
 from .names import names
 from .progress import after
@@ -35,6 +36,7 @@ def on_failure(segment: Segment, key: str, attempt: int) -> None:
     if is_fact(item):
         segment.follow(item)
     elif item["state"] == State.RETRY and item["attempt"] == attempt:
+        after_attempt(run, key, attempt, error_of(item["error"]) or StepError("TaskFailed"))
         if "until" in item:
             run.send(wake(run, key, item["until"]))
             segment.has_sent = True
@@ -71,11 +73,31 @@ def resolve_failure(segment: Segment, item: Item) -> None:
 
 def ask_a_person(segment: Segment, item: Item, error: StepError) -> None:
     """`onFailure: wait`: only a person's decision writes the fact."""
-    run = segment.run
-    written = write_state(run, claim_of(item), State.WAITING, stands(item), wait={"for": "person"}, error=item["error"])
+    run, key = segment.run, item["sk"][2:]
+    due = next_rung(run, run.now, 0)
+    wait = {"for": "person", "failed_at": run.now, "rungs": 0}
+    until = due[1] if due else None
+    written = write_state(run, claim_of(item), State.WAITING, stands(item), until=until, wait=wait, error=item["error"])
     if written.ok:
+        if until is not None:
+            run.send(wake(run, key, until))
         mark_people(run)
-        run.event("RunWaiting", item["sk"][2:], item["attempt"], path=paths.shown(item["sk"][2:]), error=error.to_json())
+        run.event("RunWaiting", key, item["attempt"], path=paths.shown(key), error=error.to_json())
+
+
+def climb_ladder(segment: Segment, item: Item) -> None:
+    """A step that waits for a person, when a rung is due."""
+    run = segment.run
+    error = error_of(item.get("error")) or StepError("TaskFailed")
+    standing, action = climb(run, item, error)
+    match action:
+        case "fail":
+            write_end(segment, standing, Outcome.FAILED, error=error)
+        case "cancel":
+            stop_run(run, "cancel", error.brief())
+        case _:
+            if "until" in standing:
+                run.send(wake(run, item["sk"][2:], standing["until"]))
 
 
 def write_end(
@@ -97,6 +119,8 @@ def write_end(
     if not written.ok:
         return
     run.has_ended(fact)
+    if outcome in (Outcome.FAILED, Outcome.CAUGHT):
+        check_thresholds(run, fact)
     if outcome is Outcome.FAILED and paths.index(fact.key) is None:
         failed_for_good(run, fact, segment)
     else:

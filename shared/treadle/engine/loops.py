@@ -69,7 +69,8 @@ def write_header(run: Run, claim: Claim, step: Step, values: list[Json]) -> bool
     written = write_state(run, claim, State.OPEN, **header)
     if written.ok:
         run.headers[claim.key] = claim.item(run) | {"state": State.OPEN.value} | header
-        run.loop_items |= {paths.item(claim.key, number): value for number, value in enumerate(values)}
+        first_page = values if "list" in header else values[: paths.PAGE]  # of a long list the rest is for others
+        run.loop_items |= {paths.item(claim.key, number): value for number, value in enumerate(first_page)}
     return written.ok
 
 

@@ -26,7 +26,7 @@ from . import branches, ending, loops, opening, waits
 from .actions import Done, Failed, Held, Result, Waits, act, boolean, expression_error
 from .admission import come_back_later
 from .claims import Claim, fused, take, take_over, write_fact, write_state
-from .failures import failed_for_good
+from .failures import climb_ladder, failed_for_good
 from .groups import open_group
 from .items import error_of, is_fact, step_key
 from .names import names
@@ -93,6 +93,9 @@ class Segment:
                 self._take(standing, standing["attempt"] + 1)
             case State.RETRY:
                 self._tell_again(standing)
+            case State.WAITING if standing["wait"]["for"] == "person" and 0 < standing.get("until", 0) <= now:
+                self.run.read_control(key)
+                climb_ladder(self, standing)
             case State.WAITING:
                 waits.look(self, standing)
             case State.OPEN:

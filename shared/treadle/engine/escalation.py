@@ -1,0 +1,97 @@
+"""Who is told when work fails, and when enough has failed: the ladder of `errorHandling.escalation`, and its thresholds.
+
+A rung is raised once: its event goes out before the step's item says that it was raised, so that a crash in between raises it
+again under the same id and never loses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..core import paths
+from ..core.advance import Fact
+from ..core.durations import parse_duration
+from ..core.model import Outcome, RunStatus, State, StepError
+from ..ports import Change, Event, Item, OneOf
+from .claims import claim_of, stands, write_state
+from .items import digest, is_fact, run_key
+from .run import Run
+from .snapshot import snapshot
+from .stopping import stop_run
+
+Rung = Mapping[str, Any]
+
+
+def raise_rung(run: Run, key: str, number: int, rung: Rung, error: StepError, attempt: int) -> None:
+    """Raises Unavailable: nothing is written then."""
+    told = {
+        "run": run.id, "workflow": run.control["workflow"], "tenant": run.tenant, "path": paths.shown(key), "attempt": attempt,
+        "rung": number, "level": number + 1, "notify": rung.get("notify"), "severity": rung.get("severity", "error"),
+        "action": rung.get("action"), "error": error.to_json(),
+    }  # fmt: skip
+    identity = digest(run.id, key, str(run.generation), "rung", str(number))
+    run.world.bus.put([Event("EscalationRaised", identity, run.id, run.now, told)])
+
+
+def after_attempt(run: Run, key: str, attempt: int, error: StepError) -> None:
+    """Rungs by number of attempts: raised by the attempt that reaches them."""
+    for number, rung in enumerate(run.plan.escalation):
+        if rung.get("afterAttempts") == attempt:
+            raise_rung(run, key, number, rung, error, attempt)
+
+
+def next_rung(run: Run, failed_at: int, done: int) -> tuple[int, int] | None:
+    """(number, when) of the first rung by time from number `done` on; None: the ladder has no more."""
+    for number in range(done, len(run.plan.escalation)):
+        if "afterFailure" in run.plan.escalation[number]:
+            return number, failed_at + parse_duration(run.plan.escalation[number]["afterFailure"])
+    return None
+
+
+def climb(run: Run, item: Item, error: StepError) -> tuple[Item, str | None]:
+    """Raise what is due for a step that waits for a person: (its item now, the action that a rung asks for)."""
+    wait = dict(item["wait"])
+    due = next_rung(run, wait["failed_at"], wait["rungs"])
+    action: str | None = None
+    while due is not None and due[1] <= run.now and action is None:
+        number, _ = due
+        rung = run.plan.escalation[number]
+        raise_rung(run, item["sk"][2:], number, rung, error, item["attempt"])
+        action = rung.get("action")
+        wait["rungs"] = number + 1
+        due = next_rung(run, wait["failed_at"], number + 1)
+    until = due[1] if due else None
+    written = write_state(run, claim_of(item), State.WAITING, stands(item), until=until, wait=wait, error=item["error"])
+    changed = {**item, "wait": wait} | ({"until": until} if until is not None else {})
+    return (changed if written.ok else item), (action if written.ok else None)
+
+
+# ------------------------------------------------------------------------------------------------ thresholds
+
+
+def check_thresholds(run: Run, fact: Fact) -> None:
+    """After a failure: whether too many steps have failed, or too large a part of those that ended lately."""
+    limits = run.plan.thresholds
+    if limits is None or not _are_exceeded(run, limits):
+        return
+    error = {**(fact.error or StepError("TaskFailed")).brief(), "step": paths.shown(fact.key)}
+    if limits.get("action", "fail") == "pause":
+        alive = OneOf("status", (RunStatus.RUNNING.value, RunStatus.WAITING.value))
+        written = run.world.store.update(run_key(run.id), Change(set={"status": RunStatus.PAUSED.value}, add={"rev": 1}), alive)
+        run.control = written.item or run.control
+    else:
+        stop_run(run, "cancel" if limits.get("action") == "cancel" else "stop", error)
+
+
+def _are_exceeded(run: Run, limits: Mapping[str, Any]) -> bool:
+    ended = [item for item in snapshot(run).values() if is_fact(item) and not Outcome(item["outcome"]).is_skip]
+    failed = [item for item in ended if item["outcome"] in (Outcome.FAILED, Outcome.CAUGHT)]
+    if "maxFailedSteps" in limits and len(failed) > limits["maxFailedSteps"]:
+        return True
+    if "failureRate" not in limits:
+        return False
+    since = run.now - parse_duration(limits.get("window", "5m"))
+    lately = [item for item in ended if item["ended_at"] >= since]
+    bad = [item for item in failed if item["ended_at"] >= since]
+    return bool(lately) and len(bad) / len(lately) > limits["failureRate"]
