@@ -23,7 +23,6 @@ from infra.findings import explain
 _SERVICE = {"table": "dynamodb", "index": "dynamodb", "queues": "sqs", "bus": "events", "blobs": "s3", "inbox": "s3"}
 # The service that polls a queue for a Lambda does it with the Lambda's own role.
 _CONSUMES = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
-_SENT_TO = {topology.lane(priority) for priority in topology.LANES}  # the other queues are fed by rules
 _OWN_QUEUES_ONLY = ("ChangeMessageVisibility",)
 
 
@@ -61,10 +60,11 @@ class Resources:
         if port != "queues":
             yield _allow(service, actions, self._arns(port))
             return
+        sends_to = [lane.arn for lane in self.lanes if lane.declared.name in function.sends_to]
         anywhere = [action for action in actions if action not in _OWN_QUEUES_ONLY]
         own = [action for action in actions if action in _OWN_QUEUES_ONLY]
         if anywhere:
-            yield _allow(service, anywhere, self._arns(port))
+            yield _allow(service, anywhere, sends_to)
         if own:
             yield _allow(service, own, self._own_queues(function))
 
@@ -72,7 +72,6 @@ class Resources:
         return {
             "table": [self.state.arn],
             "index": self.state.index_arns,
-            "queues": [lane.arn for lane in self.lanes if lane.declared.name in _SENT_TO],
             "bus": [self.bus.arn],
             "blobs": [self.blobs.objects_arn],  # exception: `*` stands for the objects' names, which are content hashes
             "inbox": [self.inbox.objects_arn],  # exception: `*` stands for the names that users chose

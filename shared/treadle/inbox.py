@@ -1,39 +1,63 @@
-"""The two doors beside HTTP: objects dropped into the inbox bucket, and events on the bus.
+"""The doors beside HTTP: objects dropped into the inbox bucket, events on the bus, and schedules that are due.
 
 `definitions/ANY.yaml` registers a workflow, `inputs/WORKFLOW/ANY.json` starts a run of it; `WorkflowSubmitted` carries a
-definition and its input, `RunRequested` names a workflow. Whoever submits is not there to be answered: a refusal is an event
-(`SubmissionRejected`) with what an HTTP caller would have been told, and leaves nothing behind.
+definition and its input, `RunRequested` names a workflow. Whatever else comes is for the triggers of workflows. Whoever
+submits is not there to be answered: a refusal is an event (`SubmissionRejected`) with what an HTTP caller would have been
+told, and leaves nothing behind.
 """
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_plus
 
-from .core.errors import Rejected
-from .engine.items import digest
-from .ports import Event
+from . import triggers
+from .core.errors import Corrupted, Rejected
+from .core.model import SCHEMA
+from .refusals import cause_of, is_object, refuse
+from .topology import SUBMISSIONS
 
 if TYPE_CHECKING:
     from .wiring import Wiring
 
 
 def submit(wiring: Wiring, event: dict[str, Any]) -> None:
-    """A whole EventBridge event. The same event again starts the same run. Raises Unavailable."""
+    """A whole EventBridge event, or the sweeper's message that schedules are due. The same again starts the same runs.
+
+    Raises Unavailable, and Corrupted for a message of a newer version of the engine.
+    """
+    if event.get("kind") == "schedule":  # no bus event has such a name beside its `detail`
+        if event["schema"] > SCHEMA:
+            raise Corrupted("a message of a newer version of the engine")
+        triggers.fire(wiring, event["tenant"], event["workflow"])
+        return
     try:
-        if event.get("source") == "aws.s3":
-            _object(wiring, event["detail"])
-        else:
+        if _is_dropped(wiring, event):
+            _object(wiring, event)
+        elif event.get("detail-type") in SUBMISSIONS:
             _asked(wiring, event)
+        elif not triggers.happened(wiring, event) and _is_in_inbox(wiring, event):
+            key = event["detail"]["object"]["key"]
+            told = "put definitions under definitions/ and inputs under inputs/WORKFLOW/; no trigger waits for anything else"
+            raise Rejected("not-found", f"{key}: {told}", status=404)
     except Rejected as refusal:
-        _refuse(wiring, event, refusal)
+        identity = str(event.get("id", json.dumps(event, sort_keys=True)))
+        refuse(wiring.engine.world, identity, refusal, cause_of(event))
 
 
-def _object(wiring: Wiring, detail: dict[str, Any]) -> None:
-    key = unquote_plus(detail["object"]["key"])
+def _is_in_inbox(wiring: Wiring, event: dict[str, Any]) -> bool:
+    return is_object(event) and event["detail"]["bucket"]["name"] == wiring.names.inbox
+
+
+def _is_dropped(wiring: Wiring, event: dict[str, Any]) -> bool:
+    """In one of the two folders that are not left to triggers."""
+    return _is_in_inbox(wiring, event) and event["detail"]["object"]["key"].partition("/")[0] in ("definitions", "inputs")
+
+
+def _object(wiring: Wiring, event: dict[str, Any]) -> None:
+    key = event["detail"]["object"]["key"]
     folder, _, rest = key.partition("/")
-    if folder not in ("definitions", "inputs") or not rest or rest.endswith("/"):
+    if not rest or rest.endswith("/"):
         raise Rejected("not-found", f"{key}: put definitions under definitions/ and inputs under inputs/WORKFLOW/", status=404)
     content = wiring.inbox.get(key)
     if folder == "definitions":
@@ -42,10 +66,7 @@ def _object(wiring: Wiring, detail: dict[str, Any]) -> None:
     workflow, slash, _ = rest.partition("/")
     if not slash:
         raise Rejected("not-found", f"{key}: inputs lie under inputs/WORKFLOW/, in a folder with the workflow's id", status=404)
-    told = detail["object"]
-    version = told.get("version-id") or told.get("sequencer") or told.get("etag", "")
-    identity = digest("s3", detail["bucket"]["name"], key, version)
-    wiring.operations.start(wiring.tenant, workflow, _json(content, key), key=identity, by=f"s3:{key}")
+    wiring.operations.start(wiring.tenant, workflow, _json(content, key), key=triggers.object_identity(event), by=f"s3:{key}")
 
 
 def _json(content: bytes, name: str) -> Any:
@@ -71,29 +92,12 @@ def _asked(wiring: Wiring, event: dict[str, Any]) -> None:
     match event.get("detail-type"):
         case "WorkflowSubmitted":
             wiring.operations.run_definition(wiring.tenant, _wanted(detail, "definition"), detail.get("input", {}), key=key, by=by)
-        case "RunRequested":
+        case _:
             workflow = _wanted(detail, "workflow")
             wiring.operations.start(wiring.tenant, workflow, detail.get("input", {}), version=detail.get("version"), key=key, by=by)
-        case unknown:
-            raise Rejected("not-found", f"events of type {unknown} ask for nothing: WorkflowSubmitted and RunRequested do", status=404)
 
 
 def _wanted(detail: dict[str, Any], name: str) -> Any:
     if name not in detail:
         raise Rejected("missing-field", f"the event's detail has no {name}", status=422)
     return detail[name]
-
-
-def _refuse(wiring: Wiring, event: dict[str, Any], refusal: Rejected) -> None:
-    world = wiring.engine.world
-    diagnostics = [d.model_dump(mode="json") if hasattr(d, "model_dump") else d for d in refusal.diagnostics]
-    told = {"code": refusal.code, "message": refusal.message, "diagnostics": diagnostics[:50], "cause": _cause(event)}
-    identity = digest("refused", str(event.get("id", json.dumps(event, sort_keys=True))))
-    world.bus.put([Event("SubmissionRejected", identity, "", world.clock.now(), told)])
-
-
-def _cause(event: dict[str, Any]) -> dict[str, Any]:
-    """What was submitted, by name: the object, or the event's id and type."""
-    if event.get("source") == "aws.s3":
-        return {"bucket": event["detail"]["bucket"]["name"], "key": event["detail"]["object"]["key"]}
-    return {"event": event.get("id"), "source": event.get("source"), "detailType": event.get("detail-type")}

@@ -14,7 +14,8 @@ from .definition.schemas import violations
 from .engine import Engine, control
 from .engine.items import decode, digest, run_key
 from .engine.run import Run
-from .engine.starting import Registered, StartRequest, latest_plan, listed_key, note_unregistered, register, save_plan, start, workflow_key
+from .engine.starting import Registered, StartRequest, latest_plan, note_unregistered, register, save_plan, start, workflow_key
+from .engine.triggers import listed_key
 from .ports import Item
 from .viewing import PAGE_OF_STEPS, history, summary, view
 from .views import RunView

@@ -99,7 +99,9 @@ RULES = (
         to="submissions",
         bus="default",
     ),
-    Rule("objects", {"source": ["aws.s3"], "detail": {"bucket": {"name": [{"anything-but": ["{inbox}"]}]}}}, to="submissions", bus="default"),
+    Rule(
+        "objects", {"source": ["aws.s3"], "detail": {"bucket": {"name": [{"anything-but": ["{inbox}"]}]}}}, to="submissions", bus="default"
+    ),
     # Calls that CloudTrail logs are left out: the engine's own are among them, and would be heard for ever.
     Rule(
         "services",

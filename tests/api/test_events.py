@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,9 @@ import pytest
 from treadle import topology
 from treadle.api.app import answer
 from treadle.cel import Cel
+from treadle.core.patterns import matches
 from treadle.definition import Checker
+from treadle.simulation.patterns import with_names
 
 from tests.api.fakes import FakeOperations
 
@@ -38,15 +39,11 @@ def test_a_message_is_one_that_sqs_could_deliver(record: dict[str, Any]) -> None
 @pytest.mark.parametrize("record", FROM_BUS)
 def test_a_bus_event_reaches_its_queue_by_one_rule(record: dict[str, Any]) -> None:
     event = json.loads(record["body"])
-    (rule,) = [rule for rule in topology.RULES if _matches(rule.pattern, event)]
+    bus = "default" if event["source"] == "aws.s3" else "engine"
+    inbox = event["detail"]["bucket"]["name"] if bus == "default" else "inbox"
+    patterns = {rule.name: with_names(rule.pattern, {"inbox": inbox}) for rule in topology.RULES}
+    (rule,) = [rule for rule in topology.RULES if rule.bus == bus and matches(patterns[rule.name], event)]
     assert record["eventSourceARN"].endswith(f":treadle-{rule.to}")
-
-
-def _matches(pattern: Any, value: Any) -> bool:
-    """EventBridge's patterns as far as the topology uses them; `{inbox}` stands for the inbox bucket's name."""
-    if isinstance(pattern, dict):
-        return isinstance(value, dict) and all(_matches(inner, value.get(name)) for name, inner in pattern.items())
-    return any(value is wanted or fnmatchcase(str(value), str(wanted).replace("{inbox}", "treadle-inbox-*")) for wanted in pattern)
 
 
 def test_the_sample_definition_is_valid() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from treadle.core.durations import parse_duration
+from treadle.core.schedules import parse_schedule
 from treadle.definition.resources import Pool, parse_amount, smallest_pool
-from treadle.definition.schedules import check_schedule
 from treadle.definition.schemas import first_fault, violations
 
 
@@ -48,7 +48,7 @@ def test_anything_else_is_none(text: str) -> None:
     ],
 )  # fmt: skip
 def test_a_schedule_is_what_eventbridge_takes(text: str) -> None:
-    check_schedule(text)
+    parse_schedule(text)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_schedule_is_what_eventbridge_takes(text: str) -> None:
 )  # fmt: skip
 def test_anything_else_is_no_schedule(text: str) -> None:
     with pytest.raises(ValueError):
-        check_schedule(text)
+        parse_schedule(text)
 
 
 POOLS = (Pool("small", 0.25, 512), Pool("large", 4, 8192), Pool("middle", 1, 2048))
@@ -147,6 +147,6 @@ def test_both_ways_to_write_a_duration_agree(number: int, unit: str) -> None:
 @settings(deadline=None)
 @given(st.text(max_size=30))
 def test_no_text_breaks_the_words(text: str) -> None:
-    for check in (parse_duration, check_schedule, lambda t: parse_amount(t, "cpu"), lambda t: parse_amount(t, "size")):
+    for check in (parse_duration, parse_schedule, lambda t: parse_amount(t, "cpu"), lambda t: parse_amount(t, "size")):
         with suppress(ValueError):
             check(text)

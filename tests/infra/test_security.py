@@ -56,9 +56,15 @@ def test_a_function_consumes_its_own_queues_only(template: Template, function: t
 
 
 @FUNCTIONS
-def test_a_function_sends_to_the_lanes_only(template: Template, function: topology.Function) -> None:
-    lanes = [template.queue(f"treadle-{topology.lane(priority)}").arn for priority in topology.LANES]
-    assert all(resource in lanes for action, resource, _ in template.granted(function.name) if action == "sqs:SendMessage")
+def test_a_function_sends_where_it_is_said_to(template: Template, function: topology.Function) -> None:
+    queues = [template.queue(f"treadle-{name}").arn for name in function.sends_to]
+    assert all(resource in queues for action, resource, _ in template.granted(function.name) if action == "sqs:SendMessage")
+
+
+def test_who_works_sends_to_the_lanes_only() -> None:
+    lanes = {topology.lane(priority) for priority in topology.LANES}
+    beyond = {function.name: set(function.sends_to) - lanes for function in topology.FUNCTIONS}
+    assert {name: queues for name, queues in beyond.items() if queues} == {"sweeper": {"submissions"}}
 
 
 @FUNCTIONS

@@ -11,7 +11,21 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from .model_steps import Backoff, Language, Retry, Step
-from .types import ABSENT, Attribute, Count, Duration, Expression, Json, JsonSchema, Retries, Schedule, Version, WorkflowId, either
+from .types import (
+    ABSENT,
+    Attribute,
+    Count,
+    Duration,
+    EventPattern,
+    Expression,
+    Json,
+    JsonSchema,
+    Retries,
+    Schedule,
+    Version,
+    WorkflowId,
+    either,
+)
 
 __all__ = ["Workflow"]
 
@@ -116,7 +130,7 @@ class Trigger(Language):
     """What starts a run. `input` is a template over `event`."""
 
     schedule: Schedule = Field(default=ABSENT)
-    event: dict[str, Json] = Field(default=ABSENT, min_length=1, description="An EventBridge event pattern.")
+    event: EventPattern = Field(default=ABSENT, description="An EventBridge event pattern.")
     s3: S3Trigger = Field(default=ABSENT)
     input: Json = Field(default=ABSENT)
 

@@ -13,9 +13,10 @@ from pydantic import Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ..core.durations import parse_duration
+from ..core.patterns import check_pattern
+from ..core.schedules import parse_schedule
 from .diagnostics import Code, kind
 from .resources import parse_amount
-from .schedules import check_schedule
 from .schemas import first_fault
 
 ABSENT: Any = None  # the default of keys that may be left out (a `null` in the document is not the same: it is refused)
@@ -97,10 +98,20 @@ def _duration_hint(text: str) -> str | None:
 def _schedule(value: Any) -> str:
     text = _text(value, "a schedule")
     try:
-        check_schedule(text)
+        parse_schedule(text)
     except ValueError as error:
         raise wrong(Code.BAD_SCHEDULE, str(error)) from None
     return text
+
+
+def _event_pattern(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise wrong(Code.BAD_TYPE, f"expected an event pattern, not {kind(value)}")
+    try:
+        check_pattern(value)
+    except ValueError as error:
+        raise wrong(Code.BAD_VALUE, str(error)) from None
+    return value
 
 
 def _expression(value: Any) -> Any:
@@ -203,6 +214,7 @@ Schedule = _type(
     _schedule,
     {"type": "string", "pattern": r"^(cron|rate)\(.*\)$", "examples": ["rate(5 minutes)", "cron(0 8 ? * MON-FRI *)"]},
 )
+EventPattern = _type(_event_pattern, {"type": "object", "minProperties": 1})
 Expression = _type(
     _expression,
     {"type": ["string", "boolean", "array"], "description": "A CEL expression; a boolean or a list stands for itself."},

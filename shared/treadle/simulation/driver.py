@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .. import topology
 from ..cel import Cel
-from ..definition import Checker
+from ..core.durations import parse_duration
 from ..engine import Engine, Settings, World
-from ..operations import Operations
+from ..inbox import submit
 from ..tasks import Registry
+from ..wiring import Wiring
 from .memory import MemoryCloud
 from .queues import Received
 
@@ -42,6 +43,7 @@ MOST_DELIVERIES = 100_000  # of one `wait` or `advance`: more than any honest ru
 _FINAL = ("succeeded", "failed", "cancelled", "timedOut")
 _FILE_ENDINGS = (".yaml", ".yml", ".json")
 _FOREVER = 1 << 60
+_MOST_RUNS = 10_000
 _INVOCATION_MS = topology.FUNCTION_TIMEOUT_S * 1000
 
 
@@ -61,7 +63,9 @@ class MemoryEngine:
             settings=settings or Settings(), random=random.Random(seed),
         )  # fmt: skip
         self.engine = Engine(self.world)
-        self.operations = Operations(self.engine, Checker(self.tasks, self.world.expressions))
+        names = topology.Names("treadle", "treadle", "blobs", "inbox", queue_urls={})
+        self.wiring = Wiring(self.engine, self.tasks, names, self.cloud.inbox, TENANT)
+        self.operations = self.wiring.operations
         self.delivered = 0
 
     # ------------------------------------------------------------------------------------------------- time passes
@@ -90,6 +94,10 @@ class MemoryEngine:
         """Let everything happen that happens by then (ms); it is then that time. Raises RuntimeError if it does not come to rest."""
         if not self._steps(lambda: False, until):
             self.cloud.clock.advance_to(until)
+
+    def pass_time(self, duration: str) -> None:
+        """`3d`, and all that happens meanwhile."""
+        self.advance(self.now() + parse_duration(duration))
 
     def _steps(self, is_there: Callable[[], bool], until: int = _FOREVER) -> bool:
         """Whether it came to that before the engine was at rest."""
@@ -131,6 +139,8 @@ class MemoryEngine:
                 self.engine.completed(body["detail"], now + _INVOCATION_MS)
             case "errors":
                 self.engine.failed(body["detail"], now + _INVOCATION_MS)
+            case "parser":
+                submit(self.wiring, body)
         self.cloud.lanes.delete(received.queue, received.receipt)
 
     # ------------------------------------------------------------------------------------------------ definitions
@@ -167,6 +177,10 @@ class MemoryEngine:
 
     def show(self, run_id: str) -> RunView:
         return self.operations.show(TENANT, run_id)
+
+    def runs(self, workflow: str) -> list[RunView]:
+        """All of them, newest first: those that a trigger started as well."""
+        return self.operations.runs(TENANT, workflow=workflow, limit=_MOST_RUNS)[0]
 
     def history(self, run_id: str) -> list[dict[str, Any]]:
         return self.operations.history(TENANT, run_id)

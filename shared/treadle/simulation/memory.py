@@ -13,9 +13,10 @@ from typing import Any
 from .. import topology
 from ..batches import batches
 from ..core.errors import NotFound
+from ..core.patterns import matches
 from ..ports import Clock, Event, rfc3339
 from .calls import Calls, watched
-from .patterns import matches, with_names
+from .patterns import with_names
 from .queues import MemoryLanes, Received, dead_letters_of
 from .table import MemoryStore
 
