@@ -61,6 +61,7 @@ class MemoryEngine:
         self.world = World(
             self.cloud.store, self.cloud.lanes, self.cloud.bus, self.cloud.blobs, self.cloud.clock, Cel(), self.tasks,
             settings=settings or Settings(), random=random.Random(seed),
+            violations=violations,
         )  # fmt: skip
         self.engine = Engine(self.world)
         names = topology.Names("treadle", "treadle", "blobs", "inbox", queue_urls={})

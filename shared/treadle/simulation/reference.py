@@ -201,7 +201,7 @@ class Scope:
         except Cancelled:
             self._fact(name, End(How.CANCELLED), record)
             raise
-        if end.how is How.SUCCEEDED and "compensate" in step and not env.is_covered:
+        if end.how is How.SUCCEEDED and "compensate" in step:
             record.undo = Undo(step, env.having(output=end.output))
         self._fact(name, end, record)
         self.letters.put((name, end))
@@ -321,6 +321,8 @@ class RunOf:
         self.compensated = True
         done = [(record.order, path, record.undo) for path, record in self.records.items() if record.undo is not None]
         for order, path, undo in sorted(done, key=lambda entry: -entry[0]):
+            if any(self.records[group].status == "succeeded" for group in undo.env.covers):
+                continue
             at = f"undo {order} {path}"
             self.records[at] = Record()
             error = {"name": failure.name, "message": failure.message, "step": None}

@@ -292,7 +292,8 @@ async def _switch(run: RunOf, step: Definition, path: str, env: Env) -> Json:
 
 
 async def _group(run: RunOf, step: Definition, path: str, env: Env) -> Json:
-    scope = run.scope(step["group"], path + ".", replace(env, is_covered=env.is_covered or "compensate" in step))
+    covers = (path.removesuffix("]").rpartition("[")[0] if path.endswith("]") else path,) if "compensate" in step else ()
+    scope = run.scope(step["group"], path + ".", replace(env, covers=env.covers + covers))
     await scope.go()
     return scope.output()
 

@@ -84,13 +84,13 @@ class Record:
 @dataclass(frozen=True)
 class Env:
     """What an expression may name. `seen` gives the `steps` as they are when it is asked; `hidden` of them read as null.
-    `is_covered`: a group around it has a `compensate` of its own."""
+    `covers`: paths of the groups around it that have a `compensate` of their own."""
 
     expressions: Expressions
     names: Mapping[str, Json]
     seen: Callable[[], dict[str, Json]] = dict
     hidden: frozenset[str] = frozenset()
-    is_covered: bool = False
+    covers: tuple[str, ...] = ()
 
     def having(self, **names: Json) -> Env:
         return replace(self, names={**self.names, **names})

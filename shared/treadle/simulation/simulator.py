@@ -9,7 +9,8 @@ each of its calls, so that any other worker may act in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from random import Random
@@ -18,7 +19,7 @@ from typing import Any, Protocol
 from greenlet import getcurrent, greenlet
 
 from .. import topology
-from ..core.errors import NotFound, Rejected, Unavailable
+from ..core.errors import Conflict, NotFound, Rejected, Unavailable
 from ..core.model import RunStatus
 from ..engine import Engine, Settings, World
 from ..engine.items import run_key
@@ -62,6 +63,41 @@ class Observer(Protocol):
     def wrote(self, simulation: Simulation, key: Key, old: Item | None, new: Item | None) -> None: ...
     def began(self, simulation: Simulation, run_id: str, path: str, attempt: int) -> None: ...
     def ended(self, simulation: Simulation, run_id: str, path: str) -> None: ...
+    def failed(self, simulation: Simulation, fault: Exception) -> None: ...
+
+
+class SeenEngine(Engine):
+    """Tells of what a delivery fails with, other than the world: the handlers hand such a message back, and say no more."""
+
+    def __init__(self, world: World, tell: Callable[[Exception], None]) -> None:
+        super().__init__(world)
+        self._tell = tell
+
+    @contextmanager
+    def _seen(self) -> Iterator[None]:
+        try:
+            yield
+        except (Unavailable, Conflict):
+            raise
+        except Exception as fault:
+            self._tell(fault)
+            raise
+
+    def work(self, body: Mapping[str, Any], deadline: int) -> int | None:
+        with self._seen():
+            return super().work(body, deadline)
+
+    def completed(self, detail: Mapping[str, Any], deadline: int) -> None:
+        with self._seen():
+            super().completed(detail, deadline)
+
+    def failed(self, detail: Mapping[str, Any], deadline: int) -> None:
+        with self._seen():
+            super().failed(detail, deadline)
+
+    def sweep(self) -> int:
+        with self._seen():
+            return super().sweep()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +154,7 @@ class Simulation:
         world = World(cloud.store, cloud.lanes, cloud.bus, cloud.blobs, cloud.clock, expressions(), tasks,
                       settings=self.settings, random=Random(self.seed))  # fmt: skip
         world.plans.update(prepared.plans)
-        engine = Engine(self.wrap(world))
+        engine = SeenEngine(self.wrap(world), lambda fault: self.observer.failed(self, fault))
         wiring = Wiring(engine, tasks, _NAMES, cloud.inbox, TENANT)  # type: ignore[arg-type]
         wiring.__dict__["operations"] = Operations(engine, prepared.checker)
         cloud.listen(self._call)
@@ -318,8 +354,11 @@ class Simulation:
         """When something happens by itself: a message becomes visible, a worker goes on, the sweeper finds something."""
         times = [worker.wakes_at for worker in self.workers if worker.wakes_at > self.now]
         visible = self.cloud.lanes.next_visible_at()
-        due = self.next_sweep()
-        return min((at for at in (*times, visible, due) if at is not None), default=None)
+        if visible is not None and (visible > self.now or not times):  # else it waits for a worker to be free
+            times.append(visible)
+        if (sweep := self.next_sweep()) is not None:
+            times.append(sweep)
+        return min(times, default=None)
 
     def next_sweep(self) -> int | None:
         """The sweeper comes by once a minute; only the times at which it finds something matter."""

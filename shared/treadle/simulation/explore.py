@@ -1,0 +1,106 @@
+"""Which simulations are made of a shape: none of its calls failing, each of them, each pair of them, and any schedule at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from ..engine import World
+from .faults import Chance, Fault, Faults, Kind, Planned
+from .invariants import Violation, Watch
+from .rest import Result, check, check_calm, result_of
+from .schedules import AtRandom, InOrder
+from .simulator import Schedule, Simulation
+from .world import Prepared, prepare
+
+Wrap = Callable[[World], World]
+
+
+def unchanged(world: World) -> World:
+    return world
+
+
+@dataclass(frozen=True)
+class Case:
+    """What came of one simulation. `how`: the arguments of `treadle simulate` that have it again."""
+
+    how: str
+    result: Result
+    violations: tuple[Violation, ...]
+    calls: tuple[str, ...]
+    fired: Counter[tuple[str, Kind]]
+    trace: tuple[tuple[Any, ...], ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        for violation in self.violations:
+            yield f"{violation}: treadle simulate {self.how}"
+
+
+@dataclass
+class Explorer:
+    """Simulates one shape. `wrap`: the mutant; `calm`: the result without faults."""
+
+    prepared: Prepared
+    wrap: Wrap = unchanged
+    keeps_trace: bool = False
+    calm: Case = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.calm = self._calm()
+
+    @property
+    def name(self) -> str:
+        return self.prepared.shape.name
+
+    def _calm(self) -> Case:
+        return self._simulate(InOrder(), Planned(), f"--shape {self.name}", None)
+
+    def _simulate(self, schedule: Schedule, faults: Faults, how: str, expected: Result | None, seed: int = 0) -> Case:
+        watch = Watch()
+        simulation = Simulation(self.prepared, schedule, faults, watch, seed, wrap=self.wrap, keeps_trace=self.keeps_trace)
+        began = simulation.now
+        simulation.run()
+        result = result_of(simulation, began)
+        check(simulation, watch, expected, result)
+        if expected is None:
+            check_calm(simulation, watch, self.prepared.plans[simulation.control["plan"]] if simulation.control else None)
+        return Case(how, result, tuple(watch.violations), tuple(simulation.calls), faults.fired, tuple(simulation.trace))
+
+    # -------------------------------------------------------------------------------------------- what is tried
+
+    def with_faults(self, *faults: Fault) -> Case:
+        """One worker at a time, and these faults."""
+        how = " ".join([f"--shape {self.name}", *(f"--fault call={fault}" for fault in faults)])
+        return self._simulate(InOrder(), Planned.of(faults), how, self.calm.result)
+
+    def singles(self) -> Iterator[Fault]:
+        """Each call of the calm run, with each fault that is possible at it."""
+        for number, call in enumerate(self.calm.calls, 1):
+            for kind in Kind:
+                if kind.is_possible(call):
+                    yield Fault(number, kind)
+
+    def seconds(self, first: Fault, case: Case) -> Iterator[Fault]:
+        """Faults at the calls that come after the first one."""
+        for number, call in enumerate(case.calls[first.call :], first.call + 1):
+            for kind in Kind:
+                if kind.is_possible(call):
+                    yield Fault(number, kind)
+
+    def at_random(self, seed: int) -> Case:
+        """Any order, duplicates, several workers, late and dying ones, and some faults at calls; all of it from the seed."""
+        random = Random(f"{self.name}/{seed}")
+        hostility = random.choice((0, 5, 20, 60))
+        faults = Chance(random, budget=random.choice((0, 0, 1, 3)), probability=0.02)
+        schedule = AtRandom(random, workers=random.choice((1, 2, 3, 5)), hostility=hostility, budget=random.choice((0, 1, 2)))
+        return self._simulate(schedule, faults, f"--shape {self.name} --seed {seed}", self.calm.result, seed)
+
+
+def explorer(name_or_shape: Any, **more: Any) -> Explorer:
+    from .shapes import SHAPES
+
+    shape = SHAPES[name_or_shape] if isinstance(name_or_shape, str) else name_or_shape
+    return Explorer(prepare(shape), **more)

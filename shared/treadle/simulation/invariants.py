@@ -1,0 +1,158 @@
+"""What must hold whatever goes wrong, by name. Some are checked at every write and every attempt, the others when all is at rest.
+
+`Watch` looks at the table itself, not through the engine: it reads states, facts and the plan, and counts what ran.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from ..core import paths
+from ..core.model import FINAL, Outcome, RunStatus, State
+from ..core.plan import Plan, Step
+from ..engine.items import run_key, step_key
+from ..ports import Item, Key
+from .simulator import Simulation, Worker
+
+INVARIANTS = {
+    "I1": "one fact per step and generation",
+    "I2": "a step starts once all that it waits for has ended, and a join starts once",
+    "I3": "a final status changes only by a person's retry",
+    "I4": "the state shown is the fold of the facts",
+    "I5": "nothing starts in a run that is over",
+    "I6": "attempts never exceed the maximum",
+    "I7": "no back-off or timer ends early",
+    "I8": "the result is the one of the run in which nothing went wrong",
+    "I9": "at rest a run is final, or waits for a person, a signal or to be resumed",
+    "I10": "nothing is left over: no claim, no timer, no dead letter",
+    "I11": "without faults nothing is sent twice, and the sweeper is not needed",
+    "I12": "without crashes each attempt runs once",
+    "I13": "after the last fault a run ends within a bound",
+    "I14": "at rest nothing could start that has not started",
+    "I15": "never more items at once than maxConcurrency",
+    "I17": "a delivery fails only when the world does",
+    "I16": "nothing is silent: each end of a run and of a step was told on the bus",
+}
+ALIVE = frozenset(status.value for status in RunStatus if not status.is_final)
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    invariant: str
+    told: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant} ({INVARIANTS[self.invariant]}): {self.told}"
+
+
+@dataclass
+class Watch:
+    """`simulator.Observer`."""
+
+    violations: list[Violation] = field(default_factory=list)
+    ran: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # (run, path, attempt)
+    _running: dict[tuple[str, str], dict[int, Worker | None]] = field(default_factory=lambda: defaultdict(dict))
+    _decisions: Counter[str] = field(default_factory=Counter)  # of people, by run: each allows another attempt
+
+    def violated(self, invariant: str, told: str) -> None:
+        self.violations.append(Violation(invariant, told))
+
+    # -------------------------------------------------------------------------------------------- at each write
+
+    def wrote(self, simulation: Simulation, key: Key, old: Item | None, new: Item | None) -> None:
+        sk = key[1]
+        if sk == "!":
+            self._control(old, new)
+        elif sk[:2] == "s#":
+            self._step(simulation, sk[2:], old, new)
+
+    def _control(self, old: Item | None, new: Item | None) -> None:
+        if old is None or RunStatus(old["status"]) not in FINAL:
+            return
+        if new is None or (new["status"] != old["status"] and new["status"] != RunStatus.RETRYING):
+            self.violated("I3", f"{old['status']} became {new and new['status']}")
+
+    def _step(self, simulation: Simulation, key: str, old: Item | None, new: Item | None) -> None:
+        if old is not None and old["state"] == State.ENDED:
+            self._fact_is_final(simulation, key, old, new)
+        if new is None:
+            return
+        begins = old is None or old["state"] == State.RELEASED
+        control = simulation.cloud.store.peek(run_key(new["pk"].partition("#")[0]))
+        if control is None:
+            return
+        plan = simulation.prepared.plans[control["plan"]]
+        if begins and not (new["state"] == State.ENDED and new["outcome"] in ("dead", "blocked")) and "until" not in new:
+            self._may_begin(simulation, plan, control, key)
+        self._attempts(plan, key, old, new)
+        self._timers(simulation, plan, key, old, new)
+
+    def _fact_is_final(self, simulation: Simulation, key: str, old: Item, new: Item | None) -> None:
+        if new == old:
+            return
+        run_id = old["pk"].partition("#")[0]
+        archived = any(simulation.cloud.store.peek((old["pk"], f"a#{gen}#{key}")) for gen in range(1, simulation.generation(run_id)))
+        if new is not None or not archived:
+            self.violated("I1", f"the fact of {key} ({old['outcome']}) became {new and (new['state'], new.get('outcome'))}")
+
+    def _may_begin(self, simulation: Simulation, plan: Plan, control: Item, key: str) -> None:
+        """Its sources have ended (of an `any` or N: enough of them)."""
+        if paths.index(key) is not None:
+            return
+        step, scope_key, run_id = plan.steps[paths.step_id(key)], paths.scope(key), control["pk"]
+        sources = {edge.source for edge in step.edges}
+        items = [simulation.cloud.store.peek(step_key(run_id, paths.join(scope_key, source))) for source in sources]
+        ended = sum(1 for item in items if item is not None and item["state"] == State.ENDED)
+        if step.join == "done":
+            needed = sum(1 for item in items if item is not None and item["state"] != State.RELEASED)
+        else:
+            needed = len(sources) if step.join == "all" else min(len(sources), 1 if step.join == "any" else int(step.join))
+        if ended < needed:
+            self.violated("I2", f"{key} began after {ended} of {needed} that it waits for")
+
+    def _attempts(self, plan: Plan, key: str, old: Item | None, new: Item) -> None:
+        step = plan.steps[paths.step_id(key)]
+        attempt = new.get("attempt", 0)
+        if old is not None and old["state"] == State.WAITING and new["state"] == State.RETRY and old["wait"]["for"] == "person":
+            self._decisions[key] += 1
+        most = (step.retry.max_attempts if step.retry else 1) + self._decisions[key]
+        if attempt > most:
+            self.violated("I6", f"{key} has attempt {attempt} of at most {most}")
+
+    def _timers(self, simulation: Simulation, plan: Plan, key: str, old: Item | None, new: Item) -> None:
+        until = old.get("until") if old is not None else None
+        if old is None or until is None or simulation.now >= until:
+            return
+        went_on = old["state"] in (State.RETRY, State.RELEASED) and new["state"] == State.CLAIMED
+        is_timer = old["state"] == State.WAITING and old["wait"]["for"] == "timer"
+        if went_on or (is_timer and new["state"] == State.ENDED and new["outcome"] == Outcome.SUCCEEDED):
+            self.violated("I7", f"{key} went on {until - simulation.now} ms early")
+
+    # -------------------------------------------------------------------------------------------- at each attempt
+
+    def began(self, simulation: Simulation, run_id: str, path: str, attempt: int) -> None:
+        control, worker = simulation.cloud.store.peek(run_key(run_id)), simulation.current
+        is_undoing = control is not None and control["status"] == RunStatus.COMPENSATING
+        self.ran[run_id, f"undo of {path}" if is_undoing else path, attempt] += 1
+        is_alone = worker is not None and worker.deadline > simulation.now
+        if control is not None and is_alone and RunStatus(control["status"]) in FINAL:
+            self.violated("I5", f"{path} began in a run that is {control['status']}")
+        if "[" in path and worker is not None and control is not None:
+            self._lanes(simulation, simulation.prepared.plans[control["plan"]], run_id, path, worker)
+
+    def _lanes(self, simulation: Simulation, plan: Plan, run_id: str, path: str, worker: Worker) -> None:
+        loop = path[: path.rindex("[")]
+        step: Step | None = plan.steps.get(paths.step_id(loop))
+        running = self._running[run_id, loop]
+        running[worker.number] = worker
+        alive = [other for other in running.values() if other is not None and other.deadline > simulation.now and other in simulation.workers]
+        if step is not None and step.max_concurrency is not None and len(alive) > step.max_concurrency:
+            self.violated("I15", f"{len(alive)} items of {loop} at once")
+
+    def ended(self, simulation: Simulation, run_id: str, path: str) -> None:
+        if "[" in path and simulation.current is not None:
+            self._running[run_id, path[: path.rindex("[")]].pop(simulation.current.number, None)
+
+    def failed(self, simulation: Simulation, fault: Exception) -> None:
+        self.violated("I17", f"{type(fault).__name__}: {fault}")

@@ -1,0 +1,175 @@
+"""What must hold when nothing moves any more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .. import topology
+from ..core import paths
+from ..core.advance import Fact, Verdict, frontier
+from ..core.model import Outcome, RunStatus, State
+from ..core.plan import Plan, Scope
+from ..engine.ending import EVENTS
+from ..engine.items import decode, error_of, fact_of, run_key
+from ..ports import Item
+from .invariants import Watch
+from .simulator import Simulation
+
+BOUND_MS = 60 * 60_000  # from the last fault to the end, beside what the run takes when nothing goes wrong
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a run: how it ended, and how each of its steps did. Times and losses are left out: a fault may change them."""
+
+    status: str
+    output: Any
+    error: str | None
+    compensated: bool | None
+    steps: Mapping[str, tuple[Any, ...]]  # path -> (outcome, output, error name, attempts)
+    took_ms: int
+
+    def differs(self, other: Result, loose: tuple[str, ...]) -> str | None:
+        """In what, of two that should be the same; None: in nothing."""
+        if "*" in loose:
+            return None
+        for name in ("output", "error", "compensated"):
+            if getattr(self, name) != getattr(other, name) and not (name == "output" and loose):
+                return f"{name} is {getattr(self, name)!r}, not {getattr(other, name)!r}"
+        for path in sorted({*self.steps, *other.steps}):
+            if self.steps.get(path) != other.steps.get(path) and not path.startswith(loose):
+                return f"{path} is {self.steps.get(path)}, not {other.steps.get(path)}"
+        return None
+
+
+def steps_of(simulation: Simulation, run_id: str) -> dict[str, Item]:
+    """The step items of a run by key."""
+    return {
+        item["sk"][2:]: item
+        for item in simulation.cloud.store.peek_all()
+        if item["sk"][:2] == "s#" and item["pk"].partition("#")[0] == run_id
+    }
+
+
+def result_of(simulation: Simulation, began: int) -> Result:
+    control = simulation.control or {"status": "absent"}
+    steps = {}
+    for key, item in steps_of(simulation, simulation.run_id).items():
+        if item["state"] == State.RELEASED:
+            continue
+        error = error_of(item.get("error"))
+        output = decode(item["output"]) if "output" in item else None
+        steps[key] = (item.get("outcome", item["state"]), output, error.name if error else None, item.get("attempt", 0))
+    output = decode(control["output"]) if "output" in control else None
+    error_name = control["error"]["name"] if control.get("error") else None
+    return Result(control["status"], output, error_name, control.get("compensated"), steps, control.get("ended_at", simulation.now) - began)
+
+
+def check(simulation: Simulation, watch: Watch, expected: Result | None, result: Result) -> None:
+    """Add what is violated to the watch. `expected`: the result without faults; None while that is being found out."""
+    if simulation.is_endless:
+        watch.violated("I13", f"{simulation.deliveries} messages and no end")
+        return
+    for run_id in runs_of(simulation):
+        _rests(simulation, watch, run_id)
+    _nothing_left(simulation, watch)
+    _told(simulation, watch)
+    if expected is not None:
+        _same(simulation, watch, expected, result)
+        _in_time(simulation, watch, expected)
+
+
+def runs_of(simulation: Simulation) -> list[str]:
+    return [item["pk"] for item in simulation.cloud.store.peek_all() if item["sk"] == "!"]
+
+
+def _rests(simulation: Simulation, watch: Watch, run_id: str) -> None:
+    control = simulation.cloud.store.peek(run_key(run_id)) or {}
+    status, steps = RunStatus(control["status"]), steps_of(simulation, run_id)
+    waiting = [item for item in steps.values() if item["state"] == State.WAITING]
+    open_now = {key: item["state"] for key, item in steps.items() if item["state"] not in (State.ENDED, State.RELEASED)}
+    if status.is_final:
+        if open_now:
+            watch.violated("I10", f"the run is {status} and left {open_now}")
+        return
+    is_held = status is RunStatus.PAUSED
+    is_awaited = status is RunStatus.WAITING and any(item["wait"]["for"] in ("approval", "signal", "person") for item in waiting)
+    if not (is_held or is_awaited):
+        watch.violated("I9", f"the run is {status}, nothing moves, and {open_now or 'no step'} is under way")
+    elif not is_held:
+        plan = simulation.prepared.plans[control["plan"]]
+        startable = _startable("", plan.root, steps)
+        if startable:
+            watch.violated("I14", f"{startable} could start")
+
+
+def _startable(scope_key: str, scope: Scope, steps: Mapping[str, Item]) -> list[str]:
+    facts: dict[str, Fact] = {}
+    for step in scope.steps:
+        item = steps.get(paths.join(scope_key, step))
+        if item is not None and item["state"] == State.ENDED:
+            facts[step] = fact_of(item)
+    ready = [paths.join(scope_key, step) for step, verdict in frontier(scope, facts).items() if verdict is Verdict.START]
+    return [key for key in ready if key not in steps]
+
+
+def _nothing_left(simulation: Simulation, watch: Watch) -> None:
+    dead = {queue.name: len(found) for queue in topology.QUEUES if (found := simulation.cloud.lanes.dead(queue.name))}
+    if dead:
+        watch.violated("I10", f"dead letters: {dead}")
+    for item in simulation.cloud.store.peek_all():
+        if item["sk"][:2] == "c#" and item["state"] == State.CLAIMED:
+            control = simulation.cloud.store.peek(run_key(item["pk"].partition("#")[0])) or {}
+            if RunStatus(control["status"]) is RunStatus.SUCCEEDED:
+                watch.violated("I10", f"a chunk of {item['pk']} is still claimed")
+
+
+def _told(simulation: Simulation, watch: Watch) -> None:
+    kinds = {(event["detail-type"], event["detail"]["subject"]) for event in simulation.cloud.bus.events}
+    told = {
+        (event["detail"]["subject"], row[0])
+        for event in simulation.cloud.bus.events
+        if event["detail-type"] == "StepsCompleted"
+        for row in event["detail"]["data"]["steps"]
+    }
+    for run_id in runs_of(simulation):
+        control = simulation.cloud.store.peek(run_key(run_id)) or {}
+        kind = EVENTS.get(RunStatus(control["status"]))
+        if kind is not None and (kind, run_id) not in kinds:
+            watch.violated("I16", f"{kind} was never told")
+        for key, item in steps_of(simulation, run_id).items():
+            if item["state"] == State.ENDED and (run_id, paths.shown(key)) not in told:
+                watch.violated("I16", f"the end of {key} ({item['outcome']}) was never told")
+                break
+
+
+def _same(simulation: Simulation, watch: Watch, expected: Result, result: Result) -> None:
+    shape = simulation.prepared.shape
+    allowed = shape.ends or (expected.status,)
+    if result.status not in allowed:
+        watch.violated("I8", f"the run is {result.status}, not {' or '.join(allowed)}")
+    elif (difference := result.differs(expected, shape.loose)) is not None and result.status == expected.status:
+        watch.violated("I8", difference)
+
+
+def _in_time(simulation: Simulation, watch: Watch, expected: Result) -> None:
+    control = simulation.control or {}
+    if simulation.last_fault_at is None or "ended_at" not in control:
+        return
+    late = control["ended_at"] - simulation.last_fault_at - expected.took_ms
+    if late > BOUND_MS:
+        watch.violated("I13", f"it ended {late / 60_000:.0f} minutes after the last fault")
+
+
+def check_calm(simulation: Simulation, watch: Watch, plan: Plan) -> None:
+    """Of a run in which nothing went wrong: I11."""
+    twice = {f"{path} attempt {attempt}": count for (_, path, attempt), count in watch.ran.items() if count > 1}
+    has_attempts = any(step.action == "group" and step.retry for step in plan.steps.values()) or simulation.generation(simulation.run_id) > 1
+    if twice and not has_attempts:
+        watch.violated("I11", f"ran more than once: {twice}")
+
+
+def is_success(outcome: str) -> bool:
+    return outcome == Outcome.SUCCEEDED
