@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from .core.durations import parse_duration
 from .engine.items import run_key
 from .local.stack import TENANT, Config, Stack
 from .viewing import summary
@@ -28,6 +29,7 @@ __all__ = ["Definition", "LocalEngine"]
 Definition = dict[str, Any] | str | bytes | os.PathLike[str]  # data, the text of a definition, or the path of one
 
 _FILE_ENDINGS = (".yaml", ".yml", ".json")
+MAX_RUNS = 100_000
 MAX_STEPS = 1_000_000  # in one view: in the same process a run is shown whole
 _FINAL = ("succeeded", "failed", "cancelled", "timedOut")
 
@@ -97,6 +99,17 @@ class LocalEngine:
             raise TimeoutError(f"run {run_id} is {self._status(run_id)}, not {wanted}, after {timeout:g} s")
         return found
 
+    def pass_time(self, duration: str, *, timeout: float = 30) -> None:
+        """`3d`, with all that happens meanwhile, such as what schedules start: with `skip_time` only.
+
+        Raises TimeoutError after `timeout` seconds of real time.
+        """
+        clock = self._stack.cloud.clock
+        if not clock.skip:
+            raise ValueError("time passes by itself: it is skipped by LocalEngine(skip_time=True)")
+        if not self._stack.pump.pass_time(clock.now() + parse_duration(duration), timeout):
+            raise TimeoutError(f"{duration} have not passed after {timeout:g} s")
+
     def _status(self, run_id: str) -> str:
         control = self._stack.operations.world.store.get(run_key(run_id))
         return summary(control).status if control else self.show(run_id).status  # which says that there is no such run
@@ -104,6 +117,10 @@ class LocalEngine:
     def show(self, run_id: str) -> RunView:
         """The run as it is now."""
         return self._stack.operations.show(TENANT, run_id, limit=MAX_STEPS)
+
+    def runs(self, workflow: str) -> list[RunView]:
+        """All runs of a workflow, newest first: those that its triggers started as well. Each as a summary."""
+        return self._stack.operations.runs(TENANT, workflow=workflow, limit=MAX_RUNS)[0]
 
     def history(self, run_id: str) -> list[dict[str, Any]]:
         """What happened in the run, in order of time."""

@@ -63,8 +63,16 @@ def wire(
     from .cel import Cel
 
     adapters = connect(names, clients=clients)  # type: ignore[arg-type]
-    world = World(adapters.store, adapters.lanes, adapters.bus, adapters.blobs, clock, Cel(), tasks, settings=settings or Settings())
+    ports = (adapters.store, adapters.lanes, adapters.bus, adapters.blobs, clock)
+    world = World(*ports, Cel(), tasks, settings=settings or Settings(), violations=_violations)
     return Wiring(Engine(world), tasks, names, adapters.inbox, tenant)
+
+
+def _violations(schema: object, value: object) -> list[tuple[str, str]]:
+    """Imported for the first child that has a schema."""
+    from .definition.schemas import violations
+
+    return violations(schema, value)
 
 
 @lru_cache(maxsize=1)

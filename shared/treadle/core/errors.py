@@ -53,8 +53,8 @@ class TaskError(Exception):
 
     def __init__(self, name: str, message: str = "", details: Any = None, permanent: bool = False) -> None:
         super().__init__(message)
-        self.name = name
-        self.message = message
+        self.name = str(name)
+        self.message = str(message)
         self.details = details
         self.permanent = permanent
 

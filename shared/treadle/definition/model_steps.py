@@ -32,7 +32,7 @@ from .types import (
 )
 
 ACTIONS = ("task", "set", "wait", "signal", "approval", "workflow", "emit", "switch", "group", "fail")
-COMPENSATIONS = ("task", "set", "emit", "fail")  # those that end by themselves: undoing goes on one by one and waits for nobody
+COMPENSATIONS = ("task", "set", "wait", "workflow", "emit", "fail")  # those that end by themselves: undoing waits for nobody
 
 
 class Language(BaseModel):

@@ -30,6 +30,8 @@ from .run import Gate, Run
 
 log = logging.getLogger("treadle.tasks")
 
+MAX_MESSAGE = 4096  # characters of an error's name, message and details
+
 _SECRET = re.compile(r"\bsecrets\.([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -232,9 +234,23 @@ def call(task: Task, given: Json, context: TaskContext, timeout_ms: int | None, 
 def error_of(raised: BaseException, task: Task) -> StepError:
     """A task raises names of its own by TaskError, others by the exception's class."""
     if isinstance(raised, TaskError):
-        return StepError(raised.name, raised.message, raised.details, raised.permanent or raised.name in task.permanent)
+        permanent = bool(raised.permanent) or raised.name in task.permanent
+        return StepError(raised.name[:MAX_MESSAGE], _short(raised.message), _details(raised.details), permanent)
     name = type(raised).__name__
-    return StepError(name, str(raised), permanent=name in task.permanent)
+    return StepError(name, _short(str(raised)), permanent=name in task.permanent)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
+
+
+def _details(details: Json) -> Json:
+    """JSON of a bounded size, or the beginning of its text."""
+    try:
+        text = encode(details)
+    except (TypeError, ValueError, RecursionError):
+        return _short(repr(details))
+    return decode(text) if len(text) <= MAX_MESSAGE else _short(text)
 
 
 def _checked(output: Json) -> Result:

@@ -60,7 +60,6 @@ def _give_back(segment: Segment, claims: list[Claim]) -> None:
     match run.gate(claims[0].key):
         case Gate.OPEN:
             run.send([step_message(run, key, segment.seq) for key in released])
-            segment.has_sent = True
         case Gate.CLOSED:
             run.must_settle = True
 

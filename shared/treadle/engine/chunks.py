@@ -133,7 +133,7 @@ def _run_range(segment: Segment, loop: str, chunk: Item, before: dict[str, Fact]
             progress.took(number, standing)
         elif not _item(segment, Claim(key, chunk["fence"], chunk["lease"], 1, run.now, run.now, is_fused=True), step, number, progress):
             progress.stopped = True
-            return number
+            return number + 1
     return int(chunk["high"])
 
 
@@ -178,11 +178,13 @@ def _record(run: Run, claim: Claim, fact: Fact, step: Step, number: int, progres
             return True
         fact = fact_of(standing)
     run.has_ended(fact)
-    progress.took(number, fact)
     if fact.outcome is Outcome.FAILED:
         loop = paths.whole(claim.key)
         check_thresholds(run, fact)
-        return loops.is_tolerated(run, loop, step, run.headers[loop], number, fact.error)
+        if not loops.is_tolerated(run, loop, step, run.headers[loop], number, fact.error):
+            progress.left_open(number)  # never counted: the loop has failed
+            return False
+    progress.took(number, fact)
     return True
 
 
@@ -206,13 +208,14 @@ def _hand_on(segment: Segment, loop: str, low: int, high: int) -> None:
     run = segment.run
     size = max(1, min(8, (high - low) // 8))
     run.send([loops.chunk_message(run, loop, at, min(at + size, high)) for at in range(low, high, size)])
-    segment.has_sent = True
 
 
 def _count(segment: Segment, loop: str, header: Item, members: dict[int, Edging], last: Fact | None) -> None:
     found = loops.members_ended(segment.run, loop, header, members, last)
     if found:
         segment.go_on_from(found)
+    else:
+        segment.loose[paths.item(loop, 0)] = None
 
 
 # ------------------------------------------------------------------------------------------------ lanes

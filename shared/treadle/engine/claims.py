@@ -32,6 +32,7 @@ class Claim:
     losses: int = 0
     n: int | None = None  # of a loop: how many items it has
     saw: tuple[str, ...] | None = None  # sources that a join `any` / N saw when it was decided
+    values: str | None = None  # of a loop: its items, where they lie in the header
     given: str | None = None  # JSON text of an input that a person gave in place of the step's own
     is_fused: bool = False
 
@@ -58,7 +59,8 @@ class Claim:
             "losses": self.losses,
             "n": self.n,
             "given": self.given,
-            "saw": list(self.saw) if self.saw is not None else None,
+            "list": self.values,
+            "saw": [*self.saw] if self.saw is not None else None,
             "expires": run.control.get("expires"),
         }
         return item | {name: value for name, value in optional.items() if value}
@@ -105,7 +107,9 @@ def fused(previous: Claim, key: str, now: int) -> Claim:
 
 
 def write_fact(run: Run, fact: Fact, claim: Claim, condition: Condition | None = None) -> Written:
-    kept = {"saw": list(claim.saw) if claim.saw else None, "n": claim.n}
+    kept: Item = {"saw": [*claim.saw] if claim.saw else None, "n": claim.n}
+    if run.plan.compensates:
+        kept["list"] = claim.values  # what is undone inside of a loop may name its item
     item = fact_item(
         run.id,
         fact,
@@ -152,6 +156,7 @@ def claim_of(item: Item) -> Claim:
         item.get("losses", 0),
         item.get("n"),
         tuple(item["saw"]) if "saw" in item else None,
+        item.get("list"),
         item.get("given"),
     )
 

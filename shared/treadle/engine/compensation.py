@@ -7,17 +7,19 @@ through the same list. Each compensation is a step of its own (`~undo.3`), claim
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..core import paths
 from ..core.advance import Fact
 from ..core.durations import parse_duration
-from ..core.errors import ExpressionFault
+from ..core.errors import ExpressionFault, NotFound
 from ..core.expressions import render
 from ..core.model import SCHEMA, Json, Outcome, RunStatus, State, StepError
+from ..core.moments import from_rfc3339
 from ..core.plan import Step
 from ..core.retry import Retry, next_attempt
-from ..ports import Absent, Change, Equals, Event, Item, all_of
+from ..ports import Absent, Change, Equals, Event, Item, Message, all_of
 from . import ending
 from .actions import Done, Result, call, context_of, expression_error
 from .claims import Claim
@@ -26,6 +28,7 @@ from .names import about, loop_names, steps_seen
 from .progress import Ready
 from .run import Run
 from .snapshot import snapshot
+from .starting import StartRequest, latest_plan, start
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -100,7 +103,6 @@ def _run_all(run: Run, segment: Segment, ready: Ready, keys: list[str]) -> None:
             continue
         outcome = _undo(run, segment, ready, number, key, item)
         if outcome is None:
-            segment.has_sent = True
             return
         failed = failed or outcome is not Outcome.SUCCEEDED
     ending.close(run, ready, RunStatus.FAILED, compensated=not failed)
@@ -108,38 +110,82 @@ def _run_all(run: Run, segment: Segment, ready: Ready, keys: list[str]) -> None:
 
 def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, standing: Item | None) -> Outcome | None:
     """Run one compensation. None: not now; a message will come."""
-    now, pk, sk = run.now, *undo_key(run, number)
+    until = 0 if standing is None else standing.get("until") or standing.get("lease") or 0
+    is_child = standing is not None and "child" in standing
+    if (until > run.now and not is_child) or run.now + run.world.settings.begin_margin_s * 1000 > segment.deadline:
+        ready.messages.append(_again(run, until))
+        return None
+    if is_child and standing is not None:
+        return _child_ended(run, number, standing)
+    claimed = _claim(run, number, key, standing)
+    if claimed is None:
+        return None
+    result = _act(run, number, key, claimed, segment.deadline)
+    if isinstance(result, Pending):
+        later = {**claimed, "state": State.WAITING.value, "until": result.until} | ({"child": result.child} if result.child else {})
+        later.pop("lease")
+        if run.world.store.put(later, Equals("fence", claimed["fence"])).ok and not result.child:
+            ready.messages.append(_again(run, result.until))
+        return None
+    if isinstance(result, StepError) and _retries(run, key, claimed, result, ready):
+        return None
+    return _write(run, claimed, result if isinstance(result, StepError) else None)
+
+
+def _retries(run: Run, key: str, claimed: Item, error: StepError, ready: Ready) -> bool:
+    """Retried like steps, by its own policy or the step's."""
+    wait = next_attempt(_retry_of(run.step(key)), error, claimed["attempt"], run.world.random.random())
+    if wait is None:
+        return False
+    later = {**claimed, "state": State.RETRY.value, "until": run.now + wait, "error": error_text(error)}
+    later.pop("lease")
+    run.world.store.put(later, Equals("fence", claimed["fence"]))
+    ready.messages.append(_again(run, run.now + wait))
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A compensation that ends later: a wait, or a child run (whose end sends a message)."""
+
+    until: int
+    child: str | None = None
+
+
+def _again(run: Run, at: int) -> Message:
+    """The run is looked at again then; the due index has it as well."""
+    return run.message("settle", "", delay_s=max(0, -(-(at - run.now) // 1000)), plan=run.control["plan"], gen=run.generation)
+
+
+def _claim(run: Run, number: int, key: str, standing: Item | None) -> Item | None:
+    pk, sk = undo_key(run, number)
     attempt = 1
     if standing is not None:
-        until: int = standing.get("until") or standing.get("lease") or 0
-        if until > now:
-            ready.messages.append(
-                run.message("settle", "", delay_s=-(-(until - now) // 1000), plan=run.control["plan"], gen=run.generation)
-            )
-            return None
+        if standing["state"] == State.WAITING:
+            return standing | {"waited": True}
         attempt = standing["attempt"] + (1 if standing["state"] == State.RETRY else 0)
-    if run.now + run.world.settings.begin_margin_s * 1000 > segment.deadline:
-        ready.messages.append(run.message("settle", "", plan=run.control["plan"], gen=run.generation))
-        return None
-    fence = run.world.new_fence()
-    base: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "of": key, "attempt": attempt, "fence": fence, "started_at": now}
+    claimed: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "of": key, "attempt": attempt, "started_at": run.now}
+    lease = run.now + run.world.settings.lease_s * 1000
+    claimed |= {"state": State.CLAIMED.value, "fence": run.world.new_fence(), "lease": lease}
     free = Absent() if standing is None else all_of(Equals("fence", standing["fence"]), Equals("state", standing["state"]))
-    claimed = {**base, "state": State.CLAIMED.value, "lease": now + run.world.settings.lease_s * 1000}
-    if not run.world.store.put(claimed, free).ok:
+    return claimed if run.world.store.put(claimed, free).ok else None
+
+
+def _write(run: Run, claimed: Item, error: StepError | None) -> Outcome | None:
+    outcome = Outcome.FAILED if error else Outcome.SUCCEEDED
+    kept = {name: claimed[name] for name in ("pk", "sk", "schema", "of", "attempt", "fence", "started_at")}
+    ended = {**kept, "state": State.ENDED.value, "outcome": outcome.value, "ended_at": run.now}
+    if error is not None:
+        ended["error"] = error_text(error)
+    return outcome if run.world.store.put(ended, Equals("fence", claimed["fence"])).ok else None
+
+
+def _child_ended(run: Run, number: int, standing: Item) -> Outcome | None:
+    control = run.world.store.get(run_key(standing["child"]))
+    if control is None or not RunStatus(control["status"]).is_final:
         return None
-    result = _act(run, key, attempt, segment.deadline)
-    if isinstance(result, StepError):
-        wait = next_attempt(_retry_of(run.step(key)), result, attempt, run.world.random.random())
-        if wait is not None:
-            later = {**base, "state": State.RETRY.value, "until": run.now + wait, "error": error_text(result)}
-            run.world.store.put(later, Equals("fence", fence))
-            ready.messages.append(run.message("settle", "", delay_s=-(-wait // 1000), plan=run.control["plan"], gen=run.generation))
-            return None
-    outcome = Outcome.FAILED if isinstance(result, StepError) else Outcome.SUCCEEDED
-    ended = {**base, "state": State.ENDED.value, "outcome": outcome.value, "ended_at": run.now}
-    if isinstance(result, StepError):
-        ended["error"] = error_text(result)
-    return outcome if run.world.store.put(ended, Equals("fence", fence)).ok else None
+    status = RunStatus(control["status"])
+    return _write(run, standing, None if status is RunStatus.SUCCEEDED else StepError("ChildFailed", f"{standing['child']} ended {status}"))
 
 
 def _retry_of(step: Step) -> Retry | None:
@@ -148,29 +194,55 @@ def _retry_of(step: Step) -> Retry | None:
     return Retry.from_json(written) if written else step.retry
 
 
-def _act(run: Run, key: str, attempt: int, deadline: int) -> Json | StepError:
-    """The compensating action: a task, or one that takes no time."""
+def _act(run: Run, number: int, key: str, claimed: Item, deadline: int) -> Json | StepError | Pending:
+    """The compensating action."""
     step = run.step(key)
     undo = step.compensate or {}
     fact = run.find_facts([key])[key]
-    error = run.control.get("error")
-    bound = {"input": run.input, "run": about(run), "output": run.output_of(fact), "error": error}
+    bound = {"input": run.input, "run": about(run), "output": run.output_of(fact), "error": run.control.get("error")}
     bound["steps"] = steps_seen(run, paths.scope(key), "", [*step.compensate_reads])
     bound |= loop_names(run, key)
     try:
-        if "task" not in undo:
-            return _instant(run, undo, bound)
-        given = render(undo.get("with", {}), run.world.expressions, bound)
+        if "task" in undo:
+            return _task(run, key, step, render(undo.get("with", {}), run.world.expressions, bound), claimed["attempt"], deadline)
+        if "workflow" in undo:
+            return _child(run, number, claimed["attempt"], render(undo["workflow"], run.world.expressions, bound))
+        if "wait" in undo:
+            return _wait(run, undo["wait"], claimed, bound)
+        return _instant(run, undo, bound)
     except ExpressionFault as fault:
         return expression_error(fault)
+
+
+def _task(run: Run, key: str, step: Step, given: Json, attempt: int, deadline: int) -> Json | StepError:
+    undo = step.compensate or {}
     task = run.world.tasks.find(undo["task"])
     if task is None:
         return StepError("TaskNotFound", f"no task is called {undo['task']}", permanent=True)
-    claim = Claim(key, 0, 0, attempt, run.now, run.now)
-    context = context_of(run, step, claim, deadline)
+    context = context_of(run, step, Claim(key, 0, 0, attempt, run.now, run.now), deadline)
+    context.idempotency_key = digest(run.id, paths.shown(key), "undo")
     timeout = parse_duration(undo["timeout"]) if "timeout" in undo else None
     result: Result = call(task, given, context, timeout)
     return result.output if isinstance(result, Done) else getattr(result, "error", StepError("TaskFailed"))
+
+
+def _child(run: Run, number: int, attempt: int, told: dict[str, Any]) -> Json | StepError | Pending:
+    """Undoing by a child run, whose end wakes this one."""
+    child = digest("undo", run.id, str(run.generation), str(number), str(attempt))
+    try:
+        plan = latest_plan(run.world, run.tenant, told["id"], told.get("version"))
+    except NotFound as missing:
+        return StepError("InputInvalid", missing.message, permanent=True)
+    parent = None if told.get("wait") is False else {"run": run.id, "path": "", "plan": run.control["plan"], "gen": run.generation}
+    start(run.world, StartRequest(run.tenant, plan, told.get("input", {}), run_id=child, parent=parent))
+    return child if parent is None else Pending(run.now, child)
+
+
+def _wait(run: Run, spec: Json, claimed: Item, bound: dict[str, Any]) -> Json | StepError | Pending:
+    if "waited" in claimed:
+        return None
+    until = run.now + parse_duration(spec) if isinstance(spec, str) else from_rfc3339(run.world.expressions.evaluate(spec["until"], bound))
+    return None if until <= run.now else Pending(until)
 
 
 def _instant(run: Run, undo: Mapping[str, Any], bound: dict[str, Any]) -> Json | StepError:

@@ -152,5 +152,4 @@ def decide(run: Run, path: str, choice: str, given: Json, output: Json) -> None:
         if not write_state(run, claim, State.RETRY, stands(item), until=run.now, error=item.get("error"), **more).ok:
             raise WrongState(f"step {path} of run {run.id} was decided by somebody else")
         run.send([step_message(run, claim.key)])
-        segment.has_sent = True
     segment.finish()

@@ -18,6 +18,7 @@ from .claims import Claim, claim_of, stands, write_fact, write_failed_attempt
 from .items import INLINE_LIMIT, encode, output_key, run_key, step_key, stop_key
 from .names import about, loop_names, names, steps_seen
 from .run import Run
+from .stopping import stop_run
 
 if TYPE_CHECKING:
     from .progress import Ready
@@ -119,6 +120,9 @@ def run_ended(run: Run, ready: Ready) -> None:
         output, error = scope_output(run, "", run.plan.root), None
     except ExpressionFault as fault:
         output, error = None, expression_error(fault)
+    if error is not None and run.plan.on_failure == "compensate":
+        stop_run(run, "stop", error.brief())
+        return
     status = RunStatus.FAILED if error else RunStatus.SUCCEEDED
     nothing_failed = Absent("error")
     if _close(run, ready, status, output=output, error=error.to_json() if error else None, condition=nothing_failed):
@@ -182,4 +186,5 @@ def wake_parent(run: Run, ready: Ready) -> None:
     parent = run.control.get("parent")
     if parent:
         above = Run(run.world, parent["run"], {"tenant": run.tenant, "plan": parent["plan"], "gen": parent["gen"]})
-        ready.messages.append(above.message("wake", parent["path"], plan=parent["plan"], gen=parent["gen"]))
+        kind = "wake" if parent["path"] else "settle"  # a compensation by a child run has no step of its own
+        ready.messages.append(above.message(kind, parent["path"], plan=parent["plan"], gen=parent["gen"]))

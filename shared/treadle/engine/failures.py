@@ -39,7 +39,7 @@ def on_failure(segment: Segment, key: str, attempt: int) -> None:
         after_attempt(run, key, attempt, error_of(item["error"]) or StepError("TaskFailed"))
         if "until" in item:
             run.send(wake(run, key, item["until"]))
-            segment.has_sent = True
+            segment.loose[key] = None
         else:
             resolve_failure(segment, item)
 

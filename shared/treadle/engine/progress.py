@@ -30,6 +30,9 @@ class Ready:
     starts: list[tuple[str, int]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
 
+    def __bool__(self) -> bool:
+        return bool(self.starts or self.messages)
+
 
 def after(run: Run, *facts: Fact) -> Ready:
     """What the facts call for; skips are written as facts on the way.

@@ -93,21 +93,32 @@ class Run:
 
     # -------------------------------------------------------------------------------------------- control
 
-    def read_control(self, key: str | None = None) -> None:
-        """RUN, and the STOP items of everything around `key`, strongly consistent. Raises NotFound."""
-        around = paths.containers(key) if key else ()
+    def read_control(self, *keys: str) -> None:
+        """RUN, and the STOP items of everything around the keys, strongly consistent. Raises NotFound."""
+        around = {container for key in keys for container in paths.containers(key)}
         if not around:
             control = self.world.store.get(run_key(self.id))
         else:
-            keys = {container: stop_key(self.id, self.control.get("gen", 1), container) for container in around}
-            found = self.world.store.get_many([run_key(self.id), *keys.values()])
+            stops = {container: stop_key(self.id, self.control.get("gen", 1), container) for container in around}
+            found = self.world.store.get_many([run_key(self.id), *stops.values()])
             control = found.get(run_key(self.id))
-            self.stops |= {container: found[stop] for container, stop in keys.items() if stop in found}
+            self.stops |= {container: found[stop] for container, stop in stops.items() if stop in found}
         if control is None:
             raise NotFound("run", self.id)
         if self.control and control["plan"] != self.control.get("plan"):
             self._plan = None
         self.control = control
+
+    @property
+    def is_over(self) -> bool:
+        """As last read; False when it was not read yet."""
+        return "status" in self.control and self.status.is_final
+
+    def is_stopping(self, *keys: str) -> bool:
+        """The run, or something around one of the keys, starts nothing new."""
+        stopped = {container for container, stop in self.stops.items() if stop["kind"] != "continue"}
+        inside = any(container in stopped for key in keys for container in paths.containers(key))
+        return inside or self.status in (RunStatus.STOPPING, RunStatus.COMPENSATING)
 
     def gate(self, key: str) -> Gate:
         """Of the control as last read. Where a scope stops by itself its clean-up steps (`join: done`) still start,

@@ -46,7 +46,7 @@ class Segment:
         self.deadline = deadline
         self.local: deque[tuple[str, int]] = deque()
         self.again_at: int | None = None
-        self.has_sent = False
+        self.loose: dict[str, None] = {}  # keys of what came to rest here without handing on
         self.seq = 0
         self.only_sends = False  # in a request: what becomes ready goes to the lanes
         self.collected: list[Fact] | None = None  # of a batch: facts whose joins are counted together
@@ -200,7 +200,6 @@ class Segment:
         match self.run.gate(claim.key):
             case Gate.OPEN:
                 self.run.send([branches.step_message(self.run, claim.key, self.seq)])
-                self.has_sent = True
             case Gate.CLOSED:
                 self.run.must_settle = True
 
@@ -244,7 +243,6 @@ class Segment:
         """There is no place for the step's task now."""
         write_state(self.run, claim, State.RELEASED)
         self.run.send(come_back_later(self.run, self.run.step(claim.key), claim.key))
-        self.has_sent = True
 
     def fact(self, claim: Claim, outcome: Outcome, output: Json = None, *, chosen: tuple[str, ...] = (), why: str | None = None) -> Fact:
         ran = outcome is not Outcome.BYPASSED
@@ -263,7 +261,6 @@ class Segment:
     def failed(self, claim: Claim, error: StepError, condition: Condition | None = None) -> None:
         """An attempt failed: written on the item, told on the bus; the errors handler takes it from there."""
         ending.fail_attempt(self.run, claim, error, condition)
-        self.has_sent = True
 
     def ended(self, claim: Claim, fact: Fact, condition: Condition | None = None) -> Claim | None:
         """Write the fact and do what follows. The claim of the fused successor, if there is one."""
@@ -284,10 +281,13 @@ class Segment:
             self.collected.append(fact)
             return None
         if not inline:
-            run.needs_advance = self.has_sent = True
+            run.needs_advance = True
             run.to_advance.append(fact.key)
             return None
-        self.share(after(run, fact), following, run.step(fact.key).priority)
+        ready = after(run, fact)
+        if following is None and not ready:
+            self.loose[fact.key] = None
+        self.share(ready, following, run.step(fact.key).priority)
         self.seq = fact.seq + 1
         return None if following is None else fused(claim, following, run.now)
 
@@ -333,7 +333,10 @@ class Segment:
 
     def go_on_from(self, facts: list[Fact]) -> None:
         """Something open has ended here: what follows may be kept as after any fact."""
-        self.share(after(self.run, *facts), None, self.run.step(facts[0].key).priority)
+        ready = after(self.run, *facts)
+        if not ready:
+            self.loose |= dict.fromkeys(fact.key for fact in facts)
+        self.share(ready, None, self.run.step(facts[0].key).priority)
 
     def send_missing(self, ready: Ready) -> None:
         """What somebody should have sent before: whatever shows that it was begun had its message."""
@@ -346,7 +349,6 @@ class Segment:
         """All of it to the lanes."""
         messages = ready.messages + branches.messages(self.run, ready.starts)
         self.run.send(messages)
-        self.has_sent = self.has_sent or bool(messages)
 
     def share_collected(self) -> None:
         facts, self.collected = self.collected or [], None
@@ -361,10 +363,10 @@ class Segment:
         """
         run = self.run
         self.drain()
-        if not run.must_settle and not self.has_sent and not run.status.is_final:
-            run.read_control()
-            rests = "people" in run.control or run.status.value in ("stopping", "compensating")
-            run.must_settle = rests and not run.status.is_final
+        if self.loose and not run.must_settle and not run.is_over:
+            run.read_control(*self.loose)
+            rests_or_stops = "people" in run.control or run.is_stopping(*self.loose)
+            run.must_settle = rests_or_stops and not run.is_over
         if run.must_settle:
             settle(run, self, repair=self.repair)
             self.drain()

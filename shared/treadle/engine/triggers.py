@@ -22,7 +22,7 @@ from .world import World
 
 QUEUE = "submissions"
 FRESH_MS = 10_000  # how long one process may go on with the triggers that it read
-_PARTITION = "workflows#"
+LISTED = "workflows#"  # begins the `pk` of the items that name the newest versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Triggered:
 
 
 def listed_key(tenant: str, workflow_id: str) -> Key:
-    return _PARTITION + tenant, workflow_id
+    return LISTED + tenant, workflow_id
 
 
 # -------------------------------------------------------------------------------------------------------- writing
@@ -77,7 +77,7 @@ def triggered(world: World, item: Item) -> Triggered | None:
     if "triggers" not in item:
         return None
     triggers = tuple(world.load(decode(item["triggers"])))
-    return Triggered(item["pk"].removeprefix(_PARTITION), item["sk"], item["version"], triggers)
+    return Triggered(item["pk"].removeprefix(LISTED), item["sk"], item["version"], triggers)
 
 
 def live(world: World, tenant: str) -> Sequence[Triggered]:
@@ -89,7 +89,7 @@ def live(world: World, tenant: str) -> Sequence[Triggered]:
     found: list[Triggered] = []
     after = None
     while True:
-        page = world.store.query(_PARTITION + tenant, after=after)
+        page = world.store.query(LISTED + tenant, after=after)
         found += [one for item in page.items if (one := triggered(world, item))]
         after = page.after
         if after is None:
@@ -101,10 +101,10 @@ def live(world: World, tenant: str) -> Sequence[Triggered]:
 
 
 def is_listed(pk: str) -> bool:
-    return pk.startswith(_PARTITION)
+    return pk.startswith(LISTED)
 
 
 def due_message(pk: str, workflow_id: str, wait_s: int) -> Message:
     """What the sweeper sends when schedules are due: whoever gets it looks which, and starts the runs."""
-    body = {"schema": SCHEMA, "kind": "schedule", "tenant": pk.removeprefix(_PARTITION), "workflow": workflow_id}
+    body = {"schema": SCHEMA, "kind": "schedule", "tenant": pk.removeprefix(LISTED), "workflow": workflow_id}
     return Message(QUEUE, body, wait_s)

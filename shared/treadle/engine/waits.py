@@ -37,6 +37,7 @@ def enter(segment: Segment, claim: Claim, waits: Waits) -> None:
     item = claim.item(run) | {"state": State.WAITING.value, "wait": waits.wait}
     if waits.until is not None:
         item["until"] = waits.until
+    segment.loose[claim.key] = None
     kind = waits.wait["for"]
     if waits.until is not None:
         run.send(wake(run, claim.key, waits.until))
@@ -165,10 +166,21 @@ def _start_child(segment: Segment, item: Item) -> None:
         told = f"there is no workflow {wait['workflow']}" + (f" {wait['version']}" if wait["version"] else "")
         segment.failed(claim_of(item), StepError("InputInvalid", told, permanent=True), stands(item))
         return
+    faults = _misfits(run, plan, wait["input"])
+    if faults:
+        told = f"the input does not fit the schema of {wait['workflow']}: {faults[0][1]}"
+        error = StepError("InputInvalid", told, [{"path": at, "message": what} for at, what in faults[:5]], permanent=True)
+        segment.failed(claim_of(item), error, stands(item))
+        return
     parent = None if wait["detached"] else {"run": run.id, "path": key, "plan": run.control["plan"], "gen": run.generation}
     start(run.world, StartRequest(run.tenant, plan, wait["input"], run_id=wait["child"], parent=parent))
     if wait["detached"]:
         resolve(segment, item, wait["child"])
+
+
+def _misfits(run: Run, plan: str, given: Json) -> list[tuple[str, str]]:
+    schema = run.world.plan(plan).source.get("input")
+    return run.world.violations(schema, given) if schema is not None and run.world.violations else []
 
 
 def _look_at_child(segment: Segment, item: Item) -> bool:

@@ -209,15 +209,16 @@ class Walk:
         run, scope_key = self.run, paths.inside(key, item["attempt"])
         stop = None if closing else self.stop_of(scope_key)
         until = item.get("until")
-        if stop is None and not closing and until is not None and until <= run.now:
+        is_late = not closing and until is not None and until <= run.now
+        if stop is None and is_late:
             stop_container(run, scope_key, "cancel", StepError("Timeout", "the group took longer than its timeout").to_json())
             stop = run.stops[scope_key]
-        inner = "cancel" if closing else stop["kind"] if stop and stop["kind"] != "continue" else None
+        inner = "cancel" if closing or is_late else stop["kind"] if stop and stop["kind"] != "continue" else None
         started = len(self.ready.starts)
         pulse = self.scope(scope_key, run.plan.scopes[step.id], inner)
         if until is not None and not closing:
             pulse.due.append(until)
-        if inner and pulse.is_still and len(self.ready.starts) == started:
+        if inner and pulse.is_still and len(self.ready.starts) == started and not self.changed:
             self.end_open(item, closing, stop)
         return pulse
 
@@ -233,6 +234,5 @@ class Walk:
         if closing or stop is None:
             self._cancel(item)
             return
-        if ending.fail_attempt(self.run, claim_of(item), ending.error_in(stop), stands(item)):
-            self.segment.has_sent = True
+        ending.fail_attempt(self.run, claim_of(item), ending.error_in(stop), stands(item))
         self.changed = True

@@ -39,7 +39,7 @@ class LoopWalk:
                 pulse += self.walk.begun(item_key, step, child, inner)
         if inner is None:
             self._go_on(key, step, item, pulse, begun)
-        elif pulse.is_still and not self._held_chunks(key, step, item, pulse):
+        elif pulse.is_still and not self.walk.changed and not self._held_chunks(key, step, item, pulse):
             self.walk.end_open(item, closing, stop)
         return pulse
 

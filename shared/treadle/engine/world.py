@@ -27,6 +27,12 @@ class Tasks(Protocol):
     def find(self, name: str) -> Any: ...
 
 
+class Violations(Protocol):
+    """What in a value breaks a JSON Schema: (JSON pointer, message). Given from outside: the dispatcher starts without jsonschema."""
+
+    def __call__(self, schema: Any, value: Any, /) -> list[tuple[str, str]]: ...
+
+
 class Secrets(Protocol):
     """`secrets.NAME`, read when a task is about to run."""
 
@@ -56,6 +62,7 @@ class World:
     expressions: Expressions
     tasks: Tasks
     secrets: Secrets | None = None
+    violations: Violations | None = None
     settings: Settings = field(default_factory=Settings)
     random: random.Random = field(default_factory=random.Random)
     plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)
