@@ -54,6 +54,8 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
                 _finish(run, segment)
         else:
             _show_rest(run, pulse)
+        if run.status is RunStatus.COMPENSATING:
+            pulse.moves(run.now + LOOK_AGAIN_MS)
         if not run.status.is_final:
             _look_again(run, pulse)
         if not run.must_settle:

@@ -19,6 +19,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import sqs_backends
 
 from .. import aws, topology
+from ..engine.triggers import LISTED
 from . import express, patches
 from .clock import LocalClock
 from .queue import DeepQueue
@@ -142,10 +143,11 @@ class Cloud:
         moments = [self.queues[queue.name].next_visible_ms() for queue in topology.QUEUES]
         return min((moment for moment in moments if moment is not None), default=None)
 
-    def next_due_ms(self) -> int | None:
-        """The earliest `due` of the sparse index; None: nothing is due, ever."""
+    def next_due_ms(self, *, schedules: bool = True) -> int | None:
+        """The earliest `due` of the sparse index, with or without those of workflows' schedules; None: nothing is due, ever."""
         with patches.request_of(self.account):
-            return patches.fast_table(self.account, REGION, self.names.table).earliest(topology.DUE.name)
+            table = patches.fast_table(self.account, REGION, self.names.table)
+            return table.earliest(topology.DUE.name, but_not=None if schedules else LISTED)
 
     def dead_letters(self) -> dict[str, int]:
         """Logical queue name -> messages that were given up."""

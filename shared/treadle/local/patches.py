@@ -24,12 +24,13 @@ from typing import Any
 
 import moto
 import moto.core.utils
+import moto.s3.notifications
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.dynamo_type import Item
-from moto.events.models import EventPattern, EventsBackend, Rule
+from moto.events.models import EventBus, EventPattern, EventsBackend, Rule, events_backends
 from moto.events.utils import _BASE_EVENT_MESSAGE, EventTemplateParser
 from moto.sqs.models import Message, SQSBackend
 
@@ -145,6 +146,7 @@ def _apply() -> None:
         (SQSBackend, "change_message_visibility", _change_message_visibility),
         (SQSBackend, "send_message", _send_message),
         (EventsBackend, "put_events", _put_events),
+        (moto.s3.notifications, "_send_event_bridge_message", _tell_of_object),
         (EventTemplateParser, "parse", staticmethod(_from_template)),
         (Message, "__new__", _untracked),
         (Item, "__new__", _untracked),
@@ -240,7 +242,11 @@ def _put_event(backend: EventsBackend, entry: dict[str, Any]) -> dict[str, Any]:
         "detail": detail,
         "ingestion-time": now,
     }
-    bus = backend.describe_event_bus(backend._normalize_event_bus_arn(entry.get("EventBusName")))
+    _send_by_rules(backend.describe_event_bus(backend._normalize_event_bus_arn(entry.get("EventBusName"))), event)
+    return {"EventId": event_id}
+
+
+def _send_by_rules(bus: EventBus, event: dict[str, Any]) -> None:
     flat: dict[str, Any] | None = None
     for rule in bus.rules.values():
         pattern = rule.event_pattern
@@ -249,7 +255,37 @@ def _put_event(backend: EventsBackend, entry: dict[str, Any]) -> dict[str, Any]:
             if not pattern._does_event_match(flat, pattern._pattern):
                 continue
         _send(rule, copy.deepcopy(event))
-    return {"EventId": event_id}
+
+
+def _tell_of_object(account: str, bucket: Any, event_name: str, key: Any) -> None:
+    """On the default bus, as S3 does; moto tells all buses, and gives each write the same `sequencer`, each object a `version-id`."""
+    about = {
+        "key": key.name,
+        "size": key.size,
+        "etag": key.etag.strip('"'),
+        "sequencer": f"{int(key.last_modified.timestamp() * 1e6):016X}",
+    }
+    if key.version_id != "null":
+        about["version-id"] = key.version_id
+    detail = {
+        "version": "0",
+        "bucket": {"name": bucket.name},
+        "object": about,
+        "requester": account,
+        "reason": event_name.partition(":")[2],
+    }
+    event = {
+        **_BASE_EVENT_MESSAGE,
+        "id": str(moto.moto_api._internal.mock_random.uuid4()),
+        "detail-type": moto.s3.notifications._detail_type(event_name),
+        "source": "aws.s3",
+        "account": account,
+        "time": moto.core.utils.unix_time(),
+        "region": bucket.region_name,
+        "resources": [bucket.arn],
+        "detail": detail,
+    }
+    _send_by_rules(events_backends[account][bucket.region_name].event_buses["default"], event)
 
 
 def _detail_of(entry: dict[str, Any]) -> dict[str, Any] | None:

@@ -59,6 +59,7 @@ class Pump:
         self._is_ticking = False  # it looks every few milliseconds, as messages wait for a worker
         self._steps = 0  # invocations and requests that ended: what a waiter has seen
         self._waiters: dict[object, int] = {}  # each one's `_steps` at its last look; -1: it has not looked
+        self._alarms: list[int] = []  # times that somebody wants to come
         self._requests = 0  # calls from outside that are under way
         self._last_sweep_ms = self.clock.now()
         self._is_sweeping = False
@@ -137,6 +138,20 @@ class Pump:
                 return True
             self._progress.wait(min(until - now, _QUIET_LOOK_S if is_quiet else earliest - now))
         return False
+
+    def pass_time(self, until_ms: int, timeout_s: float) -> bool:
+        """Skip to that time by way of all that happens until then. False: it was not reached within `timeout_s` of real time."""
+        with patches.LOCK:
+            self._alarms.append(until_ms)
+        try:
+            return self.wait(lambda: self._has_come(until_ms), timeout_s) is not None
+        finally:
+            with patches.LOCK:
+                self._alarms.remove(until_ms)
+
+    def _has_come(self, moment_ms: int) -> bool | None:
+        with patches.LOCK:
+            return (self.clock.now() >= moment_ms and self._is_quiet()) or None
 
     def quiet(self, timeout_s: float = 10) -> bool:
         """Wait until no handler runs and no message is visible. False: it did not come to rest in time."""
@@ -290,20 +305,27 @@ class Pump:
         return time.monotonic() - quiet_since >= _GRACE_S
 
     def _skip(self) -> bool:
-        """To the next moment at which something can happen; False: there is none."""
-        moments = [moment for moment in (self.cloud.next_visible_ms(), self._next_sweep_ms()) if moment is not None]
+        """To the next moment at which something can happen; False: there is none.
+
+        Schedules never end, so for their sake no time is skipped unless somebody waits.
+        """
+        found = (self.cloud.next_visible_ms(), self._next_sweep_ms(schedules=bool(self._waiters)), *self._alarms)
+        moments = [moment for moment in found if moment is not None]
         if not moments:
             return False
         self.clock.jump_to(min(moments))
         self.counts.jumps += 1
+        if self._alarms:  # it may be all that was waited for
+            self._steps += 1
+            self._progress.notify_all()
         return True
 
-    def _next_sweep_ms(self) -> int | None:
+    def _next_sweep_ms(self, *, schedules: bool = True) -> int | None:
         """Each minute; where time is skipped, only when something is due, but then on the dot."""
         next_minute = self._last_sweep_ms + topology.SWEEP_EVERY_S * 1000
         if not self.clock.skip:
             return next_minute
-        due = self.cloud.next_due_ms()
+        due = self.cloud.next_due_ms(schedules=schedules)
         if due is None:
             return None
         return due if due > self._last_sweep_ms else next_minute

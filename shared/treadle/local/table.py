@@ -321,11 +321,12 @@ class Fast:
             answer["LastEvaluatedKey"] = {name: dict(items[-1][name]) for name in keys}
         return answer
 
-    def earliest(self, index_name: str) -> int | None:
-        """The smallest range value of a numeric index."""
+    def earliest(self, index_name: str, *, but_not: str | None = None) -> int | None:
+        """The smallest range value of a numeric index, but for items whose `pk` begins with `but_not`."""
         self._refresh()
-        firsts = [entries[0][0] for entries in self._indexes[index_name].entries.values() if entries]
-        return min(firsts, default=None)
+        per_shard = self._indexes[index_name].entries.values()
+        firsts = (next((moment for moment, pk, _ in entries if not (but_not and pk.startswith(but_not))), None) for entries in per_shard)
+        return min((moment for moment in firsts if moment is not None), default=None)
 
 
 _KEY_CONDITION = re.compile(
