@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .. import topology
 from ..cel import Cel
 from ..core.durations import parse_duration
+from ..definition.schemas import violations
 from ..engine import Engine, Settings, World
 from ..inbox import submit
 from ..tasks import Registry
