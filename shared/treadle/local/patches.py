@@ -57,11 +57,11 @@ class _Mock:
 
     def enter(self) -> None:
         with LOCK:
-            self._users += 1
-            if self._users == 1:
+            if self._users == 0:
                 _check_version()
                 _apply()
                 self._mock.start(reset=False)  # a test's own mock_aws() may be there already
+            self._users += 1  # only now: after a start that failed the next user tries again, and does not reach the network
 
     def leave(self) -> None:
         with LOCK:
