@@ -78,6 +78,8 @@ def _chunk(segment: Segment, loop: str, header: Item, low: int, high: int) -> No
         return
     keys = [paths.item(loop, number) for number in range(low, chunk["high"])]
     before = run.find_facts(keys) if standing or run.generation > 1 else {}
+    if standing and not loops.is_sync(run.step(loop)):
+        run.must_settle = segment.repair = True  # items that a lost worker opened may lack what is in them
     run.read_control(keys[0])
     progress = Progress()
     end = _run_range(segment, loop, chunk, before, progress)

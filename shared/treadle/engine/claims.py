@@ -34,6 +34,7 @@ class Claim:
     saw: tuple[str, ...] | None = None  # sources that a join `any` / N saw when it was decided
     values: str | None = None  # of a loop: its items, where they lie in the header
     given: str | None = None  # JSON text of an input that a person gave in place of the step's own
+    of: str | None = None  # begun by whoever ended this step, without a message of its own
     is_fused: bool = False
 
     @property
@@ -60,16 +61,17 @@ class Claim:
             "n": self.n,
             "given": self.given,
             "list": self.values,
+            "of": self.of,
             "saw": [*self.saw] if self.saw is not None else None,
             "expires": run.control.get("expires"),
         }
         return item | {name: value for name, value in optional.items() if value}
 
 
-def take(run: Run, key: str, saw: tuple[str, ...] | None = None) -> Claim | Item:
+def take(run: Run, key: str, saw: tuple[str, ...] | None = None, of: str | None = None) -> Claim | Item:
     """Claim a step that nobody began; the item that stands if somebody did."""
     now = run.now
-    claim = Claim(key, run.world.new_fence(), now + run.world.settings.lease_s * 1000, 1, now, now, saw=saw)
+    claim = Claim(key, run.world.new_fence(), now + run.world.settings.lease_s * 1000, 1, now, now, saw=saw, of=of)
     written = run.world.store.put(claim.item(run), NOBODY_BEGAN_IT)
     return claim if written.ok else written.item or {}
 
@@ -107,7 +109,7 @@ def fused(previous: Claim, key: str, now: int) -> Claim:
 
 
 def write_fact(run: Run, fact: Fact, claim: Claim, condition: Condition | None = None) -> Written:
-    kept: Item = {"saw": [*claim.saw] if claim.saw else None, "n": claim.n}
+    kept: Item = {"of": claim.of, "saw": [*claim.saw] if claim.saw else None, "n": claim.n}
     if run.plan.compensates:
         kept["list"] = claim.values  # what is undone inside of a loop may name its item
     item = fact_item(
@@ -158,6 +160,7 @@ def claim_of(item: Item) -> Claim:
         tuple(item["saw"]) if "saw" in item else None,
         item.get("list"),
         item.get("given"),
+        item.get("of"),
     )
 
 

@@ -12,7 +12,7 @@ from .failures import write_end
 from .items import encode, error_of, run_key, step_key
 from .run import Run
 from .segment import Segment
-from .stopping import stop_run
+from .stopping import soon, stop_run
 from .waits import post, resolve
 from .world import World
 
@@ -60,7 +60,7 @@ def retry(run: Run, from_step: str | None, given: Json) -> None:
 
 def _change(run: Run, wanted: RunStatus, allowed: tuple[RunStatus, ...], done: str) -> None:
     condition = OneOf("status", tuple(status.value for status in allowed))
-    written = run.world.store.update(run_key(run.id), Change(set={"status": wanted.value}, add={"rev": 1}), condition)
+    written = run.world.store.update(run_key(run.id), Change(set={"status": wanted.value, **soon(run)}, add={"rev": 1}), condition)
     run.control = written.item or run.control
     if not written.ok:
         raise WrongState(f"run {run.id} is {run.status.value}: it cannot be {done}")
@@ -81,7 +81,8 @@ def signal(run: Run, name: str, payload: Json) -> None:
 def _moves_again(run: Run) -> None:
     """A waiting run is shown as running as soon as somebody acts."""
     waiting = OneOf("status", (RunStatus.WAITING.value,))
-    written = run.world.store.update(run_key(run.id), Change(set={"status": RunStatus.RUNNING.value}, add={"rev": 1}), waiting)
+    change = Change(set={"status": RunStatus.RUNNING.value, **soon(run)}, add={"rev": 1})
+    written = run.world.store.update(run_key(run.id), change, waiting)
     if written.ok and written.item:
         run.control = written.item
 

@@ -15,7 +15,7 @@ from ..ports import Absent, Change, Condition, Equals, Item, OneOf, all_of
 from .actions import expression_error, reshape
 from .admission import leave
 from .claims import Claim, claim_of, stands, write_fact, write_failed_attempt
-from .items import INLINE_LIMIT, encode, output_key, run_key, step_key, stop_key
+from .items import INLINE_LIMIT, encode, is_fact, output_key, run_key, step_key, stop_key
 from .names import about, loop_names, names, steps_seen
 from .run import Run
 from .stopping import stop_run
@@ -40,6 +40,8 @@ def scope_ended(run: Run, scope_key: str, last: Fact, ready: Ready) -> list[Fact
         return []
     key, attempt = paths.owner(scope_key)
     item = run.world.store.get(step_key(run.id, key))
+    if item is not None and is_fact(item) and item.get("attempt") == attempt:
+        return [run.note(item)]  # whoever wrote it may have died before what follows from it
     if item is None or item["state"] != State.OPEN or item["attempt"] != attempt:
         return []
     recorded = run.world.store.get(stop_key(run.id, run.generation, scope_key))
@@ -158,10 +160,7 @@ def _close(
     written = run.world.store.update(run_key(run.id), Change(set=told, add={"rev": 1}, remove=("due", "due_shard", "people")), still_open)
     run.control = written.item or run.control
     if written.ok or run.status.is_final:
-        # told again when a delivery is repeated: the event has the same id
-        tell_end(run)
-        wake_parent(run, ready)
-        ready.messages += leave(run)
+        tell(run, ready)
         return True
     return False
 
@@ -174,6 +173,13 @@ def _kept_output(run: Run, output: Json) -> dict[str, str]:
     item: Item = {"pk": pk, "sk": sk, "schema": 1, "output": encode(run.world.keep(text, INLINE_LIMIT))}
     run.world.store.put(item | ({"expires": run.control["expires"]} if "expires" in run.control else {}))
     return {}
+
+
+def tell(run: Run, ready: Ready) -> None:
+    """Everybody who waits for the run's end. Done again when a delivery is repeated: the event has the same id."""
+    tell_end(run)
+    wake_parent(run, ready)
+    ready.messages += leave(run)
 
 
 def tell_end(run: Run) -> None:

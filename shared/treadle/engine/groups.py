@@ -25,4 +25,4 @@ def open_group(segment: Segment, claim: Claim, step: Step) -> None:
     ready = Ready([(paths.join(scope_key, name), segment.seq + 1) for name in run.plan.scopes[step.id].roots])
     if until is not None:
         ready.messages += wake(run, claim.key, until)
-    segment.share(ready, None, step.priority)
+    segment.share(ready, None, claim.key)

@@ -144,7 +144,7 @@ def item_ended(run: Run, fact: Fact, ready: Ready) -> list[Fact]:
         return iteration_ended(run, loop, step, number, fact, ready)
     header = header_of(run, loop)
     if header is None:
-        return []
+        return ended_before(run, loop)
     if fact.outcome is Outcome.FAILED and not is_tolerated(run, loop, step, header, number, fact.error):
         return []
     found = members_ended(run, loop, header, {number: Edging.FAILED if fact.outcome is Outcome.FAILED else Edging.LIVE}, fact)
@@ -163,6 +163,11 @@ def header_of(run: Run, loop: str) -> Item | None:
             return None
         run.headers[loop] = item
     return run.headers[loop]
+
+
+def ended_before(run: Run, loop: str) -> list[Fact]:
+    """The loop's fact, if it has one: whoever wrote it may have died before what follows from it."""
+    return list(run.find_facts([loop]).values())
 
 
 def is_tolerated(run: Run, loop: str, step: Step, header: Item, number: int, error: StepError | None) -> bool:
@@ -261,7 +266,7 @@ def iteration_ended(run: Run, loop: str, step: Step, number: int, fact: Fact, re
         return []
     header = header_of(run, loop)
     if header is None:
-        return []
+        return ended_before(run, loop)
     if fact.outcome is Outcome.FAILED:
         ending.fail_attempt(run, claim_of(header), fact.error or StepError("TaskFailed"), stands(header))
         return []

@@ -119,7 +119,7 @@ class _Advancing:
     def _decided(self, scope_key: str, target: Step, decided: Verdict | None, fact: Fact) -> None:
         key = paths.join(scope_key, target.id)
         if decided is Verdict.START:
-            if not (is_decided_early(target) and _has_begun(self.run, key)):
+            if not (is_decided_early(target) and _has_begun(self.run, key, fact.key)):
                 self.decided[key] = max(self.decided.get(key, 0), fact.seq + 1)
         elif decided is not None:
             self.todo += _skip(self.run, key, target, decided, fact)
@@ -144,10 +144,11 @@ def _must_read(run: Run) -> bool:
     return run.generation > 1
 
 
-def _has_begun(run: Run, key: str) -> bool:
-    """A join that may start early has its later edges come in when it is long under way."""
+def _has_begun(run: Run, key: str, by: str) -> bool:
+    """A join that may start early has its later edges come in when it is long under way. What the worker of `by` itself began
+    does not count: this may be its message come back."""
     item = run.world.store.get(step_key(run.id, key))
-    return item is not None and item["state"] != State.RELEASED
+    return item is not None and item["state"] != State.RELEASED and item.get("of") != by
 
 
 def _skip(run: Run, key: str, target: Step, never: Verdict, because: Fact) -> list[Fact]:

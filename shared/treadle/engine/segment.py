@@ -44,7 +44,7 @@ class Segment:
         self.run = run
         run.deadline = deadline
         self.deadline = deadline
-        self.local: deque[tuple[str, int]] = deque()
+        self.local: deque[tuple[str, int, str | None]] = deque()  # (key, seq, the step it comes after: no message of its own)
         self.again_at: int | None = None
         self.loose: dict[str, None] = {}  # keys of what came to rest here without handing on
         self.seq = 0
@@ -56,14 +56,13 @@ class Segment:
 
     def begin(self, key: str, seq: int = 0) -> None:
         """A message says that the step may start."""
-        self.local.append((key, seq))
+        self.local.append((key, seq, None))
         self.drain()
 
     def drain(self) -> None:
         while self.local:
-            key, seq = self.local.popleft()
-            self.seq = seq
-            claim = take(self.run, key, self._seen(key))
+            key, self.seq, of = self.local.popleft()
+            claim = take(self.run, key, self._seen(key), of)
             if isinstance(claim, Claim):
                 self.chain(claim)
             else:
@@ -287,7 +286,7 @@ class Segment:
         ready = after(run, fact)
         if following is None and not ready:
             self.loose[fact.key] = None
-        self.share(ready, following, run.step(fact.key).priority)
+        self.share(ready, following, fact.key)
         self.seq = fact.seq + 1
         return None if following is None else fused(claim, following, run.now)
 
@@ -313,12 +312,13 @@ class Segment:
 
     # -------------------------------------------------------------------------------------------- sharing
 
-    def share(self, ready: Ready, following: str | None, priority: str) -> None:
-        """Keep what takes no time and, with nothing else to do, one step; send the rest. Sent first: others wait for it."""
+    def share(self, ready: Ready, following: str | None, of: str) -> None:
+        """What step `of` made ready: keep what takes no time and, with nothing else to do, one step; send the rest first."""
         others: list[tuple[str, int]] = []
+        priority = self.run.step(of).priority
         for key, seq in ready.starts:
             if self._keeps(key, following, priority):
-                self.local.append((key, seq))
+                self.local.append((key, seq, of))
             else:
                 others.append((key, seq))
         self.send(Ready(others, ready.messages))
@@ -336,13 +336,14 @@ class Segment:
         ready = after(self.run, *facts)
         if not ready:
             self.loose |= dict.fromkeys(fact.key for fact in facts)
-        self.share(ready, None, self.run.step(facts[0].key).priority)
+        self.share(ready, None, facts[0].key)
 
     def send_missing(self, ready: Ready) -> None:
-        """What somebody should have sent before: whatever shows that it was begun had its message."""
+        """What somebody should have sent before. What was begun had its message, unless it was kept by a worker that may be gone."""
         store, run = self.run.world.store, self.run
         keys = {step_key(run.id, key): (key, seq) for key, seq in ready.starts}
-        begun = {at for at, item in store.get_many(list(keys)).items() if item["state"] != State.RELEASED} if keys else set()
+        found = store.get_many(list(keys)) if keys else {}
+        begun = {at for at, item in found.items() if item["state"] != State.RELEASED and "of" not in item}
         self.send(Ready([start for at, start in keys.items() if at not in begun], ready.messages))
 
     def send(self, ready: Ready) -> None:

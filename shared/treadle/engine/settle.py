@@ -34,6 +34,7 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
         run.must_settle = False
         run.read_control()
         if run.status.is_final:
+            _tell_again(run, segment)
             return
         if run.status is RunStatus.RETRYING:
             retrying.go_on(run)
@@ -44,6 +45,9 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
                 _look_again(run, Pulse(due=[run.now + LOOK_AGAIN_MS]))
                 return
             run.event("RunStarted", startedAt=run.control["started_at"], version=run.control["version"])
+        if run.status is RunStatus.PAUSED:
+            _look_again(run, Pulse())  # nothing is sent until it is resumed
+            return
         walk = Walk(run, segment, repair)
         pulse = walk.scope("", run.plan.root, _closing(run))
         segment.send(walk.ready)
@@ -60,6 +64,13 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
             _look_again(run, pulse)
         if not run.must_settle:
             return
+
+
+def _tell_again(run: Run, segment: Segment) -> None:
+    """Whoever wrote the run's end may have died before it told of it. Repeats are known by their ids."""
+    ready = Ready()
+    ending.tell(run, ready)
+    segment.send(ready)
 
 
 def _closing(run: Run) -> str | None:

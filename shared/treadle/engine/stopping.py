@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from ..core.model import Json, RunStatus
 from ..ports import Absent, Change, Item, OneOf
-from .items import run_key, stop_key
+from .items import run_key, shard_of, stop_key
 from .run import Run
+
+LOOK_SOON_MS = 60_000
 
 
 def stop_run(run: Run, reason: str, error: Json) -> bool:
     """Nothing new starts in the run. `reason`: stop (a step failed), cancel, timeout. Which came first is recorded here."""
     alive = OneOf("status", tuple(s.value for s in (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)))
-    change: dict[str, Json] = {"status": RunStatus.STOPPING.value, "stop": reason}
+    change: dict[str, Json] = {"status": RunStatus.STOPPING.value, "stop": reason, **soon(run)}
     if error is not None:
         change["error"] = error
     written = run.world.store.update(run_key(run.id), Change(set=change, add={"rev": 1}), alive)
     run.control = written.item or run.control
     run.must_settle = True
     return written.ok
+
+
+def soon(run: Run) -> dict[str, int]:
+    """For a decision about the run: the sweeper comes by, should whoever wrote it die before acting on it."""
+    return {"due": run.now + LOOK_SOON_MS, "due_shard": shard_of(run.id)}
 
 
 def stop_container(run: Run, container: str, kind: str, error: Json) -> None:

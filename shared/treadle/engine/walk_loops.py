@@ -35,13 +35,22 @@ class LoopWalk:
             if child is None:
                 continue
             begun = True
-            if not is_fact(child) and not (child["state"] == State.RELEASED and "until" not in child):
+            if child["state"] == State.RELEASED and "until" not in child:
+                self._released(item_key, inner, pulse)
+            elif not is_fact(child):
                 pulse += self.walk.begun(item_key, step, child, inner)
         if inner is None:
             self._go_on(key, step, item, pulse, begun)
         elif pulse.is_still and not self.walk.changed and not self._held_chunks(key, step, item, pulse):
             self.walk.end_open(item, closing, stop)
         return pulse
+
+    def _released(self, key: str, inner: str | None, pulse: Pulse) -> None:
+        """Backed off, when the run was paused or had no place for it."""
+        if inner is None:
+            pulse.moves()
+            if self.walk.repair:
+                self.walk.ready.starts.append((key, 0))
 
     def _numbers(self, key: str, step: Step, item: Item) -> range:
         if step.for_each is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,7 +13,7 @@ from ..core.expressions import Expressions
 from ..core.plan import Plan
 from ..ports import Blobs, Bus, Clock, Lanes, Store
 from ..topology import ATTEMPT_TIMEOUT_S, BEGIN_MARGIN_S, LEASE_S
-from .items import REF, decode, digest, plan_key
+from .items import REF, decode, digest, is_ref, plan_key
 
 if TYPE_CHECKING:
     from .triggers import Triggered
@@ -90,15 +90,19 @@ class World:
 
     def load(self, value: Any) -> Any:
         """The value itself, read from its blob if it is a reference."""
-        if isinstance(value, Mapping) and len(value) == 1 and str(value.get(REF, "")).startswith("blob:"):
+        if is_ref(value):
             return decode(self.blobs.get(value[REF][5:]).decode())
         return value
 
     def keep(self, text: str, limit: int) -> Any:
-        """A JSON text as it goes into an item: decoded if it is small, else put as a blob first and referred to."""
+        """A JSON text as it goes into an item: decoded if it is small, else put as a blob first and referred to.
+
+        A user's value that looks like a reference goes into a blob as well: what `load` resolves is always the engine's own.
+        """
         content = text.encode()
-        if len(content) <= limit:
-            return decode(text)
+        value = decode(text) if len(content) <= limit else None
+        if len(content) <= limit and not is_ref(value):
+            return value
         name = digest(text)
         self.blobs.put(name, content)
         return {REF: f"blob:{name}"}
