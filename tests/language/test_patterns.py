@@ -12,10 +12,13 @@ from tests.language.cases import Case, Way, each_way, play
 CASES = [
     Case(
         "WCP-1 sequence",
-        "steps: [{id: a, task: note, with: {label: a}}, {id: b, after: [a], task: note, with: {label: b}},"
-        " {id: c, after: [b], task: note, with: {label: c}}]",
+        """
+        steps:
+        - {id: a, task: note, with: {label: a}}
+        - {id: b, after: [a], task: note, with: {label: b}}
+        - {id: c, after: [b], task: note, with: {label: c}}
+        """,
         log=["a", "b", "c"],
-        local=True,
     ),
     Case(
         "WCP-2 parallel split",
@@ -40,7 +43,6 @@ CASES = [
         """,
         input={"n": 7},
         output={"big": None, "middle": "M", "small": None},
-        local=True,
     ),
     Case(
         "WCP-5 simple merge",
@@ -88,20 +90,27 @@ CASES = [
     ),
     Case(
         "WCP-12 multiple instances without synchronisation",
-        "steps: [{id: a, forEach: '[1, 2, 3]', workflow: {id: child, input: {n: '${item}'}, wait: false}}, {id: b, after: [a], set: gone on}]",
+        """
+        steps:
+        - {id: a, forEach: "[1, 2, 3]", workflow: {id: child, input: {n: "${item}"}, wait: false}}
+        - {id: b, after: [a], set: gone on}
+        """,
         others=["id: child\nsteps: [{id: w, wait: 1h}]"],
         output={"b": "gone on"},
         took=(0, 1),
     ),
     Case(
         "WCP-13 multiple instances known when the workflow is written",
-        "steps: [{id: a, forEach: [1, 2, 3], set: '${item * 10}'}]",
+        'steps: [{id: a, forEach: [1, 2, 3], set: "${item * 10}"}]',
         output={"a": [10, 20, 30]},
-        local=True,
     ),
     Case(
         "WCP-14 multiple instances known when the run gets there",
-        "steps: [{id: n, set: '${input.words}'}, {id: a, after: [n], forEach: steps.n.output, set: '${size(item)}'}]",
+        """
+        steps:
+        - {id: n, set: "${input.words}"}
+        - {id: a, after: [n], forEach: steps.n.output, set: "${size(item)}"}
+        """,
         input={"words": ["a", "bb", "ccc"]},
         output={"a": [1, 2, 3]},
     ),
@@ -129,7 +138,11 @@ CASES = [
     ),
     Case(
         "WCP-19 cancel task: one activity is given up and the rest goes on",
-        "steps: [{id: a, wait: 1h, timeout: 10s, catch: [{errors: [Timeout], output: given up}]}, {id: b, after: [a], set: '${steps.a.output}'}]",
+        """
+        steps:
+        - {id: a, wait: 1h, timeout: 10s, catch: [{errors: [Timeout], output: given up}]}
+        - {id: b, after: [a], set: "${steps.a.output}"}
+        """,
         output={"b": "given up"},
         took=10,
     ),
@@ -142,19 +155,17 @@ CASES = [
         steps={"a": "cancelled", "b": "skipped"},
         log=[],
         took=60,
-        local=False,
     ),
     Case(
         "WCP-21 structured loop, tested before",
-        "steps: [{id: a, repeat: {while: iteration < 3, max: 10}, set: '${iteration}'}]",
+        'steps: [{id: a, repeat: {while: "iteration < 3", max: 10}, set: "${iteration}"}]',
         output={"a": 2},
         absent=["a[3]"],
     ),
     Case(
         "WCP-21 structured loop, tested after",
-        "steps: [{id: a, repeat: {until: previous >= 1, max: 10}, set: '${iteration}'}]",
+        'steps: [{id: a, repeat: {until: "previous >= 1", max: 10}, set: "${iteration}"}]',
         output={"a": 1},
-        local=True,
     ),
     Case(
         "WCP-23 transient trigger: nobody waits, and the run ends without it",
@@ -189,8 +200,11 @@ CASES = [
         "WCP-26 cancel multiple instance activity",
         """
         steps:
-        - {id: many, timeout: 3s, forEach: "[1, 60, 60]", group: {steps: [{id: w, wait: {until: "timestamp(run.startedAt) + duration(string(item) + 's')"}}]},
-           catch: [{errors: [Timeout], output: given up}]}
+        - id: many
+          forEach: "[1, 60, 60]"
+          timeout: 3s
+          group: {steps: [{id: w, wait: {until: "timestamp(run.startedAt) + duration(string(item) + 's')"}}]}
+          catch: [{errors: [Timeout], output: given up}]
         - {id: end, after: [many], set: "${steps.many.output}"}
         """,
         output={"end": "given up"},
@@ -238,7 +252,11 @@ CASES = [
     ),
     Case(
         "WCP-34 static partial join for multiple instances",
-        "steps: [{id: a, forEach: '[1, 0, 2]', tolerate: {failures: 1}, set: '${10 / item}'}, {id: m, after: [a], set: '${steps.a.output}'}]",
+        """
+        steps:
+        - {id: a, forEach: "[1, 0, 2]", tolerate: {failures: 1}, set: "${10 / item}"}
+        - {id: m, after: [a], set: "${steps.a.output}"}
+        """,
         output={"m": [10, None, 5]},
     ),
     Case(

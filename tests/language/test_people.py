@@ -6,28 +6,169 @@ import pytest
 from treadle.core.errors import Rejected
 from treadle.simulation.driver import TENANT, MemoryEngine
 
-from tests.language.cases import Case, Way, Work, definition, each_way, play
+from tests.language.cases import WAYS, Case, Way, Work, definition, each_way, play
 
 STEERED = [
-    Case("a paused run starts nothing", "steps: [{id: a, wait: 10s}, {id: b, after: [a], task: note, with: {label: b}}]", acts=[(5, "pause")], status="paused", steps={"b": "pending"}, log=[]),
-    Case("resume goes on with what came meanwhile", "steps: [{id: a, wait: 10s}, {id: b, after: [a], task: note, with: {label: b}}]", acts=[(5, "pause"), (60, "resume")], log=["b"], took=60, local=True),
-    Case("resume before the timer is over", "steps: [{id: a, wait: 10s}, {id: b, after: [a], task: note, with: {label: b}}]", acts=[(2, "pause"), (4, "resume")], log=["b"], took=10),
-    Case("a pause during a back-off", "steps: [{id: a, task: flaky, with: {fails: 1}, retry: {maxAttempts: 2, delay: 10s, backoff: fixed, jitter: none}}]", acts=[(5, "pause"), (60, "resume")], output={"a": 2}, took=60),
-    Case("a pause within a forEach", "steps: [{id: a, forEach: '[1, 2, 3]', maxConcurrency: 1, group: {steps: [{id: w, wait: 10s}, {id: n, after: [w], task: note, with: {label: '${item}'}}]}}]", acts=[(15, "pause"), (100, "resume")], log=[1, 2, 3], took=110),
-    Case("a signal for a paused run is kept", "steps: [{id: a, signal: {name: go}}, {id: b, after: [a], task: note, with: {label: '${steps.a.output}'}}]", acts=[("waiting", "pause"), (None, "signal", "go", "s"), (30, "resume")], log=["s"]),
-    Case("an approval while paused", "steps: [{id: a, approval: {}}, {id: b, after: [a], task: note, with: {label: b}}]", acts=[("waiting", "pause"), (None, "approve", "a", "ann"), (30, "resume")], log=["b"]),
-    Case("the run's timeout goes on while it is paused", "timeout: 20s\nsteps: [{id: a, wait: 10s}, {id: b, after: [a], set: 1}]", acts=[(5, "pause")], status="timedOut", error="Timeout", took=20),
-    Case("cancel while paused", "steps: [{id: a, wait: 10s}, {id: b, after: [a], set: 1}]", acts=[(5, "pause"), (6, "cancel")], status="cancelled", error="Cancelled", steps={"b": "skipped"}),
-    Case("cancel a wait", "steps: [{id: a, wait: 1h}, {id: b, after: [a], set: 1}]", acts=[(5, "cancel")], status="cancelled", error="Cancelled", steps={"a": "cancelled", "b": "skipped"}, took=5),
-    Case("cancel an approval", "steps: [{id: a, approval: {}}, {id: b, after: [a], set: 1}]", acts=[("waiting", "cancel")], status="cancelled", error="Cancelled", steps={"a": "cancelled", "b": "skipped"}, local=True),
-    Case("cancel a back-off", "steps: [{id: a, task: boom, retry: {maxAttempts: 3, delay: 1h, jitter: none}}]", acts=[(5, "cancel")], status="cancelled", error="Cancelled", took=5),
-    Case("cancel a loop", "steps: [{id: a, repeat: {until: 'false', max: 99}, wait: 1m}]", acts=[(90, "cancel")], status="cancelled", error="Cancelled", steps={"a": "cancelled", "a[0]": "succeeded", "a[1]": "cancelled"}),
-    Case("cancel a forEach", "steps: [{id: a, forEach: '[1, 2, 3]', maxConcurrency: 2, wait: 1m}]", acts=[(30, "cancel")], status="cancelled", error="Cancelled", steps={"a": "cancelled", "a[0]": "cancelled"}),
-    Case("cancel a group", "steps: [{id: g, group: {steps: [{id: a, wait: 1m}, {id: b, after: [a], set: 1}, {id: t, join: done, after: [a], task: note, with: {label: t}}]}}]", acts=[(30, "cancel")], status="cancelled", error="Cancelled", steps={"g": "cancelled", "g.a": "cancelled", "g.b": "skipped", "g.t": "skipped"}, log=[]),
-    Case("cancel takes the child with it", "steps: [{id: a, workflow: {id: child}}]", others=["id: child\nsteps: [{id: x, wait: 10s}, {id: y, after: [x], task: note, with: {label: y}}]"], acts=[(5, "cancel")], status="cancelled", error="Cancelled", log=[]),
+    Case(
+        "a paused run starts nothing",
+        "steps: [{id: a, wait: 10s}, {id: b, after: [a], task: note, with: {label: b}}]",
+        acts=[(5, "pause")],
+        status="paused",
+        steps={"b": "pending"},
+        log=[],
+    ),
+    Case(
+        "resume goes on with what came meanwhile",
+        "steps: [{id: a, wait: 10s}, {id: b, after: [a], task: note, with: {label: b}}]",
+        acts=[(5, "pause"), (60, "resume")],
+        log=["b"],
+        took=60,
+    ),
+    Case(
+        "resume before the timer is over",
+        "steps: [{id: a, wait: 10s}, {id: b, after: [a], task: note, with: {label: b}}]",
+        acts=[(2, "pause"), (4, "resume")],
+        log=["b"],
+        took=10,
+    ),
+    Case(
+        "a pause during a back-off",
+        """
+        steps:
+        - {id: a, task: flaky, with: {fails: 1}, retry: {maxAttempts: 2, delay: 10s, backoff: fixed, jitter: none}}
+        """,
+        acts=[(5, "pause"), (60, "resume")],
+        output={"a": 2},
+        took=60,
+    ),
+    Case(
+        "a pause within a forEach",
+        """
+        steps:
+        - id: a
+          forEach: "[1, 2, 3]"
+          maxConcurrency: 1
+          group: {steps: [{id: w, wait: 10s}, {id: n, after: [w], task: note, with: {label: "${item}"}}]}
+        """,
+        acts=[(15, "pause"), (100, "resume")],
+        log=[1, 2, 3],
+        took=110,
+    ),
+    Case(
+        "a signal for a paused run is kept",
+        """
+        steps:
+        - {id: a, signal: {name: go}}
+        - {id: b, after: [a], task: note, with: {label: "${steps.a.output}"}}
+        """,
+        acts=[("waiting", "pause"), (None, "signal", "go", "s"), (30, "resume")],
+        log=["s"],
+    ),
+    Case(
+        "an approval while paused",
+        "steps: [{id: a, approval: {}}, {id: b, after: [a], task: note, with: {label: b}}]",
+        acts=[("waiting", "pause"), (None, "approve", "a", "ann"), (30, "resume")],
+        log=["b"],
+    ),
+    Case(
+        "the run's timeout goes on while it is paused",
+        """
+        timeout: 20s
+        steps:
+        - {id: a, wait: 10s}
+        - {id: b, after: [a], set: 1}
+        """,
+        acts=[(5, "pause")],
+        status="timedOut",
+        error="Timeout",
+        took=20,
+        broken=dict.fromkeys(WAYS, "the timeout of a paused run is noticed late"),
+    ),
+    Case(
+        "cancel while paused",
+        "steps: [{id: a, wait: 10s}, {id: b, after: [a], set: 1}]",
+        acts=[(5, "pause"), (6, "cancel")],
+        status="cancelled",
+        error="Cancelled",
+        steps={"b": "skipped"},
+    ),
+    Case(
+        "cancel a wait",
+        "steps: [{id: a, wait: 1h}, {id: b, after: [a], set: 1}]",
+        acts=[(5, "cancel")],
+        status="cancelled",
+        error="Cancelled",
+        steps={"a": "cancelled", "b": "skipped"},
+        took=5,
+    ),
+    Case(
+        "cancel an approval",
+        "steps: [{id: a, approval: {}}, {id: b, after: [a], set: 1}]",
+        acts=[("waiting", "cancel")],
+        status="cancelled",
+        error="Cancelled",
+        steps={"a": "cancelled", "b": "skipped"},
+    ),
+    Case(
+        "cancel a back-off",
+        "steps: [{id: a, task: boom, retry: {maxAttempts: 3, delay: 1h, jitter: none}}]",
+        acts=[(5, "cancel")],
+        status="cancelled",
+        error="Cancelled",
+        took=5,
+    ),
+    Case(
+        "cancel a loop",
+        'steps: [{id: a, repeat: {until: "false", max: 99}, wait: 1m}]',
+        acts=[(90, "cancel")],
+        status="cancelled",
+        error="Cancelled",
+        steps={"a": "cancelled", "a[0]": "succeeded", "a[1]": "cancelled"},
+    ),
+    Case(
+        "cancel a forEach",
+        'steps: [{id: a, forEach: "[1, 2, 3]", maxConcurrency: 2, wait: 1m}]',
+        acts=[(30, "cancel")],
+        status="cancelled",
+        error="Cancelled",
+        steps={"a": "cancelled", "a[0]": "cancelled"},
+    ),
+    Case(
+        "cancel a group",
+        """
+        steps:
+        - id: g
+          group:
+            steps:
+            - {id: a, wait: 1m}
+            - {id: b, after: [a], set: 1}
+            - {id: t, join: done, after: [a], task: note, with: {label: t}}
+        """,
+        acts=[(30, "cancel")],
+        status="cancelled",
+        error="Cancelled",
+        steps={"g": "cancelled", "g.a": "cancelled", "g.b": "skipped", "g.t": "skipped"},
+        log=[],
+    ),
+    Case(
+        "cancel takes the child with it",
+        "steps: [{id: a, workflow: {id: child}}]",
+        others=["id: child\nsteps: [{id: x, wait: 10s}, {id: y, after: [x], task: note, with: {label: y}}]"],
+        acts=[(5, "cancel")],
+        status="cancelled",
+        error="Cancelled",
+        log=[],
+    ),
     Case("cancel twice", "steps: [{id: a, wait: 1h}]", acts=[(5, "cancel"), (None, "cancel")], status="cancelled", error="Cancelled"),
-    Case("cancel runs no clean-up", "steps: [{id: a, wait: 1h}, {id: t, join: done, after: [a], task: note, with: {label: t}}]", acts=[(5, "cancel")], status="cancelled", error="Cancelled", log=[]),
-]  # fmt: skip
+    Case(
+        "cancel runs no clean-up",
+        "steps: [{id: a, wait: 1h}, {id: t, join: done, after: [a], task: note, with: {label: t}}]",
+        acts=[(5, "cancel")],
+        status="cancelled",
+        error="Cancelled",
+        log=[],
+    ),
+]
 
 
 @each_way(STEERED)
@@ -37,33 +178,294 @@ def test_steering(case: Case, way: Way) -> None:
 
 FAILS_ONCE = "task: nth, with: {key: k, fails: 1}"
 RETRIED = [
-    Case("from the failed step, keeping what succeeded", f"steps: [{{id: a, task: note, with: {{label: a}}}}, {{id: b, after: [a], {FAILS_ONCE}}}, {{id: c, after: [b], task: note, with: {{label: c}}}}]", acts=[("failed", "retry")], log=["a", "c"], outputs={"b": 2}, local=True),
-    Case("what was cancelled with it runs again", f"steps: [{{id: a, wait: 10s}}, {{id: w, wait: 5s}}, {{id: b, after: [w], {FAILS_ONCE}}}, {{id: c, after: [a, b], task: note, with: {{label: c}}}}]", acts=[("failed", "retry")], log=["c"], steps={"a": "succeeded"}),
-    Case("from a named step", f"steps: [{{id: a, task: note, with: {{label: a}}}}, {{id: b, after: [a], task: note, with: {{label: b}}}}, {{id: c, after: [b], {FAILS_ONCE}}}]", acts=[("failed", "retry", "b")], log=["a", "b", "b"]),
-    Case("with edited input", "steps: [{id: a, task: note, with: {label: a}}, {id: b, after: [a], set: '${10 / input.n}'}]", input={"n": 0}, acts=[("failed", "retry", None, {"n": 5})], output={"b": 2}, log=["a"]),
-    Case("twice", "steps: [{id: b, task: nth, with: {key: k, fails: 2}}, {id: c, after: [b], set: 1}]", acts=[("failed", "retry"), ("failed", "retry")], outputs={"b": 3}),
-    Case("only what failed of a forEach", "steps: [{id: a, forEach: '[1, 2, 3]', maxConcurrency: 1, group: {steps: [{id: n, task: note, with: {label: '${item}'}}, {id: x, after: [n], task: nth, with: {key: '${item == 2 ? string(item) : \"ok\"}', fails: '${item == 2 ? 1 : 0}'}}], output: '${item}'}}]", acts=[("failed", "retry")], output={"a": [1, 2, 3]}, log=[1, 2, 3]),
-    Case("only the plain items that failed", "steps: [{id: a, forEach: '[1, 2, 3, 4]', maxConcurrency: 1, task: nth, with: {key: '${string(item)}', fails: '${item == 3 ? 1 : 0}'}}]", acts=[("failed", "retry")], output={"a": [1, 1, 2, 1]}),
-    Case("items that run in chunks", "steps: [{id: a, forEach: '[1, 2, 3, 4]', task: nth, with: {key: '${string(item)}', fails: '${item == 3 ? 1 : 0}'}}]", acts=[("failed", "retry")], output={"a": [1, 1, 2, 1]}, local=True),
-    Case("the iteration that failed", "steps: [{id: a, repeat: {while: iteration < 4, max: 9}, task: nth, with: {key: '${string(iteration)}', fails: '${iteration == 2 ? 1 : 0}'}}]", acts=[("failed", "retry")], outputs={"a": 1, "a[0]": 1, "a[2]": 2}),
-    Case("inside a group, keeping what succeeded there", f"steps: [{{id: g, group: {{steps: [{{id: a, task: note, with: {{label: a}}}}, {{id: b, after: [a], {FAILS_ONCE}}}, {{id: c, after: [b], task: note, with: {{label: c}}}}]}}}}]", acts=[("failed", "retry")], log=["a", "c"], output={"g": {"c": "c"}}),
-    Case("a wide join after the retry", "steps:\n" + "".join(f"- {{id: s{n}, task: nth, with: {{key: k{n}, fails: {1 if n == 11 else 0}}}}}\n" for n in range(12)) + "- {id: m, after: [" + ", ".join(f"s{n}" for n in range(12)) + "], task: note, with: {label: m}}", acts=[("failed", "retry")], log=["m"], outputs={"s11": 2}, local=True),
-    Case("a wide join of which half had not ended", "steps:\n" + "".join(f"- {{id: s{n}, wait: {n + 1}s}}\n" for n in range(12)) + f"- {{id: z, after: [s5], {FAILS_ONCE}}}\n- {{id: m, after: [z, " + ", ".join(f"s{n}" for n in range(12)) + "], task: note, with: {label: m}}", acts=[("failed", "retry")], log=["m"]),
-    Case("a wide join after two retries", "steps:\n" + "".join(f"- {{id: s{n}, task: nth, with: {{key: k{n}, fails: {2 if n == 3 else 0}}}}}\n" for n in range(12)) + "- {id: m, after: [" + ", ".join(f"s{n}" for n in range(12)) + "], task: note, with: {label: m}}", acts=[("failed", "retry"), ("failed", "retry")], log=["m"]),
-    Case("a hundred items after the retry", "steps: [{id: a, forEach: input, task: nth, with: {key: '${string(item)}', fails: '${item == 99 ? 1 : 0}'}}, {id: m, after: [a], set: '${steps.a.output.filter(n, n == 2).size()}'}]", input=list(range(200)), acts=[("failed", "retry")], output={"m": 1}),
-    Case("what was undone runs again", f"errorHandling: {{onFailure: compensate}}\nsteps: [{{id: a, task: note, with: {{label: a}}, compensate: {{task: note, with: {{label: undo a}}}}}}, {{id: b, after: [a], {FAILS_ONCE}}}]", acts=[("failed", "retry")], log=["a", "undo a", "a"], compensated=None),
-    Case("what was undone is undone again", "errorHandling: {onFailure: compensate}\nsteps: [{id: a, task: note, with: {label: a}, compensate: {task: note, with: {label: undo a}}}, {id: b, after: [a], task: boom}]", acts=[("failed", "retry")], status="failed", error="Boom", log=["a", "undo a", "a", "undo a"], compensated=True),
-    Case("inside what was undone", f"errorHandling: {{onFailure: compensate}}\nsteps: [{{id: g, group: {{steps: [{{id: a, task: note, with: {{label: a}}, compensate: {{task: note, with: {{label: undo a}}}}}}, {{id: n, task: note, with: {{label: n}}}}]}}}}, {{id: b, after: [g], {FAILS_ONCE}}}]", acts=[("failed", "retry")], logged=["a", "undo a", "a", "n"]),
-    Case("a cancelled run", "steps: [{id: a, wait: 10s}, {id: b, after: [a], task: note, with: {label: b}}]", acts=[(5, "cancel"), ("cancelled", "retry")], log=["b"]),
-    Case("a run that timed out starts its time anew", "timeout: 20s\nsteps: [{id: a, task: note, with: {label: a}}, {id: b, after: [a], signal: {name: go}}]", acts=[("timedOut", "retry"), (None, "signal", "go", 1)], log=["a"], outputs={"b": 1}),
-    Case("a caught failure is not run again", f"steps: [{{id: a, task: note_and_fail, with: {{label: a}}, catch: [{{errors: ['*'], output: x}}]}}, {{id: b, after: [a], {FAILS_ONCE}}}]", acts=[("failed", "retry")], log=["a"]),
-    Case("a choice stands", f"steps: [{{id: s, switch: [{{when: 'true', then: a}}, {{else: c}}]}}, {{id: a, {FAILS_ONCE}}}, {{id: c, task: note, with: {{label: c}}}}, {{id: m, after: [a, c], set: 1}}]", acts=[("failed", "retry")], log=[], steps={"c": "skipped", "m": "succeeded"}),
-    Case("a child that failed is run again", f"steps: [{{id: a, workflow: {{id: child, input: '${{input}}'}}}}]", others=["id: child\nsteps: [{id: x, set: '${10 / input.n}'}]"], input={"n": 0}, acts=[("failed", "retry", None, {"n": 2})], output={"a": {"x": 5}}),
-    Case("a signal that was taken is not taken again", f"steps: [{{id: a, signal: {{name: go}}}}, {{id: b, after: [a], {FAILS_ONCE}}}, {{id: c, after: [b], set: '${{steps.a.output}}'}}]", acts=[("waiting", "signal", "go", 7), ("failed", "retry")], output={"c": 7}),
-    Case("attempts begin anew", "steps: [{id: a, task: nth, with: {key: k, fails: 3}, retry: {maxAttempts: 2, delay: 0s}}]", acts=[("failed", "retry")], output={"a": 4}),
-    Case("clean-up runs again with what it comes after", f"steps: [{{id: a, {FAILS_ONCE}}}, {{id: t, join: done, after: [a], task: note, with: {{label: tidy}}}}]", acts=[("failed", "retry")], log=["tidy", "tidy"]),
-    Case("a failure under continue", f"errorHandling: {{onFailure: continue}}\nsteps: [{{id: a, {FAILS_ONCE}}}, {{id: b, after: [a], task: note, with: {{label: b}}}}, {{id: c, task: note, with: {{label: c}}}}]", acts=[("failed", "retry")], logged=["b", "c"]),
-]  # fmt: skip
+    Case(
+        "from the failed step, keeping what succeeded",
+        """
+        steps:
+        - {id: a, task: note, with: {label: a}}
+        - {id: b, after: [a], task: nth, with: {key: k, fails: 1}}
+        - {id: c, after: [b], task: note, with: {label: c}}
+        """,
+        acts=[("failed", "retry")],
+        log=["a", "c"],
+        outputs={"b": 2},
+    ),
+    Case(
+        "what was cancelled with it runs again",
+        """
+        steps:
+        - {id: a, wait: 10s}
+        - {id: w, wait: 5s}
+        - {id: b, after: [w], task: nth, with: {key: k, fails: 1}}
+        - {id: c, after: [a, b], task: note, with: {label: c}}
+        """,
+        acts=[("failed", "retry")],
+        log=["c"],
+        steps={"a": "succeeded"},
+    ),
+    Case(
+        "from a named step",
+        """
+        steps:
+        - {id: a, task: note, with: {label: a}}
+        - {id: b, after: [a], task: note, with: {label: b}}
+        - {id: c, after: [b], task: nth, with: {key: k, fails: 1}}
+        """,
+        acts=[("failed", "retry", "b")],
+        log=["a", "b", "b"],
+    ),
+    Case(
+        "with edited input",
+        'steps: [{id: a, task: note, with: {label: a}}, {id: b, after: [a], set: "${10 / input.n}"}]',
+        input={"n": 0},
+        acts=[("failed", "retry", None, {"n": 5})],
+        output={"b": 2},
+        log=["a"],
+    ),
+    Case(
+        "twice",
+        "steps: [{id: b, task: nth, with: {key: k, fails: 2}}, {id: c, after: [b], set: 1}]",
+        acts=[("failed", "retry"), ("failed", "retry")],
+        outputs={"b": 3},
+    ),
+    Case(
+        "only what failed of a forEach",
+        """
+        steps:
+        - id: a
+          forEach: "[1, 2, 3]"
+          maxConcurrency: 1
+          group:
+            steps:
+            - {id: n, task: note, with: {label: "${item}"}}
+            - {id: x, after: [n], task: nth, with: {key: '${item == 2 ? string(item) : "ok"}', fails: "${item == 2 ? 1 : 0}"}}
+            output: "${item}"
+        """,
+        acts=[("failed", "retry")],
+        output={"a": [1, 2, 3]},
+        log=[1, 2, 3],
+    ),
+    Case(
+        "only the plain items that failed",
+        """
+        steps:
+        - id: a
+          forEach: "[1, 2, 3, 4]"
+          maxConcurrency: 1
+          task: nth
+          with: {key: "${string(item)}", fails: "${item == 3 ? 1 : 0}"}
+        """,
+        acts=[("failed", "retry")],
+        output={"a": [1, 1, 2, 1]},
+    ),
+    Case(
+        "items that run in chunks",
+        """
+        steps:
+        - {id: a, forEach: "[1, 2, 3, 4]", task: nth, with: {key: "${string(item)}", fails: "${item == 3 ? 1 : 0}"}}
+        """,
+        acts=[("failed", "retry")],
+        output={"a": [1, 1, 2, 1]},
+    ),
+    Case(
+        "the iteration that failed",
+        """
+        steps:
+        - id: a
+          repeat: {while: "iteration < 4", max: 9}
+          task: nth
+          with: {key: "${string(iteration)}", fails: "${iteration == 2 ? 1 : 0}"}
+        """,
+        acts=[("failed", "retry")],
+        outputs={"a": 1, "a[0]": 1, "a[2]": 2},
+    ),
+    Case(
+        "inside a group, keeping what succeeded there",
+        """
+        steps:
+        - id: g
+          group:
+            steps:
+            - {id: a, task: note, with: {label: a}}
+            - {id: b, after: [a], task: nth, with: {key: k, fails: 1}}
+            - {id: c, after: [b], task: note, with: {label: c}}
+        """,
+        acts=[("failed", "retry")],
+        log=["a", "c"],
+        output={"g": {"c": "c"}},
+    ),
+    Case(
+        "a wide join after the retry",
+        "steps:\n"
+        + "".join(f"- {{id: s{n}, task: nth, with: {{key: k{n}, fails: {1 if n == 11 else 0}}}}}\n" for n in range(12))
+        + "- {id: m, after: ["
+        + ", ".join(f"s{n}" for n in range(12))
+        + "], task: note, with: {label: m}}",
+        acts=[("failed", "retry")],
+        log=["m"],
+        outputs={"s11": 2},
+    ),
+    Case(
+        "a wide join of which half had not ended",
+        "steps:\n"
+        + "".join(f"- {{id: s{n}, wait: {n + 1}s}}\n" for n in range(12))
+        + f"- {{id: z, after: [s5], {FAILS_ONCE}}}\n- {{id: m, after: [z, "
+        + ", ".join(f"s{n}" for n in range(12))
+        + "], task: note, with: {label: m}}",
+        acts=[("failed", "retry")],
+        log=["m"],
+    ),
+    Case(
+        "a wide join after two retries",
+        "steps:\n"
+        + "".join(f"- {{id: s{n}, task: nth, with: {{key: k{n}, fails: {2 if n == 3 else 0}}}}}\n" for n in range(12))
+        + "- {id: m, after: ["
+        + ", ".join(f"s{n}" for n in range(12))
+        + "], task: note, with: {label: m}}",
+        acts=[("failed", "retry"), ("failed", "retry")],
+        log=["m"],
+    ),
+    Case(
+        "a hundred items after the retry",
+        """
+        steps:
+        - {id: a, forEach: input, task: nth, with: {key: "${string(item)}", fails: "${item == 99 ? 1 : 0}"}}
+        - {id: m, after: [a], set: "${steps.a.output.filter(n, n == 2).size()}"}
+        """,
+        input=list(range(200)),
+        acts=[("failed", "retry")],
+        output={"m": 1},
+    ),
+    Case(
+        "what was undone runs again",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, task: note, with: {label: a}, compensate: {task: note, with: {label: undo a}}}
+        - {id: b, after: [a], task: nth, with: {key: k, fails: 1}}
+        """,
+        acts=[("failed", "retry")],
+        log=["a", "undo a", "a"],
+        compensated=None,
+    ),
+    Case(
+        "what was undone is undone again",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, task: note, with: {label: a}, compensate: {task: note, with: {label: undo a}}}
+        - {id: b, after: [a], task: boom}
+        """,
+        acts=[("failed", "retry")],
+        status="failed",
+        error="Boom",
+        log=["a", "undo a", "a", "undo a"],
+        compensated=True,
+    ),
+    Case(
+        "inside what was undone",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - id: g
+          group:
+            steps:
+            - {id: a, task: note, with: {label: a}, compensate: {task: note, with: {label: undo a}}}
+            - {id: n, task: note, with: {label: n}}
+        - {id: b, after: [g], task: nth, with: {key: k, fails: 1}}
+        """,
+        acts=[("failed", "retry")],
+        logged=["a", "undo a", "a", "n"],
+    ),
+    Case(
+        "a cancelled run",
+        "steps: [{id: a, wait: 10s}, {id: b, after: [a], task: note, with: {label: b}}]",
+        acts=[(5, "cancel"), ("cancelled", "retry")],
+        log=["b"],
+    ),
+    Case(
+        "a run that timed out starts its time anew",
+        """
+        timeout: 20s
+        steps:
+        - {id: a, task: note, with: {label: a}}
+        - {id: b, after: [a], signal: {name: go}}
+        """,
+        acts=[("timedOut", "retry"), (None, "signal", "go", 1)],
+        log=["a"],
+        outputs={"b": 1},
+    ),
+    Case(
+        "a caught failure is not run again",
+        """
+        steps:
+        - {id: a, task: note_and_fail, with: {label: a}, catch: [{errors: ["*"], output: x}]}
+        - {id: b, after: [a], task: nth, with: {key: k, fails: 1}}
+        """,
+        acts=[("failed", "retry")],
+        log=["a"],
+    ),
+    Case(
+        "a choice stands",
+        """
+        steps:
+        - {id: s, switch: [{when: "true", then: a}, {else: c}]}
+        - {id: a, task: nth, with: {key: k, fails: 1}}
+        - {id: c, task: note, with: {label: c}}
+        - {id: m, after: [a, c], set: 1}
+        """,
+        acts=[("failed", "retry")],
+        log=[],
+        steps={"c": "skipped", "m": "succeeded"},
+    ),
+    Case(
+        "a child that failed is run again",
+        'steps: [{id: a, workflow: {id: child, input: "${input}"}}]',
+        others=["id: child\nsteps: [{id: x, set: '${10 / input.n}'}]"],
+        input={"n": 0},
+        acts=[("failed", "retry", None, {"n": 2})],
+        output={"a": {"x": 5}},
+    ),
+    Case(
+        "a signal that was taken is not taken again",
+        """
+        steps:
+        - {id: a, signal: {name: go}}
+        - {id: b, after: [a], task: nth, with: {key: k, fails: 1}}
+        - {id: c, after: [b], set: "${steps.a.output}"}
+        """,
+        acts=[("waiting", "signal", "go", 7), ("failed", "retry")],
+        output={"c": 7},
+    ),
+    Case(
+        "attempts begin anew",
+        "steps: [{id: a, task: nth, with: {key: k, fails: 3}, retry: {maxAttempts: 2, delay: 0s}}]",
+        acts=[("failed", "retry")],
+        output={"a": 4},
+    ),
+    Case(
+        "clean-up runs again with what it comes after",
+        """
+        steps:
+        - {id: a, task: nth, with: {key: k, fails: 1}}
+        - {id: t, join: done, after: [a], task: note, with: {label: tidy}}
+        """,
+        acts=[("failed", "retry")],
+        log=["tidy", "tidy"],
+    ),
+    Case(
+        "a failure under continue",
+        """
+        errorHandling: {onFailure: continue}
+        steps:
+        - {id: a, task: nth, with: {key: k, fails: 1}}
+        - {id: b, after: [a], task: note, with: {label: b}}
+        - {id: c, task: note, with: {label: c}}
+        """,
+        acts=[("failed", "retry")],
+        logged=["b", "c"],
+    ),
+]
 
 
 @each_way(RETRIED)

@@ -1,0 +1,396 @@
+"""Section 6, `onFailure: compensate`: what is undone, in which order, and what becomes of an undoing that fails."""
+
+from __future__ import annotations
+
+from tests.language.cases import Case, Way, each_way, play
+
+UNDO = "compensate: {task: note, with: {label: 'undo ${output}'}}"
+CASES = [
+    Case(
+        "in reverse order of completion",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, wait: 3s, output: a, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: b, wait: 1s, output: b, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: c, wait: 2s, output: c, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: z, after: [a, b, c], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        log=["undo a", "undo c", "undo b"],
+    ),
+    Case(
+        "along a chain",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, set: a, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: b, after: [a], set: b, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: c, after: [b], set: c, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: z, after: [c], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        log=["undo c", "undo b", "undo a"],
+    ),
+    Case(
+        "nothing to undo",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+    ),
+    Case(
+        "only what succeeded",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, set: a, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: z, after: [a], fail: {error: Boom}, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: n, after: [z], set: n, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: o, when: "false", set: o, compensate: {task: note, with: {label: "undo ${output}"}}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        log=["undo a"],
+    ),
+    Case(
+        "a compensation sees output, error, input and steps",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, set: A}
+        - id: b
+          after: [a]
+          set: B
+          compensate: {task: note, with: {label: "${output} ${error.name} ${error.step} ${input.n} ${steps.a.output}"}}
+        - {id: z, after: [b], fail: {error: Boom}}
+        """,
+        input={"n": 1},
+        status="failed",
+        error="Boom",
+        compensated=True,
+        log=["B Boom z 1 A"],
+    ),
+    Case(
+        "one that fails does not stop the others",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, set: a, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: b, after: [a], set: b, compensate: {task: boom}}
+        - {id: c, after: [b], set: c, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: z, after: [c], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=False,
+        log=["undo c", "undo a"],
+    ),
+    Case(
+        "one is tried again",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - id: a
+          set: a
+          compensate: {task: nth, with: {key: k, fails: 2}, retry: {maxAttempts: 3, delay: 5s, backoff: fixed, jitter: none}}
+        - {id: z, after: [a], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        took=10,
+    ),
+    Case(
+        "one takes the default retry",
+        """
+        errorHandling: {onFailure: compensate, retry: {maxAttempts: 3, delay: 5s, backoff: fixed, jitter: none}}
+        steps:
+        - {id: a, set: a, compensate: {task: nth, with: {key: k, fails: 2}}}
+        - {id: z, after: [a], fail: {error: Boom}, retry: {maxAttempts: 1}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        took=10,
+    ),
+    Case(
+        "one that takes too long",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, set: a, compensate: {task: stuck, timeout: 10ms}}
+        - {id: z, after: [a], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=False,
+    ),
+    Case(
+        "one whose expression fails",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, set: a, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: b, after: [a], set: b, compensate: {task: note, with: {label: "${output.none}"}}}
+        - {id: z, after: [b], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=False,
+        log=["undo a"],
+    ),
+    Case(
+        "inner steps of a group",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - id: g
+          group:
+            steps:
+            - {id: a, set: a, compensate: {task: note, with: {label: "undo ${output}"}}}
+            - {id: b, after: [a], set: b, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: z, after: [g], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        log=["undo b", "undo a"],
+    ),
+    Case(
+        "a group's own compensation in place of its steps'",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - id: g
+          group: {steps: [{id: a, set: a, compensate: {task: note, with: {label: "undo ${output}"}}}], output: all}
+          compensate: {task: note, with: {label: "undo ${output}"}}
+        - {id: z, after: [g], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        log=["undo all"],
+    ),
+    Case(
+        "inner steps of a group that failed",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - id: g
+          group:
+            steps:
+            - {id: a, set: a, compensate: {task: note, with: {label: "undo ${output}"}}}
+            - {id: z, after: [a], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        log=["undo a"],
+    ),
+    Case(
+        "inner steps of a group that failed and has its own",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - id: g
+          group:
+            steps:
+            - {id: a, set: a, compensate: {task: note, with: {label: "undo ${output}"}}}
+            - {id: z, after: [a], fail: {error: Boom}}
+          compensate: {task: note, with: {label: "undo ${output}"}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        log=["undo a"],
+    ),
+    Case(
+        "a forEach as a whole",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, forEach: "[1, 2]", set: "${item}", compensate: {task: note, with: {label: "${output}"}}}
+        - {id: z, after: [a], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        log=[[1, 2]],
+    ),
+    Case(
+        "the inner steps of each item",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - id: f
+          forEach: "[1, 2, 3]"
+          maxConcurrency: 1
+          group: {steps: [{id: a, set: "${item}", compensate: {task: note, with: {label: "undo ${output}"}}}]}
+        - {id: z, after: [f], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        log=["undo 3", "undo 2", "undo 1"],
+    ),
+    Case(
+        "the inner steps of each iteration",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - id: r
+          repeat: {while: "iteration < 3", max: 3}
+          group: {steps: [{id: a, set: "${iteration}", compensate: {task: note, with: {label: "undo ${output}"}}}]}
+        - {id: z, after: [r], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        log=["undo 2", "undo 1", "undo 0"],
+    ),
+    Case(
+        "a step that was caught with an output counts as succeeded",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - id: a
+          fail: {error: X}
+          catch: [{errors: [X], output: instead}]
+          compensate: {task: note, with: {label: "undo ${output}"}}
+        - {id: z, after: [a], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        log=["undo instead"],
+    ),
+    Case(
+        "clean-up before compensation",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, set: a, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: z, after: [a], fail: {error: Boom}}
+        - {id: t, join: done, after: [z], task: note, with: {label: tidy}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        log=["tidy", "undo a"],
+    ),
+    Case(
+        "a compensation that is a set",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, set: a, compensate: {set: "${output}"}}
+        - {id: z, after: [a], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+    ),
+    Case(
+        "a compensation that waits",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, set: a, compensate: {wait: 5s}}
+        - {id: b, set: b, compensate: {wait: 5s}}
+        - {id: z, after: [a, b], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        took=10,
+    ),
+    Case(
+        "a compensation that is a child run",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, set: a, compensate: {workflow: {id: child, input: {was: "${output}"}}}}
+        - {id: z, after: [a], fail: {error: Boom}}
+        """,
+        others=["id: child\nsteps: [{id: x, task: note, with: {label: '${input.was}'}}]"],
+        status="failed",
+        error="Boom",
+        compensated=True,
+        log=["a"],
+    ),
+    Case(
+        "a handled failure compensates nothing",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, set: a, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: z, after: [a], fail: {error: Boom}, catch: [{errors: ["*"], output: fine}]}
+        """,
+        output={"z": "fine"},
+        compensated=None,
+        log=[],
+    ),
+    Case(
+        "stop compensates nothing",
+        """
+        steps:
+        - {id: a, set: a, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: z, after: [a], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=None,
+        log=[],
+    ),
+    Case(
+        "a cancelled run is not compensated",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, set: a, compensate: {task: note, with: {label: "undo ${output}"}}}
+        - {id: w, after: [a], wait: 1h}
+        """,
+        acts=[(5, "cancel")],
+        status="cancelled",
+        error="Cancelled",
+        log=[],
+    ),
+    Case(
+        "an output that fails fails the run, and it is compensated",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, set: a, compensate: {task: note, with: {label: "undo ${output}"}}}
+        output: "${1 / 0}"
+        """,
+        status="failed",
+        error="ExpressionError",
+        compensated=True,
+        log=["undo a"],
+    ),
+    Case(
+        "many",
+        "errorHandling: {onFailure: compensate}\nsteps:\n"
+        + "".join(f"- {{id: s{n}, {f'after: [s{n - 1}], ' if n else ''}set: {n}, {UNDO}}}\n" for n in range(40))
+        + "- {id: z, after: [s39], fail: {error: Boom}}",
+        status="failed",
+        error="Boom",
+        compensated=True,
+        log=[f"undo {n}" for n in reversed(range(40))],
+    ),
+]
+
+
+@each_way(CASES)
+def test_compensation(case: Case, way: Way) -> None:
+    play(case, way)
