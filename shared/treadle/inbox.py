@@ -86,7 +86,7 @@ def _json(content: bytes, name: str) -> Any:
 def _asked(wiring: Wiring, event: dict[str, Any]) -> None:
     detail = event["detail"]
     detail = detail.get("data", detail) if "specversion" in detail else detail
-    key, by = f"event:{event['id']}", f"event:{event.get('source', '')}"
+    key, by = triggers.event_identity(event), f"event:{event.get('source', '')}"
     if not isinstance(detail, dict):
         raise Rejected("bad-type", "the event's detail must be an object", status=422)
     match event.get("detail-type"):

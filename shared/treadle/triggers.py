@@ -98,7 +98,7 @@ def _heard(wiring: Wiring, trigger: Mapping[str, Any], event: dict[str, Any], is
     if "event" in trigger:
         is_asked = not is_own or EVENT_SOURCE in trigger["event"].get("source", ())
         if is_asked and matches(trigger["event"], event):
-            return Cause(event, f"event:{event['id']}", f"event:{event.get('source', '')}", cause_of(event))
+            return Cause(event, event_identity(event), f"event:{event.get('source', '')}", cause_of(event))
     if "s3" in trigger and is_object(event):
         wanted, seen = trigger["s3"], object_of(event)
         fits = seen["key"].startswith(wanted.get("prefix", "")) and seen["key"].endswith(wanted.get("suffix", ""))
@@ -133,6 +133,14 @@ def _start(wiring: Wiring, found: Triggered, trigger: Mapping[str, Any], cause: 
         wiring.operations.start(found.tenant, found.workflow, given, version=found.version, key=identity, by=cause.by)
     except ExpressionFault as fault:  # of the template, or of the run's search attributes
         raise Rejected("invalid-input", f"the run's input cannot be computed: {fault.message}", status=422) from None
+
+
+def event_identity(event: Mapping[str, Any]) -> str:
+    """The same for each telling. A CloudEvent keeps its id when whoever tells it puts it on the bus again; the bus gives a new one."""
+    detail = event["detail"]
+    if "specversion" in detail and isinstance(detail.get("id"), str):
+        return f"event:{event.get('source', '')}:{detail['id']}"
+    return f"event:{event['id']}"
 
 
 # -------------------------------------------------------------------------------------------------------- objects

@@ -19,13 +19,14 @@ from tests.api.fakes import FakeOperations
 
 EVENTS = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parents[2] / "events").glob("*.json")}
 RECORDS = [pytest.param(event["Records"][0], id=name) for name, event in sorted(EVENTS.items()) if "Records" in event]
-FROM_BUS = [param for param in RECORDS if param.id != "sqs_lane_step"]
+INBOX = "treadle-inbox-123456789012"  # in the samples
+FROM_BUS = [param for param in RECORDS if param.id not in ("sqs_lane_step", "sqs_schedule_due")]
 
 
 def test_there_is_one_for_each_way_in() -> None:
     assert sorted(EVENTS) == [
-        "bus_run_requested", "bus_workflow_submitted", "http_register", "http_start", "s3_definition", "s3_input",
-        "schedule_sweep", "sqs_completions", "sqs_errors", "sqs_lane_step",
+        "bus_anything", "bus_run_requested", "bus_workflow_submitted", "http_register", "http_start", "s3_definition", "s3_input",
+        "s3_object", "schedule_sweep", "sqs_completions", "sqs_errors", "sqs_lane_step", "sqs_schedule_due",
     ]  # fmt: skip
 
 
@@ -40,8 +41,7 @@ def test_a_message_is_one_that_sqs_could_deliver(record: dict[str, Any]) -> None
 def test_a_bus_event_reaches_its_queue_by_one_rule(record: dict[str, Any]) -> None:
     event = json.loads(record["body"])
     bus = "default" if event["source"] == "aws.s3" else "engine"
-    inbox = event["detail"]["bucket"]["name"] if bus == "default" else "inbox"
-    patterns = {rule.name: with_names(rule.pattern, {"inbox": inbox}) for rule in topology.RULES}
+    patterns = {rule.name: with_names(rule.pattern, {"inbox": INBOX}) for rule in topology.RULES}
     (rule,) = [rule for rule in topology.RULES if rule.bus == bus and matches(patterns[rule.name], event)]
     assert record["eventSourceARN"].endswith(f":treadle-{rule.to}")
 

@@ -69,6 +69,25 @@ def test_events_that_ask_for_a_run(stack: Stack, name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "trigger"),
+    [
+        ("bus_anything", {"event": {"source": ["shop"]}, "input": {"name": "${event.detail.name}"}}),
+        ("s3_object", {"s3": {"bucket": "lake", "prefix": "reports/"}, "input": {"name": "${event.key}"}}),
+        ("sqs_schedule_due", {"schedule": "rate(1 day)", "input": {"name": "${event.schedule}"}}),
+    ],
+)
+def test_what_starts_a_workflow_that_listens(name: str, trigger: dict[str, Any]) -> None:
+    definition = json.loads(json.loads((EVENTS / "http_register.json").read_text())["body"])
+    with Stack(skip_time=True) as stack:
+        stack.wiring.tenant = "default"  # as in the samples
+        with stack.pump.request():
+            stack.operations.register("default", definition | {"version": "99.0.0", "triggers": [trigger]})
+            stack.cloud.clock.jump_to(stack.cloud.clock.now() + 86_400_000)
+        assert deliver(stack, "parser", name) == {"batchItemFailures": []}
+        assert "Hello, " in outcome(stack, "default", "greeting")["text"]
+
+
+@pytest.mark.parametrize(
     ("function", "name"), [("dispatcher", "sqs_lane_step"), ("completions", "sqs_completions"), ("errors", "sqs_errors")]
 )
 def test_messages_about_a_step_that_ended_long_ago_change_nothing(stack: Stack, function: str, name: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from treadle import topology
@@ -150,13 +152,18 @@ def test_a_silent_sweeper_is_an_alarm(template: Template) -> None:
 
 def _rule_to(template: Template, rule: topology.Rule) -> Resource:
     """The rule of the template with this rule's pattern."""
-    inbox = _inbox(template)
-    pattern = {**rule.pattern}
-    if rule.name == "inbox":
-        pattern["detail"] = {"bucket": {"name": [{"Ref": inbox.id}]}}
+    pattern = _with(rule.pattern, {"Ref": _inbox(template).id})
     (found,) = [item for item in template.all("AWS::Events::Rule") if item.get("EventPattern") == pattern]
     assert found["Targets"][0]["Arn"] == template.queue(f"{STACK}-{rule.to}").arn
     return found
+
+
+def _with(pattern: Any, inbox: dict[str, str]) -> Any:
+    if isinstance(pattern, Mapping):
+        return {name: _with(inner, inbox) for name, inner in pattern.items()}
+    if isinstance(pattern, list):
+        return [_with(inner, inbox) for inner in pattern]
+    return inbox if pattern == "{inbox}" else pattern
 
 
 def _inbox(template: Template) -> Resource:

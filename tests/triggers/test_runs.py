@@ -209,6 +209,15 @@ def test_a_failed_run_starts_who_asks_for_it_by_name(engine: MemoryEngine) -> No
     assert engine.runs("careless") == []
 
 
+def test_what_the_engine_tells_twice_is_heard_once(engine: MemoryEngine) -> None:
+    engine.register(workflow(FAILED))
+    engine.run({"id": "broken", **BROKEN})
+    engine.pass_time("1s")
+    told = next(event for event in engine.cloud.bus.events if event["detail-type"] == "RunFailed")
+    tell(engine, told["detail-type"], told["detail"], source="treadle")
+    assert outputs(engine) == ["broken"]
+
+
 def test_a_workflow_does_not_chase_its_own_failures(engine: MemoryEngine) -> None:
     engine.register({"id": "broken", "triggers": [FAILED], **BROKEN})
     engine.run({"id": "broken", **BROKEN})
