@@ -137,7 +137,10 @@ class Segment:
             if fact.outcome is Outcome.FAILED and paths.index(fact.key) is None:
                 failed_for_good(self.run, fact, self)
             else:
-                self.send_missing(after(self.run, fact))
+                ready = after(self.run, fact)
+                if fact.next is None and not ready:
+                    self.loose[fact.key] = None
+                self.send_missing(ready)
             if fact.next is None:
                 return
             standing = self.run.world.store.get(step_key(self.run.id, fact.next))

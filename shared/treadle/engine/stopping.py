@@ -24,7 +24,8 @@ def stop_run(run: Run, reason: str, error: Json) -> bool:
 
 def soon(run: Run) -> dict[str, int]:
     """For a decision about the run: the sweeper comes by, should whoever wrote it die before acting on it."""
-    return {"due": run.now + LOOK_SOON_MS, "due_shard": shard_of(run.id)}
+    due = min(run.now + LOOK_SOON_MS, run.control.get("timeout_at", run.now + LOOK_SOON_MS))
+    return {"due": due, "due_shard": shard_of(run.id)}
 
 
 def stop_container(run: Run, container: str, kind: str, error: Json) -> None:
