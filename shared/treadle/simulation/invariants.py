@@ -20,7 +20,7 @@ INVARIANTS = {
     "I2": "a step starts once all that it waits for has ended, and a join starts once",
     "I3": "a final status changes only by a person's retry",
     "I4": "the state shown is the fold of the facts",
-    "I5": "nothing starts in a run that is over",
+    "I5": "nothing starts or changes in a run that is over",
     "I6": "attempts never exceed the maximum",
     "I7": "no back-off or timer ends early",
     "I8": "the result is the one of the run in which nothing went wrong",

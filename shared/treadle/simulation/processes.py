@@ -104,6 +104,12 @@ class Process(Future[T]):
             self._coroutine.close()
             self.fail(Cancelled())
 
+    def abandon(self) -> None:
+        """The world ends: no more is heard of it."""
+        if not self.is_done:
+            self._turn += 1
+            self._coroutine.close()
+
 
 class Kernel:
     """The clock (ms) and what is to happen. One seed, one order."""
@@ -114,12 +120,18 @@ class Kernel:
         self._random = random.Random(seed)
         self._count = count()
         self._agenda: list[tuple[int, float, int, Callable[[], None]]] = []
+        self._processes: list[Process[Any]] = []
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.abandon()
 
     def call_at(self, time: int, call: Callable[[], None]) -> None:
         heappush(self._agenda, (time, self._random.random(), next(self._count), call))
 
     def spawn(self, coroutine: Coroutine[Future[Any], None, T], *, detached: bool = False) -> Process[T]:
         process = Process(self, coroutine)
+        self._processes.append(process)
         if self.current is not None and not detached:
             self.current.children.append(process)
         self.call_at(self.now, lambda: process.go_on(0))

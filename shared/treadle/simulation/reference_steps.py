@@ -185,7 +185,7 @@ async def _attempt(run: RunOf, step: Definition, path: str, env: Env) -> Json:
     act = _action(step)
     if "timeout" not in step:
         return await act(run, step, path, env)
-    process = run.kernel.spawn(_settled(act(run, step, path, env)))
+    process = run.kernel.spawn(_acting(act, run, step, path, env))
     timer = run.kernel.sleep(parse_duration(step["timeout"]))
     if await run.kernel.first(process, timer) is timer:
         process.cancel()
@@ -193,8 +193,8 @@ async def _attempt(run: RunOf, step: Definition, path: str, env: Env) -> Json:
     return process.result()
 
 
-async def _settled(work: Awaitable[Json]) -> Json:
-    return await work
+async def _acting(act: Act, run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    return await act(run, step, path, env)
 
 
 # ------------------------------------------------------------------------------------------------------------- actions

@@ -1,0 +1,227 @@
+"""The reference interpreter, part two: a scope. Its edges, its joins, what stops it, and what it comes to.
+
+Section 3 of the language page, and what section 6 says of a failure that nobody handles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from .processes import Cancelled, Mailbox, Process
+from .reference_steps import perform
+from .reference_values import STATUS, Definition, End, Env, Failure, How, Json, Record, Undo
+
+if TYPE_CHECKING:
+    from .reference import RunOf
+
+# Section 3, row by row. A plain edge that is live for the source is dead for a step that a `switch` or `catch.then` did not choose.
+_LIVE, _DEAD, _FAILED = "live", "dead", "failed"
+_KINDS = ("plain", "succeeded", "failed", "skipped", "done")
+_TABLE = {
+    How.SUCCEEDED: (_LIVE, _LIVE, _DEAD, _DEAD, _LIVE),
+    How.FAILED: (_FAILED, _DEAD, _LIVE, _DEAD, _LIVE),
+    How.BYPASSED: (_LIVE, _DEAD, _DEAD, _LIVE, _LIVE),
+    How.DEAD: (_DEAD, _DEAD, _DEAD, _LIVE, _DEAD),
+    How.BLOCKED: (_FAILED, _DEAD, _DEAD, _LIVE, _LIVE),
+    How.CAUGHT: (_DEAD, _DEAD, _LIVE, _DEAD, _LIVE),
+    How.CANCELLED: (_DEAD, _DEAD, _DEAD, _DEAD, _LIVE),
+    How.UNSTARTED: (_DEAD, _DEAD, _DEAD, _LIVE, _DEAD),  # only clean-up steps still look, and they take any outcome
+}
+
+
+@dataclass(frozen=True)
+class Edge:
+    """`kind`: a column of the table, or `chosen`."""
+
+    source: str
+    target: str
+    kind: str
+
+    def resolved(self, end: End) -> str:
+        if self.kind != "chosen":
+            return _TABLE[end.how][_KINDS.index(self.kind)]
+        if self.target in end.chosen:
+            return _LIVE
+        plain = _TABLE[end.how][0]
+        return _DEAD if plain == _LIVE else plain
+
+
+def edges_of(scope: Definition) -> list[Edge]:
+    found: dict[Edge, None] = {}
+    for step in scope["steps"]:
+        for source in step.get("after", []):
+            is_plain = isinstance(source, str) or "on" not in source
+            name = source if isinstance(source, str) else source["step"]
+            found[Edge(name, step["id"], "plain" if is_plain else source["on"])] = None
+        for case in step.get("switch", []):
+            targets = case["else"] if "else" in case else case["then"]
+            found.update((Edge(step["id"], target, "chosen"), None) for target in _listed(targets))
+        for entry in step.get("catch", []):
+            if "then" in entry:
+                found[Edge(step["id"], entry["then"], "chosen")] = None
+    for target, sources in scope.get("dependencies", {}).items():
+        found.update((Edge(source, target, "plain"), None) for source in sources)
+    return list(found)
+
+
+def _listed(targets: str | list[str]) -> list[str]:
+    return [targets] if isinstance(targets, str) else targets
+
+
+class Scope:
+    """The steps of a workflow or a group, from the first that starts to the last that ends."""
+
+    def __init__(self, run: RunOf, definition: Definition, prefix: str, outer: Env) -> None:
+        self.run = run
+        self.definition = definition
+        self.prefix = prefix
+        self.steps = {step["id"]: step for step in definition["steps"]}
+        self.into: dict[str, list[Edge]] = {name: [] for name in self.steps}
+        self.out_of: dict[str, list[Edge]] = {name: [] for name in self.steps}
+        for edge in edges_of(definition):
+            self.into[edge.target].append(edge)
+            self.out_of[edge.source].append(edge)
+        self.seen: dict[str, Json] = {}  # `steps`, from the moment that each ends
+        self.env = replace(outer, seen=lambda: {**outer.seen(), **self.seen}, hidden=frozenset())
+        self.ends: dict[str, End] = {}  # known to the steps that come after
+        self.running: dict[str, Process[None]] = {}
+        self.letters: Mailbox[tuple[str, End]] = Mailbox(run.kernel)
+        self.failure: Failure | None = None
+        self.is_stopping = False
+
+    async def go(self) -> None:
+        """Raises the Failure of the first step whose failure nobody handled."""
+        for name in self.steps:
+            if not self.into[name]:
+                self._start(name)
+        while self.running:
+            name, end = await self.letters.get()
+            del self.running[name]
+            self._ended(name, end)
+        if self.failure is not None:
+            raise self.failure
+
+    def output(self) -> Json:
+        if "output" in self.definition:
+            return self.env.render(self.definition["output"])
+        return {name: self.seen[name]["output"] for name in self.steps if not self.out_of[name]}
+
+    # ---------------------------------------------------------------------------------------------------- decisions
+
+    def _ended(self, name: str, end: End) -> None:
+        self.ends[name] = end
+        if end.how is How.FAILED and not self._is_handled(name):
+            self.failure = self.failure or end.failure
+            if self.run.on_failure != "continue":
+                self._stop()
+        for target in dict.fromkeys(edge.target for edge in self.out_of[name]):
+            self._decide(target, name)
+
+    def _is_handled(self, name: str) -> bool:
+        """By an edge; a `catch` that matches makes it another end."""
+        return any(edge.kind in ("failed", "done") for edge in self.out_of[name])
+
+    def _decide(self, name: str, cause: str) -> None:
+        if name in self.ends or name in self.running:
+            return
+        is_cleanup = self._is_cleanup(name)
+        match self._verdict(name):
+            case "run" if is_cleanup or not self.is_stopping:
+                self._start(name, cause)
+            case "run" | None:
+                return
+            case How() as how:
+                self._skip(name, how)
+
+    def _verdict(self, name: str) -> How | str | None:
+        """`run`, why it never will, or None: not decided yet."""
+        edges = self.into[name]
+        states = [edge.resolved(self.ends[edge.source]) for edge in edges if edge.source in self.ends]
+        missing = len(edges) - len(states)
+        live = states.count(_LIVE)
+        match self.steps[name].get("join", "all"):
+            case "done":
+                return None if missing else "run"
+            case "all":
+                if missing:
+                    return None
+                return How.BLOCKED if _FAILED in states else "run" if live else How.DEAD
+            case wanted:
+                needed = 1 if wanted == "any" else int(wanted)
+                return "run" if live >= needed else How.DEAD if live + missing < needed else None
+
+    def _is_cleanup(self, name: str) -> bool:
+        return bool(self.steps[name].get("join") == "done")
+
+    def _skip(self, name: str, how: How) -> None:
+        self._fact(name, End(how), Record())
+        self._ended(name, End(how))
+
+    def _stop(self) -> None:
+        """Nothing new starts but clean-up steps; what runs is cancelled, but they are left to end."""
+        if self.is_stopping:
+            return
+        self.is_stopping = True
+        stopped = []
+        for name, process in list(self.running.items()):
+            if not self._is_cleanup(name) and name not in self.seen:
+                how = How.CANCELLED if process.has_begun else How.UNSTARTED
+                process.cancel()
+                del self.running[name]
+                stopped.append((name, how))
+        stopped += [(n, How.UNSTARTED) for n in self.steps if n not in self.ends and n not in self.running and not self._is_cleanup(n)]
+        for name, how in dict(reversed(stopped)).items():
+            if how is How.UNSTARTED:
+                self._fact(name, End(how), Record())
+            self.ends[name] = End(how)
+        for name in self.steps:
+            if self._is_cleanup(name):
+                self._decide(name, "")
+
+    # ------------------------------------------------------------------------------------------------------ a step
+
+    def _start(self, name: str, cause: str = "") -> None:
+        self.running[name] = self.run.kernel.spawn(self._step(name, cause))
+
+    async def _step(self, name: str, cause: str) -> None:
+        step, path = self.steps[name], self.prefix + name
+        record = self.run.records[path] = Record()
+        env = replace(self.env, hidden=self._hidden(name, cause))
+        try:
+            end = await self._performed(step, path, env)
+        except Cancelled:
+            self._fact(name, End(How.CANCELLED), record)
+            raise
+        if end.how is How.SUCCEEDED and "compensate" in step:
+            record.undo = Undo(step, env.having(output=end.output))
+        self._fact(name, end, record)
+        self.letters.put((name, end))
+
+    async def _performed(self, step: Definition, path: str, env: Env) -> End:
+        while True:
+            end = await perform(self.run, step, path, env)
+            if end.how is not How.FAILED or self.run.on_failure != "wait" or self._is_handled(step["id"]):
+                return end
+            choice, output = await self.run.decision(path)
+            if choice == "skip":
+                return End(How.SUCCEEDED, output)
+            if choice == "fail":
+                return end
+
+    def _hidden(self, name: str, cause: str) -> frozenset[str]:
+        """`join: any` and N: the sources that are not there for it."""
+        sources = frozenset(edge.source for edge in self.into[name])
+        match self.steps[name].get("join", "all"):
+            case "all" | "done":
+                return frozenset()
+            case "any":
+                return sources - {cause}
+            case _:
+                return sources - self.seen.keys()
+
+    def _fact(self, name: str, end: End, record: Record) -> None:
+        self.run.records[self.prefix + name] = record
+        record.output = end.output
+        self.run.note_end(record, STATUS[end.how], end.failure if end.how in (How.FAILED, How.CAUGHT) else None)
+        self.seen[name] = end.seen(record.attempts)
