@@ -129,6 +129,42 @@ def test_who_died_between_the_run_and_the_next_time_is_made_good(engine: MemoryE
     assert (engine.world.store.get(listed_key(TENANT, "w")) or {})["due"] > engine.now()
 
 
+class Death:
+    """Before or after the nth call of the world."""
+
+    def __init__(self, call: int, when: str) -> None:
+        self.left, self.when = call, when
+
+    def __call__(self, name: str, when: str) -> None:
+        self.left -= when == self.when
+        if self.left == 0:
+            raise Died
+
+
+class Died(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_whoever_dies_at_any_call_is_made_good(when: str) -> None:
+    message = {"schema": 1, "kind": "schedule", "tenant": TENANT, "workflow": "w"}
+    deaths = 0
+    for call in range(1, 30):
+        engine = MemoryEngine()
+        engine.register(workflow(NIGHTLY | {"input": "a"}, NIGHTLY | {"input": "b"}))
+        engine.cloud.clock.advance(DAY_MS)
+        engine.cloud.listen(Death(call, when))
+        try:
+            submit(engine.wiring, message)
+        except Died:
+            deaths += 1
+        engine.cloud.listen(None)
+        submit(engine.wiring, message)
+        engine.pass_time("1m")
+        assert sorted(outputs(engine)) == ["a", "b"], f"died {when} call {call}"
+    assert 8 <= deaths < 29
+
+
 def test_a_schedule_that_is_over_is_due_no_more(engine: MemoryEngine) -> None:
     year = int(rfc3339(engine.now())[:4]) + 1
     engine.register(workflow({"schedule": f"cron(0 0 1 1 ? {year})"}))
