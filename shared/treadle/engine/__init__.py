@@ -76,7 +76,7 @@ class Engine:
         if item is None:
             segment.begin(key)
         elif is_fact(item):
-            run.read_control()
+            segment.follow(item)
         else:
             segment.meet(key, item)
 
