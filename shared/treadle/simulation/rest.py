@@ -119,11 +119,6 @@ def _nothing_left(simulation: Simulation, watch: Watch) -> None:
     dead = {queue.name: len(found) for queue in topology.QUEUES if (found := simulation.cloud.lanes.dead(queue.name))}
     if dead:
         watch.violated("I10", f"dead letters: {dead}")
-    for item in simulation.cloud.store.peek_all():
-        if item["sk"][:2] == "c#" and item["state"] == State.CLAIMED:
-            control = simulation.cloud.store.peek(run_key(item["pk"].partition("#")[0])) or {}
-            if RunStatus(control["status"]) is RunStatus.SUCCEEDED:
-                watch.violated("I10", f"a chunk of {item['pk']} is still claimed")
 
 
 def _told(simulation: Simulation, watch: Watch) -> None:
