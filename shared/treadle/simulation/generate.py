@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..core.errors import TaskError
 from ..tasks import Task, TaskContext, task
 
 Definition = dict[str, Any]
@@ -48,9 +49,8 @@ class Notebook:
         return [task(record), task(flaky), task(fail_first)]
 
 
-def _named(name: str) -> Exception:
-    """An exception whose class has that name, as a task of somebody else's would raise."""
-    return type(name, (Exception,), {})(name.lower())
+def _named(name: str) -> TaskError:
+    return TaskError(name, name.lower())
 
 
 # One case -----------------------------------------------------------------------------------------------------------
@@ -77,11 +77,15 @@ def cases(seed: int) -> Iterator[Case]:
         yield case(numbers.getrandbits(48))
 
 
+def _child(name: str, *steps: Definition, **more: Any) -> Definition:
+    return {"id": name, "name": name, "version": "1.0.0", "steps": list(steps), **more}
+
+
 _CHILDREN: tuple[Definition, ...] = (
-    {"id": "child-adds", "name": "child", "version": "1.0.0", "steps": [{"id": "x", "set": "${input.n + 1}"}]},
-    {"id": "child-breaks", "name": "child", "version": "1.0.0", "steps": [{"id": "w", "wait": "7m"}, {"id": "x", "after": ["w"], "fail": {"error": "Red"}}]},
-    {"id": "child-late", "name": "child", "version": "1.0.0", "timeout": "5m", "steps": [{"id": "w", "wait": "40m"}]},
-)  # fmt: skip
+    _child("child-adds", {"id": "x", "set": "${input.n + 1}"}),
+    _child("child-breaks", {"id": "w", "wait": "7m"}, {"id": "x", "after": ["w"], "fail": {"error": "Red"}}),
+    _child("child-late", {"id": "w", "wait": "40m"}, timeout="5m"),
+)
 
 _ERRORS = ("Red", "Blue", "Reddish")
 _PATTERNS = (["*"], ["Red"], ["Red*"], ["Blue", "Timeout"], ["Timeout"], ["LoopLimit", "Reddish"], ["ExpressionError"], ["Rejected"])
@@ -103,7 +107,7 @@ class _Author:
         return self.random.random() * 100 < percent
 
     def case(self, name: str) -> Case:
-        self.mode = self.random.choices(["stop", "continue", "compensate"], [40, 30, 30])[0]
+        self.mode = self.random.choices(["stop", "continue", "compensate", "wait"], [36, 28, 28, 8])[0]
         errors: Definition = {"onFailure": self.mode}
         if self.odds(15):
             errors["retry"] = self._retry()
@@ -117,11 +121,18 @@ class _Author:
             definition["output"] = {step["id"]: f"${{steps.{step['id']}.outcome}}" for step in definition["steps"] if self.odds(50)}
         if self.odds(15):
             definition["checkpoint"] = self.random.choice([{"steps": 3}, {"every": "5m"}])
-        if self.odds(3):
-            self.script.append({"at": self._duration(), "do": "cancel"})
+        self._steering()
         children = _CHILDREN if self.calls_children else ()
         given = {"n": self.random.randint(0, 3), "yes": True, "list": [1, 2, 3][: self.random.randint(0, 3)], "map": {"b": 1, "a": 2}}
         return Case(definition, given, tuple(self.script), children)
+
+    def _steering(self) -> None:
+        if self.odds(3):
+            self.script.append({"at": self._duration(), "do": "cancel"})
+        if self.odds(5) and self.mode != "compensate":  # whether a paused run compensates is not said
+            begin = self._minutes()
+            end = begin + self._minutes()
+            self.script += [{"at": f"{begin}m", "do": "pause"}, {"at": f"{end}m", "do": "resume"}]
 
     # ------------------------------------------------------------------------------------------------------- scopes
 
@@ -136,6 +147,8 @@ class _Author:
             self._join(step, sources)
             self._action(step, sources, depth, path)
             self._modifiers(step, sources, depth)
+            if self.mode == "wait" and not self.is_inside_loop and self.odds(60):
+                self._decision(step, path)
             steps.append(step)
         self.random.shuffle(steps)
         return steps
@@ -192,7 +205,8 @@ class _Author:
             case "set":
                 step["set"] = self._value(step, sources)
             case "wait":
-                step["wait"] = self._duration() if self.odds(85) else {"until": f"timestamp(run.startedAt) + duration('{self._minutes()}m')"}
+                until = f"timestamp(run.startedAt) + duration('{self._minutes()}m')"
+                step["wait"] = self._duration() if self.odds(85) else {"until": until}
             case "fail":
                 step["fail"] = {"error": self.random.choice(_ERRORS), "message": "on ${run.workflow}"}
             case "switch":
@@ -213,15 +227,16 @@ class _Author:
         if action in ("switch", "signal", "approval"):
             return
         if self.odds(14):
-            step["forEach"] = self.random.choice(["input.list", "input.map", "[5, 6, 7, 8]", [1, 2], "input.n" if self.odds(10) else "['x']"])
+            lists: list[Any] = ["input.list", "input.map", "[5, 6, 7, 8]", [1, 2], "['x']"]
+            step["forEach"] = "input.n" if self.odds(2) else self.random.choice(lists)
             if self.odds(50):
                 step["maxConcurrency"] = self.random.randint(1, 3)
             if self.odds(40):
                 step["tolerate"] = self.random.choice([{"failures": 1}, {"failures": 2}, {"percent": 50}])
         elif self.odds(8):
             limit = self.random.randint(1, 3)
-            test = self.random.choice([{"while": f"iteration < {limit}"}, {"until": f"iteration + 1 >= {limit}"}, {"until": "previous == 0"}])
-            step["repeat"] = {**test, "max": self.random.randint(1, 4)}
+            tests = [{"while": f"iteration < {limit}"}, {"until": f"iteration + 1 >= {limit}"}, {"until": "previous == 0"}]
+            step["repeat"] = {**self.random.choice(tests), "max": self.random.randint(1, 4)}
             if self.odds(30):
                 step["repeat"]["delay"] = self._duration()
 
@@ -236,7 +251,7 @@ class _Author:
             case "flaky":
                 fails: Any = self.random.choice([0, 1, 1, 2, 9])
                 if "forEach" in step and self.odds(70):
-                    fails = "${index %s %d ? 9 : 0}" % (self.random.choice(["==", ">", "<", "!="]), self.random.randint(0, 2))
+                    fails = f"${{index {self.random.choice(['==', '>', '<', '!='])} {self.random.randint(0, 2)} ? 9 : 0}}"
                 step |= {"task": "flaky", "with": {"fails": fails, "error": error, "value": self._value(step, sources)}}
             case "fail_first":
                 step |= {"task": "fail_first", "with": {"key": step["id"] + turn, "fails": self.random.choice([1, 1, 2]), "error": error}}
@@ -251,6 +266,13 @@ class _Author:
         if self.odds(80):
             act = self.random.choice(["approve", "approve", "reject"])
             self.script.append({"at": self._duration(), "do": act, "step": path + step["id"], "by": "ann"})
+
+    def _decision(self, step: Definition, path: str) -> None:
+        """What a person chooses if it has failed by then. Which attempt it is after `retry`, and of which items, is not said."""
+        is_sure = "forEach" not in step and "repeat" not in step and step.get("task") != "flaky"
+        choice = self.random.choice(["retry", "skip", "fail"] if is_sure else ["skip", "fail"])
+        entry = {"at": self._duration(300, 900), "do": "decide", "step": path + step["id"], "choice": choice, "output": "decided"}
+        self.script.append(entry)
 
     def _call(self, step: Definition) -> None:
         self.calls_children = True
@@ -327,8 +349,11 @@ class _Author:
 
     def _condition(self, step: Definition, sources: list[Definition]) -> Any:
         if sources and step.get("join") in (None, "done") and self.odds(50):
-            return f"steps.{self.random.choice(sources)['id']}.outcome == '{self.random.choice(['succeeded', 'succeeded', 'failed', 'skipped'])}'"
-        return self.random.choice(["true", "false", True, False, "input.n > 1", "input.n < 2", "input.yes", "input.n" if self.odds(25) else "true"])
+            outcome = self.random.choice(["succeeded", "succeeded", "failed", "skipped"])
+            return f"steps.{self.random.choice(sources)['id']}.outcome == '{outcome}'"
+        if self.odds(3):
+            return "input.n"  # no boolean
+        return self.random.choice(["true", "false", True, False, "input.n > 1", "input.n < 2", "input.yes"])
 
     def _duration(self, least: int = 0, most: int = 0) -> str:
         return f"{self._minutes(least, most)}m"
@@ -336,10 +361,9 @@ class _Author:
     def _minutes(self, least: int = 0, most: int = 0) -> int:
         """Most are used once; some short enough to be a message's delay, others for the due index."""
         low, high = (least, most) if most else self.random.choice([(1, 14), (16, 300)])
-        for _ in range(20):
+        minutes = self.random.randint(low, high)
+        while minutes in self.spans and not self.odds(10):
             minutes = self.random.randint(low, high)
-            if minutes not in self.spans or self.odds(10):
-                break
         self.spans.add(minutes)
         return minutes
 

@@ -67,6 +67,8 @@ class RunOf:
         self.approvals: dict[str, Future[Json]] = {}
         self.decisions: dict[str, Future[tuple[str, Json]]] = {}
         self.cancelled: Future[None] = Future(kernel)
+        self.resumed: Future[None] = Future(kernel)  # ends when a pause does
+        self.resumed.succeed(None)
         self.status = "running"
         self.output: Json = None
         self.failure: Failure | None = None
@@ -167,8 +169,20 @@ class RunOf:
                 future.succeed((entry["choice"], entry.get("output")))
             case "cancel":
                 self.cancelled.succeed(None)
+            case "pause" | "resume":
+                return self._hold(entry["do"] == "pause")
             case unknown:
                 raise ValueError(f"no such act: {unknown}")
+        return True
+
+    def _hold(self, is_pause: bool) -> bool:
+        is_paused = not self.resumed.is_done
+        if is_pause == is_paused:
+            return False
+        if is_pause:
+            self.resumed = Future(self.kernel)
+        else:
+            self.resumed.succeed(None)
         return True
 
     def _judge(self, entry: Mapping[str, Json]) -> bool:

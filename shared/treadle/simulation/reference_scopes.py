@@ -84,8 +84,9 @@ class Scope:
             self.out_of[edge.source].append(edge)
         self.seen: dict[str, Json] = {}  # `steps`, from the moment that each ends
         self.env = replace(outer, seen=lambda: {**outer.seen(), **self.seen}, hidden=frozenset())
-        self.ends: dict[str, End] = {}  # known to the steps that come after
+        self.ends: dict[str, End] = {}  # known to the steps that come after; in that order
         self.running: dict[str, Process[None]] = {}
+        self.begun: set[str] = set()
         self.letters: Mailbox[tuple[str, End]] = Mailbox(run.kernel)
         self.failure: Failure | None = None
         self.is_stopping = False
@@ -116,19 +117,19 @@ class Scope:
             if self.run.on_failure != "continue":
                 self._stop()
         for target in dict.fromkeys(edge.target for edge in self.out_of[name]):
-            self._decide(target, name)
+            self._decide(target)
 
     def _is_handled(self, name: str) -> bool:
         """By an edge; a `catch` that matches makes it another end."""
         return any(edge.kind in ("failed", "done") for edge in self.out_of[name])
 
-    def _decide(self, name: str, cause: str) -> None:
+    def _decide(self, name: str) -> None:
         if name in self.ends or name in self.running:
             return
         is_cleanup = self._is_cleanup(name)
         match self._verdict(name):
             case "run" if is_cleanup or not self.is_stopping:
-                self._start(name, cause)
+                self._start(name)
             case "run" | None:
                 return
             case How() as how:
@@ -166,7 +167,7 @@ class Scope:
         stopped = []
         for name, process in list(self.running.items()):
             if not self._is_cleanup(name) and name not in self.seen:
-                how = How.CANCELLED if process.has_begun else How.UNSTARTED
+                how = How.CANCELLED if name in self.begun else How.UNSTARTED
                 process.cancel()
                 del self.running[name]
                 stopped.append((name, how))
@@ -177,17 +178,21 @@ class Scope:
             self.ends[name] = End(how)
         for name in self.steps:
             if self._is_cleanup(name):
-                self._decide(name, "")
+                self._decide(name)
 
     # ------------------------------------------------------------------------------------------------------ a step
 
-    def _start(self, name: str, cause: str = "") -> None:
-        self.running[name] = self.run.kernel.spawn(self._step(name, cause))
+    def _start(self, name: str) -> None:
+        live = {edge.source for edge in self.into[name] if edge.source in self.ends and edge.resolved(self.ends[edge.source]) == _LIVE}
+        started_by = next((source for source in self.ends if source in live), None)
+        self.running[name] = self.run.kernel.spawn(self._step(name, started_by))
 
-    async def _step(self, name: str, cause: str) -> None:
+    async def _step(self, name: str, started_by: str | None) -> None:
+        await self.run.resumed
+        self.begun.add(name)
         step, path = self.steps[name], self.prefix + name
         record = self.run.records[path] = Record()
-        env = replace(self.env, hidden=self._hidden(name, cause))
+        env = replace(self.env, hidden=self._hidden(name, started_by))
         try:
             end = await self._performed(step, path, env)
         except Cancelled:
@@ -209,14 +214,14 @@ class Scope:
             if choice == "fail":
                 return end
 
-    def _hidden(self, name: str, cause: str) -> frozenset[str]:
+    def _hidden(self, name: str, started_by: str | None) -> frozenset[str]:
         """`join: any` and N: the sources that are not there for it."""
         sources = frozenset(edge.source for edge in self.into[name])
         match self.steps[name].get("join", "all"):
             case "all" | "done":
                 return frozenset()
             case "any":
-                return sources - {cause}
+                return sources - {started_by}
             case _:
                 return sources - self.seen.keys()
 

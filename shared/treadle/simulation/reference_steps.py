@@ -169,6 +169,7 @@ async def _tried(run: RunOf, step: Definition, path: str, env: Env) -> Json:
     retry = Retry.of(step.get("retry", default))
     attempt = 1
     while True:
+        await run.resumed
         run.records[path].attempts = attempt
         try:
             result = await _attempt(run, step, path, env)
