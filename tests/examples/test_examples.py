@@ -1,4 +1,7 @@
-"""Each example runs on the local stack and gives what its `expected.json` says; only what is named there is compared."""
+"""Each example runs on the local stack and gives what its `expected.json` says; only what is named there is compared.
+
+Where people have a part in it, `acts.json` says what they do, each as soon as the run has the status in `once`.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,20 @@ EXAMPLES = sorted(path.parent for path in (Path(__file__).resolve().parents[2] /
 def test_an_example_gives_what_it_promises(example: Path) -> None:
     given = json.loads((example / "input.json").read_text())
     expected = json.loads((example / "expected.json").read_text())
+    acts = json.loads((example / "acts.json").read_text()) if (example / "acts.json").exists() else []
     with LocalEngine(tasks=str(example / "tasks.py"), skip_time=True) as engine:
-        run = engine.run(example / "workflow.yaml", input=given, timeout=60).model_dump(mode="json", by_alias=True)
+        run_id = engine.start(example / "workflow.yaml", input=given)
+        for act in acts:
+            engine.wait(run_id, act.pop("once"), timeout=60)
+            getattr(engine, act.pop("do"))(run_id, **act)
+        run = engine.wait(run_id, timeout=60).model_dump(mode="json", by_alias=True)
     assert differences(expected, run) == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_is_valid_without_a_warning(example: Path) -> None:
+    with LocalEngine(tasks=str(example / "tasks.py")) as engine:
+        assert engine.validate(example / "workflow.yaml") == []
 
 
 def differences(expected: Any, got: Any, path: str = "run") -> list[str]:
@@ -38,6 +52,8 @@ def differences(expected: Any, got: Any, path: str = "run") -> list[str]:
 REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("order", {"customer": "Ada", "items": []}),
     ("etl", {"day": "yesterday", "parts": 1}),
+    ("expense", {"who": "ann", "cents": 0, "what": "nothing"}),
+    ("incident", {"alarm": "a", "severity": "medium", "service": "s"}),
     ("report", {"week": 54, "sales": [1.0], "target": 1.0}),
 ]
 
