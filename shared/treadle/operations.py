@@ -11,7 +11,7 @@ from .core.model import Json
 from .core.plan import Plan, compile_plan
 from .definition import Checker, Diagnostic
 from .definition.schemas import violations
-from .engine import Engine, control
+from .engine import Engine, amending, control
 from .engine.items import decode, digest, run_key
 from .engine.run import Run
 from .engine.starting import Registered, StartRequest, latest_plan, note_unregistered, register, save_plan, start, workflow_key
@@ -242,6 +242,26 @@ class Operations:
         run = self._run(tenant, run_id)
         control.retry(run, from_step, input)
         return summary(run.control)
+
+    def amend(
+        self, tenant: str, run_id: str, source: Source, *, expected: str | None = None, by: str | None = None
+    ) -> dict[str, list[str]]:
+        """Change what has not started: the ids of the steps that were added, changed and removed.
+
+        `expected`: the version (`etag`) that the caller amends. Raises Rejected: invalid-definition (422), step-locked (409),
+        precondition-failed (412); Conflict when somebody else amends it at the same time.
+        """
+        run = self._run(tenant, run_id)
+        if expected is not None and expected != str(run.control["rev"]):
+            told = f"run {run_id} is at version {run.control['rev']}, not {expected}: look at it again before you amend it"
+            raise Rejected("precondition-failed", told, status=412)
+        _, plan = self.compiled(source)
+        return amending.amend(run, plan)
+
+    def amendment(self, tenant: str, run_id: str, source: Source) -> dict[str, list[str]]:
+        """What `amend` would change; nothing is written."""
+        _, plan = self.compiled(source)
+        return amending.diff(self.definition_of(tenant, run_id), plan)
 
     def _run(self, tenant: str, run_id: str) -> Run:
         return control.open_run(self.world, run_id, tenant)

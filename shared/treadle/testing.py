@@ -164,6 +164,12 @@ class LocalEngine:
         with self._stack.pump.request():
             return self._stack.operations.retry(TENANT, run_id, from_step=from_step, input=input)
 
+    def amend(self, run_id: str, definition: Definition) -> RunView:
+        """Change the plan of what has not begun yet."""
+        with self._stack.pump.request():
+            self._stack.operations.amend(TENANT, run_id, _source(definition))
+        return self.show(run_id)
+
 
 def _source(definition: Definition) -> Definition:
     """A string of one line that ends like a file's name is a path; any other is the text itself."""

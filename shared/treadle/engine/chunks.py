@@ -132,11 +132,24 @@ def _run_range(segment: Segment, loop: str, chunk: Item, before: dict[str, Fact]
             return number
         standing = before.get(key)
         if standing is not None:
-            progress.took(number, standing)
-        elif not _item(segment, Claim(key, chunk["fence"], chunk["lease"], 1, run.now, run.now, is_fused=True), step, number, progress):
+            goes_on = _met(run, standing, step, number, progress)
+        else:
+            claim = Claim(key, chunk["fence"], chunk["lease"], 1, run.now, run.now, is_fused=True)
+            goes_on = _item(segment, claim, step, number, progress)
+        if not goes_on:
             progress.stopped = True
             return number + 1
     return int(chunk["high"])
+
+
+def _met(run: Run, fact: Fact, step: Step, number: int, progress: Progress) -> bool:
+    """An item that a lost worker ended. False: its failure is one too many, and that worker may not have said so."""
+    loop = paths.whole(fact.key)
+    if fact.outcome is Outcome.FAILED and not loops.is_tolerated(run, loop, step, run.headers[loop], number, fact.error):
+        progress.left_open(number)
+        return False
+    progress.took(number, fact)
+    return True
 
 
 def _item(segment: Segment, claim: Claim, step: Step, number: int, progress: Progress) -> bool:
@@ -273,7 +286,8 @@ def _lane_item(segment: Segment, loop: str, header: Item, claim: Claim) -> bool:
     if standing is not None and not is_fact(standing):
         return False
     if standing is not None:
-        progress.took(number, fact_of(standing))
+        if not _met(run, fact_of(standing), run.step(loop), number, progress):
+            return False
     elif segment.deadline - run.now < run.world.settings.begin_margin_s * 1000:
         segment.again_at = run.now
         return False

@@ -16,6 +16,7 @@ from .stopping import soon, stop_run
 from .waits import post, resolve
 from .world import World
 
+HINT_S = 2
 INVOCATION_MS = 20_000  # what a request may still do itself; the rest goes to the lanes
 ALIVE = (RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)
 
@@ -43,6 +44,7 @@ def resume(run: Run) -> None:
 def cancel(run: Run) -> None:
     if run.control.get("stop") == "cancel":
         return
+    _hint(run, "")
     if not stop_run(run, "cancel", {"name": "Cancelled", "message": "the run was cancelled"}):
         raise WrongState(f"run {run.id} is {run.status.value}: only a run that is under way can be cancelled")
     segment = Segment(run, run.now + INVOCATION_MS)
@@ -76,6 +78,12 @@ def signal(run: Run, name: str, payload: Json) -> None:
     waiters = post(run, name, payload)
     _moves_again(run)
     run.send([run.message("wake", key, plan=run.control["plan"], gen=run.generation) for key in waiters])
+
+
+def _hint(run: Run, key: str) -> None:
+    """Sent before the write: should this request die behind it, a worker finds the fact and does what follows from it."""
+    kind = "wake" if key else "settle"
+    run.send([run.message(kind, key, delay_s=HINT_S, plan=run.control["plan"], gen=run.generation)])
 
 
 def _moves_again(run: Run) -> None:
@@ -112,6 +120,7 @@ def key_of(run: Run, path: str) -> str:
 
 def approve(run: Run, path: str, by: str, comment: str | None) -> None:
     item = _may_decide(run, path, by)
+    _hint(run, item["sk"][2:])
     _moves_again(run)
     segment = Segment(run, run.now + INVOCATION_MS)
     segment.only_sends = True
@@ -122,6 +131,7 @@ def approve(run: Run, path: str, by: str, comment: str | None) -> None:
 
 def reject(run: Run, path: str, by: str, comment: str | None) -> None:
     item = _may_decide(run, path, by)
+    _hint(run, item["sk"][2:])
     _moves_again(run)
     segment = Segment(run, run.now + INVOCATION_MS)
     message = f"rejected by {by}" + (f": {comment}" if comment else "")
@@ -140,6 +150,7 @@ def _may_decide(run: Run, path: str, by: str) -> Item:
 def decide(run: Run, path: str, choice: str, given: Json, output: Json) -> None:
     """`onFailure: wait`: what becomes of a failed step. retry (another attempt), skip (it succeeded with `output`), fail."""
     item = waiting_item(run, path, "person")
+    _hint(run, item["sk"][2:])
     _moves_again(run)
     segment = Segment(run, run.now + INVOCATION_MS)
     segment.only_sends = True

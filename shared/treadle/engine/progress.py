@@ -140,8 +140,8 @@ def is_decided_early(step: Step) -> bool:
 
 
 def _must_read(run: Run) -> bool:
-    """The trees of a retried run are new and do not count what ended before: its joins read the facts."""
-    return run.generation > 1
+    """The trees of a retried run are new, those of an amended one may be of other edges: their joins read the facts."""
+    return run.generation > 1 or "amended" in run.control
 
 
 def _has_begun(run: Run, key: str, by: str) -> bool:

@@ -10,11 +10,13 @@ class Pulse:
     """What is under way in a part of the run. `moving`: ends by itself; `people`: waits for somebody; `due`: when to look again."""
 
     moving: int = 0
+    undated: int = 0  # of these, how many without a time at which to look again
     people: int = 0
     due: list[int] = field(default_factory=list)
 
     def __iadd__(self, other: Pulse) -> Pulse:
         self.moving += other.moving
+        self.undated += other.undated
         self.people += other.people
         self.due += other.due
         return self
@@ -25,5 +27,7 @@ class Pulse:
 
     def moves(self, at: int | None = None) -> None:
         self.moving += 1
-        if at is not None:
+        if at is None:
+            self.undated += 1
+        else:
             self.due.append(at)

@@ -123,7 +123,11 @@ class Run:
     def gate(self, key: str) -> Gate:
         """Of the control as last read. Where a scope stops by itself its clean-up steps (`join: done`) still start,
         and what is inside of them."""
+        if paths.step_id(key) not in self.plan.steps:
+            return Gate.CLOSED  # an amended plan has it no more
         match self.status:
+            case RunStatus.RUNNING | RunStatus.WAITING if "hold" in self.control:
+                return Gate.HELD
             case RunStatus.RUNNING | RunStatus.WAITING:
                 pass
             case RunStatus.STOPPING if self.control.get("stop") == "stop" and self._is_cleanup(key, ""):

@@ -32,7 +32,7 @@ from .items import error_of, is_fact, step_key
 from .names import names
 from .progress import Ready, after
 from .run import Gate, Run
-from .settle import settle
+from .settle import settle, tell_again
 
 MAX_LOCAL = 16  # instant steps that a segment keeps for itself at a time
 
@@ -131,6 +131,9 @@ class Segment:
     def follow(self, item: Item) -> None:
         """A fact is met: send again what it calls for, and follow `next` to its end before anything is taken."""
         self.run.read_control()
+        if self.run.is_over:
+            tell_again(self.run, self)
+            return
         while True:
             fact = self.run.note(item)
             self.run.has_ended(fact)

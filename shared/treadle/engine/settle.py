@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..core.model import RunStatus
 from ..ports import Change, Equals, OneOf, all_of
-from . import compensation, ending, retrying
+from . import amending, compensation, ending, retrying
 from .admission import admit
 from .items import run_key, shard_of
 from .progress import Ready
@@ -34,12 +34,13 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
         run.must_settle = False
         run.read_control()
         if run.status.is_final:
-            _tell_again(run, segment)
+            tell_again(run, segment)
             return
         if run.status is RunStatus.RETRYING:
             retrying.go_on(run)
             return
         _check_timeout(run)
+        amending.remove_stale_hold(run)
         if run.status is RunStatus.PENDING:
             if not admit(run):
                 _look_again(run, Pulse(due=[run.now + LOOK_AGAIN_MS]))
@@ -66,7 +67,7 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
             return
 
 
-def _tell_again(run: Run, segment: Segment) -> None:
+def tell_again(run: Run, segment: Segment) -> None:
     """Whoever wrote the run's end may have died before it told of it. Repeats are known by their ids."""
     ready = Ready()
     ending.tell(run, ready)
@@ -121,7 +122,7 @@ def _show_rest(run: Run, pulse: Pulse) -> None:
 def _look_again(run: Run, pulse: Pulse) -> None:
     """When the sweeper is to come by: at the earliest time something is due, or not at all while only people are awaited."""
     times = [*pulse.due, *([run.control["timeout_at"]] if "timeout_at" in run.control else [])]
-    if pulse.moving and not pulse.due:
+    if pulse.undated:
         times.append(run.now + LOOK_AGAIN_MS)
     at = max(min(times), run.now + 1000) if times else None
     if at == run.control.get("due"):

@@ -14,7 +14,7 @@ from ..core.plan import Scope, Step
 from ..ports import AtMost, Condition, Item, all_of
 from . import ending
 from .claims import claim_of, stands, write_fact
-from .failures import resolve_failure
+from .failures import failed_for_good, resolve_failure
 from .items import is_fact, step_key, stop_key
 from .progress import Ready, after
 from .pulse import Pulse
@@ -70,6 +70,9 @@ class Walk:
         for step_id, item in begun.items():
             spared = closing == "stop" and scope.steps[step_id].join == "done"
             pulse += self.begun(paths.join(scope_key, step_id), scope.steps[step_id], item, None if spared else closing)
+        if closing is None and self._finish_failures(scope_key, scope, facts):
+            self.changed = True
+            return pulse
         fused = self._fused(scope_key, scope, facts, begun, pulse)
         self._start(scope_key, scope, facts, frozenset(begun) | fused, closing, pulse)
         if closing is None and len(facts) == len(scope.steps):
@@ -77,6 +80,15 @@ class Walk:
             if self.repair and not self.changed:
                 self._tell_end(scope_key, scope, facts)
         return pulse
+
+    def _finish_failures(self, scope_key: str, scope: Scope, facts: dict[str, Fact]) -> bool:
+        """A failure whose worker died before it said what that means for the scope."""
+        known = self.stop_of(scope_key) is not None if scope_key else "error" in self.run.control
+        unsaid = [fact for fact in facts.values() if fact.outcome is Outcome.FAILED and paths.step_id(fact.key) not in scope.handled]
+        if known or not unsaid:
+            return False
+        failed_for_good(self.run, min(unsaid, key=lambda fact: (fact.ended_at, fact.key)), self.segment)
+        return True
 
     def _fused(self, scope_key: str, scope: Scope, facts: dict[str, Fact], begun: dict[str, Item], pulse: Pulse) -> frozenset[str]:
         """Successors that a fact names and holds: nobody else may begin them before the lease is over."""

@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING
 
 from ..core import paths
 from ..core.advance import Edging, Fact
-from ..core.model import Outcome, State
+from ..core.model import Outcome, State, StepError
 from ..core.plan import Step
 from ..ports import Item
 from . import loops
 from .items import fact_of, is_fact
 from .progress import after
 from .pulse import Pulse
+from .stopping import stop_container
 
 if TYPE_CHECKING:
     from .walk import Walk
+
+
+def is_failure(item: Item) -> bool:
+    return is_fact(item) and item["outcome"] == Outcome.FAILED
 
 
 class LoopWalk:
@@ -102,6 +107,8 @@ class LoopWalk:
             if not (begun and item["lanes"] and not pulse.is_still) and (len(in_sight) < item["n"] or pulse.is_still):
                 pulse.moves()
             return
+        if self._finish_failures(key, step, item):
+            return
         facts = {number: child for number in range(item["n"]) if is_fact(child := self.walk.item(paths.item(key, number)) or {})}
         if len(facts) == item["n"]:
             self._count_again(key, item, facts)
@@ -112,6 +119,16 @@ class LoopWalk:
                 pulse.moves()
         else:
             self._missing_chunks(key, step, item, pulse)
+
+    def _finish_failures(self, key: str, step: Step, item: Item) -> bool:
+        """Items that failed beyond the tolerance, and nobody said so."""
+        failed = [child for number in range(item["n"]) if (child := self.walk.item(paths.item(key, number))) and is_failure(child)]
+        if len(failed) <= loops.tolerance(step, item["n"]):
+            return False
+        last = max((fact_of(child) for child in failed), key=lambda fact: (fact.ended_at, fact.key))
+        stop_container(self.walk.run, key, "cancel", (last.error or StepError("TaskFailed")).brief())
+        self.walk.changed = True
+        return True
 
     def _next_iteration(self, key: str, step: Step, item: Item, pulse: Pulse) -> None:
         last = self._last_fact(key, step, item)
