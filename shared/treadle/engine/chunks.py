@@ -74,6 +74,9 @@ def _chunk(segment: Segment, loop: str, header: Item, low: int, high: int) -> No
         if standing["state"] == State.CLAIMED:
             segment.again_at = standing["lease"]
         else:
+            # its worker may have died before it handed on the rest, or counted
+            if standing["high"] < high:
+                _hand_on(segment, loop, standing["high"], high)
             _count(segment, loop, header, _members_again(standing, run), None)
         return
     keys = [paths.item(loop, number) for number in range(low, chunk["high"])]
@@ -206,6 +209,9 @@ def _record(run: Run, claim: Claim, fact: Fact, step: Step, number: int, progres
 def _end_chunk(segment: Segment, loop: str, header: Item, chunk: Item, end: int, progress: Progress) -> None:
     """Write what the chunk came to, hand on what it did not begin, then count: a reader of the full count finds the outputs."""
     run = segment.run
+    if end == chunk["low"]:
+        _give_back(segment, loop, chunk)
+        return
     failed = [number for number, how in progress.members.items() if how is Edging.FAILED]
     ended = {"state": State.ENDED.value, "high": end, "outputs": encode(run.kept(progress.outputs))}
     ended |= {name: value for name, value in (("open", progress.open), ("failed", failed)) if value}
@@ -216,6 +222,17 @@ def _end_chunk(segment: Segment, loop: str, header: Item, chunk: Item, end: int,
     elif progress.stopped and run.gate(paths.item(loop, end)) is Gate.CLOSED:
         run.must_settle = True
     _count(segment, loop, header, progress.members, progress.last)
+
+
+def _give_back(segment: Segment, loop: str, chunk: Item) -> None:
+    """Nothing of it was begun. A chunk that ends empty could never be claimed again, so it is as if it had not been."""
+    run = segment.run
+    run.world.store.delete((chunk["pk"], chunk["sk"]), Equals("fence", chunk["fence"]))
+    match run.gate(paths.item(loop, chunk["low"])):
+        case Gate.OPEN:
+            segment.again_at = run.now  # too little of this invocation was left
+        case Gate.CLOSED:
+            run.must_settle = True
 
 
 def _hand_on(segment: Segment, loop: str, low: int, high: int) -> None:
