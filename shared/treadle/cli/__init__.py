@@ -38,6 +38,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "schema": ("definitions", "Print the JSON Schema of definitions."),
     "openapi": ("definitions", "Print the OpenAPI document of the HTTP API."),
     "bench": ("benching", "What the engine costs, counted, and how fast this machine runs it."),
+    "simulate": ("simulating", "Let everything go wrong that can, and see that nothing is lost."),
     "doctor": ("doctor", "What is missing on this machine, and how to mend it."),
 }
 

@@ -27,6 +27,7 @@ def unchanged(world: World) -> World:
 class Case:
     """What came of one simulation. `how`: the arguments of `treadle simulate` that have it again."""
 
+    shape: str
     how: str
     result: Result
     violations: tuple[Violation, ...]
@@ -63,11 +64,13 @@ class Explorer:
         simulation = Simulation(self.prepared, schedule, faults, watch, seed, wrap=self.wrap, keeps_trace=self.keeps_trace)
         began = simulation.now
         simulation.run()
+        if simulation.refused is not None:
+            raise simulation.refused
         result = result_of(simulation, began)
         check(simulation, watch, expected, result)
         if expected is None:
-            check_calm(simulation, watch, self.prepared.plans[simulation.control["plan"]] if simulation.control else None)
-        return Case(how, result, tuple(watch.violations), tuple(simulation.calls), faults.fired, tuple(simulation.trace))
+            check_calm(simulation, watch)
+        return Case(self.name, how, result, tuple(watch.violations), tuple(simulation.calls), faults.fired, tuple(simulation.trace))
 
     # -------------------------------------------------------------------------------------------- what is tried
 

@@ -9,8 +9,8 @@ from typing import Any
 from .. import topology
 from ..core import paths
 from ..core.advance import Fact, Verdict, frontier
-from ..core.model import Outcome, RunStatus, State
-from ..core.plan import Plan, Scope
+from ..core.model import RunStatus, State
+from ..core.plan import Scope
 from ..engine.ending import EVENTS
 from ..engine.items import decode, error_of, fact_of, run_key
 from ..ports import Item
@@ -123,21 +123,11 @@ def _nothing_left(simulation: Simulation, watch: Watch) -> None:
 
 def _told(simulation: Simulation, watch: Watch) -> None:
     kinds = {(event["detail-type"], event["detail"]["subject"]) for event in simulation.cloud.bus.events}
-    told = {
-        (event["detail"]["subject"], row[0])
-        for event in simulation.cloud.bus.events
-        if event["detail-type"] == "StepsCompleted"
-        for row in event["detail"]["data"]["steps"]
-    }
     for run_id in runs_of(simulation):
         control = simulation.cloud.store.peek(run_key(run_id)) or {}
         kind = EVENTS.get(RunStatus(control["status"]))
         if kind is not None and (kind, run_id) not in kinds:
             watch.violated("I16", f"{kind} was never told")
-        for key, item in steps_of(simulation, run_id).items():
-            if item["state"] == State.ENDED and "[" not in key and (run_id, paths.shown(key)) not in told:
-                watch.violated("I16", f"the end of {key} ({item['outcome']}) was never told")
-                break
 
 
 def _same(simulation: Simulation, watch: Watch, expected: Result, result: Result) -> None:
@@ -151,20 +141,17 @@ def _same(simulation: Simulation, watch: Watch, expected: Result, result: Result
 
 def _in_time(simulation: Simulation, watch: Watch, expected: Result) -> None:
     control = simulation.control or {}
-    if simulation.last_fault_at is None or "ended_at" not in control:
+    if simulation.disturbed_at is None or "ended_at" not in control:
         return
-    late = control["ended_at"] - simulation.last_fault_at - expected.took_ms
+    late = control["ended_at"] - simulation.disturbed_at - expected.took_ms
     if late > BOUND_MS:
         watch.violated("I13", f"it ended {late / 60_000:.0f} minutes after the last fault")
 
 
-def check_calm(simulation: Simulation, watch: Watch, plan: Plan) -> None:
+def check_calm(simulation: Simulation, watch: Watch) -> None:
     """Of a run in which nothing went wrong: I11."""
     twice = {f"{path} attempt {attempt}": count for (_, path, attempt), count in watch.ran.items() if count > 1}
+    plan = simulation.prepared.plans[(simulation.control or {})["plan"]]
     has_attempts = any(step.action == "group" and step.retry for step in plan.steps.values()) or simulation.generation(simulation.run_id) > 1
     if twice and not has_attempts:
         watch.violated("I11", f"ran more than once: {twice}")
-
-
-def is_success(outcome: str) -> bool:
-    return outcome == Outcome.SUCCEEDED

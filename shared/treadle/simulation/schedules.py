@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from random import Random
 
 from .. import topology
-from ..core.model import RunStatus
+from ..core import paths
+from ..core.model import RunStatus, State
 from .shapes import Act
 from .simulator import Move, Simulation
 
@@ -39,9 +40,27 @@ def is_due(simulation: Simulation) -> bool:
 def is_resting(simulation: Simulation) -> bool:
     """The next thing waits for the run to rest, and it does."""
     status = simulation.status
+    if status is RunStatus.WAITING and simulation.prepared.shape.answers and not simulation.acts:
+        simulation.acts += answers(simulation)
     if not simulation.acts or simulation.acts[0].after is not None or status is None:
         return False
     return status.is_final if simulation.acts[0].verb == "retry" else status in RESTS
+
+
+def answers(simulation: Simulation) -> list[Act]:
+    """Of those who are asked by a waiting run."""
+    found = []
+    for item in simulation.cloud.store.peek_all():
+        if item["pk"].partition("#")[0] == simulation.run_id and item.get("state") == State.WAITING:
+            path = paths.shown(item["sk"][2:])
+            match item["wait"]["for"]:
+                case "approval":
+                    found.append(Act("approve", {"step": path, "by": (item["wait"].get("by") or ["somebody"])[0]}))
+                case "signal":
+                    found.append(Act("signal", {"name": item["wait"]["name"], "payload": {}}))
+                case "person":
+                    found.append(Act("decide", {"step": path, "choice": "skip", "output": None}))
+    return found[:1]
 
 
 def last_act(simulation: Simulation) -> Move | None:

@@ -139,8 +139,9 @@ class Simulation:
         self.current: Worker | None = None
         self.acts: list[Act] = [START, *self.prepared.shape.acts]
         self.deliveries = 0
-        self.last_fault_at: int | None = None
+        self.disturbed_at: int | None = None  # when the last fault happened, or somebody last asked for something
         self.run_id = ""
+        self.refused: Rejected | None = None  # the request that was to start the run
         self._count = 0
         self._swept_at = self.cloud.clock.now()
         self._hub = getcurrent()
@@ -206,7 +207,7 @@ class Simulation:
 
     def _fault(self, what: str, kind: Kind) -> None:
         self.faults.fired[what, kind] += 1
-        self.last_fault_at = self.now
+        self.disturbed_at = self.now
 
     # -------------------------------------------------------------------------------------------- workers
 
@@ -270,7 +271,7 @@ class Simulation:
         worker.fault = None
         if kind is None:
             return
-        self.last_fault_at = self.now
+        self.disturbed_at = self.now
         match kind:
             case Kind.BEFORE:
                 raise Crash
@@ -325,6 +326,7 @@ class Simulation:
     # -------------------------------------------------------------------------------------------- people
 
     def _act(self, act: Act) -> None:
+        self.disturbed_at = self.now
         self._begin("api", CLIENT_TIMEOUT_S, lambda: self._ask(act), act=act)
 
     def _ask(self, act: Act) -> None:
@@ -339,7 +341,9 @@ class Simulation:
         except Unavailable:
             self.acts.insert(0, act)
         except Rejected as refused:
-            if self._may_fit_later(act, refused):
+            if act.verb == "start":
+                self.refused = refused
+            elif self._may_fit_later(act, refused):
                 self.acts.insert(0, act)
 
     def _may_fit_later(self, act: Act, refused: Rejected) -> bool:
