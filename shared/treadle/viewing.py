@@ -37,7 +37,7 @@ def summary(control: Item) -> RunView:
         workflow=control["workflow"],
         version=control["version"],
         status=shown_status(RunStatus(control["status"])),
-        error=control.get("error"),
+        error=control.get("error") if ended_at else None,
         compensated=control.get("compensated"),
         attributes=decode(control["attributes"]) if "attributes" in control else {},
         started_at=rfc3339(control["started_at"]),

@@ -14,9 +14,10 @@ def stop_run(run: Run, reason: str, error: Json) -> bool:
     """Nothing new starts in the run. `reason`: stop (a step failed), cancel, timeout. Which came first is recorded here."""
     alive = OneOf("status", tuple(s.value for s in (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)))
     change: dict[str, Json] = {"status": RunStatus.STOPPING.value, "stop": reason, **soon(run)}
-    if error is not None:
-        change["error"] = error
-    written = run.world.store.update(run_key(run.id), Change(set=change, add={"rev": 1}), alive)
+    # a run that fails does so with the error that came first, which may be recorded already (`onFailure: continue`)
+    first = {"error": error} if reason == "stop" else {}
+    last = {"error": error} if reason != "stop" else {}
+    written = run.world.store.update(run_key(run.id), Change(set={**change, **last}, keep=first, add={"rev": 1}), alive)
     run.control = written.item or run.control
     run.must_settle = True
     return written.ok

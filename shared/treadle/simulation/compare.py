@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from ..core.durations import parse_duration
@@ -125,7 +124,7 @@ def reference_facts(given: Case, seed: int) -> tuple[Facts, Result]:
 
 def _facts(status: str, output: Any, error: str | None, compensated: bool | None, log: list[Any], refused: list[int]) -> Facts:
     facts: Facts = {"status": status, "error": error, "log": log, "refused": refused}
-    if status == "cancelled":
+    if status not in ("failed", "timedOut"):  # what else has an error is not said
         del facts["error"]
     if status == "succeeded":
         facts["output"] = output
@@ -207,6 +206,9 @@ def differences(given: Case, seed: int, most_samples: int = MOST_SAMPLES) -> lis
         if not open_names:
             return []
     got = facts or {}
+    if any(entry["do"] == "pause" for entry in given.script):
+        # A pause does not say when what ends meanwhile is noticed.
+        open_names = {name for name in open_names if name != "refused" and not name.endswith("ended")}
     found = [Difference(name, _distinct(sample.get(name) for sample in samples), got.get(name)) for name in sorted(open_names)]
     return [one for one in found if not _is_other_order(one)]
 
@@ -225,11 +227,38 @@ def _is_other_order(one: Difference) -> bool:
     return bool(same_labels) and all(any(log.index(a) < log.index(b) for log in same_labels) for a, b in pairs)
 
 
-def _still_differs(given: Case, seed: int, most_samples: int = MOST_SAMPLES) -> bool:
+@dataclass(frozen=True)
+class Compared:
+    """What came of the definition with this number. `breakdown`: how the engine broke, if it did."""
+
+    number: int
+    case: Case
+    found: tuple[Difference, ...] = ()
+    breakdown: str | None = None
+
+    @property
+    def differs(self) -> bool:
+        return bool(self.found or self.breakdown)
+
+    def __str__(self) -> str:
+        told = json.dumps({"definition": self.case.definition, "script": self.case.script, "input": self.case.input})
+        lines = [self.breakdown] if self.breakdown else [str(one) for one in self.found]
+        return "\n  ".join([f"--one {self.number}: {told}", *lines])
+
+
+def compare(number: int, given: Case | None = None, most_samples: int = MOST_SAMPLES) -> Compared:
+    """`given`: another case than the one with this number (a smaller one); the number still seeds the order of messages."""
+    given = given or case(number)
     try:
-        return bool(differences(given, seed, most_samples))
-    except Exception:  # noqa: BLE001 (an engine that breaks differs as well)
-        return True
+        return Compared(number, given, tuple(differences(given, number, most_samples)))
+    except Exception as error:  # noqa: BLE001 (an engine that breaks differs as well)
+        return Compared(number, given, breakdown=f"{type(error).__name__}: {error}")
+
+
+def smallest(one: Compared, valid: Checker) -> Compared:
+    """The same difference, or another, in as small a definition as was found."""
+    given = shrunk(one.case, valid, lambda smaller: compare(one.number, smaller, SHRINKING_SAMPLES).differs)
+    return compare(one.number, given)
 
 
 # ------------------------------------------------------------------------------------------------------------- command
@@ -243,41 +272,28 @@ def checker() -> Checker:
 def main() -> int:
     options = argparse.ArgumentParser(description="the engine against the reference interpreter")
     options.add_argument("--count", type=int, default=1000, help="definitions to compare")
-    options.add_argument("--seed", type=int, default=0, help="of the first one's number")
-    options.add_argument("--one", type=int, metavar="N", help="only the definition with this number, as a difference names it")
+    options.add_argument("--seed", type=int, default=0, help="of the definitions' numbers")
+    options.add_argument("--one", type=int, metavar="NUMBER", help="only this definition, as a difference names it")
     options.add_argument("--stop-after", type=int, default=10, metavar="N", help="differences to look for")
     chosen = options.parse_args()
 
     numbers = random.Random(chosen.seed)
     wanted = [chosen.one] if chosen.one is not None else [numbers.getrandbits(48) for _ in range(chosen.count)]
     valid = checker()
-    found = invalid = 0
     begin = time.perf_counter()
-    for done, number in enumerate(wanted):
-        given = case(number)
-        if not valid.check(given.definition).is_valid:
-            invalid += 1
-            continue
-        if _still_differs(given, number):
+    done = found = 0
+    for number in wanted:
+        compared = compare(number)
+        done += 1
+        if compared.differs:
             found += 1
-            _tell(number, shrunk(given, valid, partial(_still_differs, seed=number, most_samples=SHRINKING_SAMPLES)))
-            if found >= chosen.stop_after:
-                break
-        if done % 1000 == 999:
-            print(f"{done + 1} compared, {found} differ", file=sys.stderr, flush=True)
-    took = time.perf_counter() - begin
-    print(f"{done + 1 - invalid} compared, {invalid} not valid, {found} differ; {(done + 1) / took:.0f} a second")
+            print(smallest(compared, valid), flush=True)
+        if found >= chosen.stop_after:
+            break
+        if done % 1000 == 0:
+            print(f"{done} compared, {found} differ", file=sys.stderr, flush=True)
+    print(f"{done} compared, {found} differ; {done / (time.perf_counter() - begin):.0f} a second")
     return 1 if found else 0
-
-
-def _tell(number: int, given: Case) -> None:
-    print(f"--- number {number}", json.dumps({"definition": given.definition, "script": given.script, "input": given.input}), sep="\n")
-    try:
-        for one in differences(given, number):
-            print(f"  {one}")
-    except Exception as error:  # noqa: BLE001 (told as what it is)
-        print(f"  {type(error).__name__}: {error}")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -102,6 +102,7 @@ class _Author:
     calls_children: bool = False
     mode: str = "stop"
     is_inside_loop: bool = False
+    has_default_retry: bool = False
 
     def odds(self, percent: float) -> bool:
         return self.random.random() * 100 < percent
@@ -111,6 +112,7 @@ class _Author:
         errors: Definition = {"onFailure": self.mode}
         if self.odds(15):
             errors["retry"] = self._retry()
+            self.has_default_retry = True
         definition: Definition = {"id": name, "name": name, "version": "1.0.0", "errorHandling": errors}
         definition["steps"] = self._steps(self.random.randint(2, 9), depth=0, path="")
         if self.odds(15):
@@ -269,7 +271,7 @@ class _Author:
 
     def _decision(self, step: Definition, path: str) -> None:
         """What a person chooses if it has failed by then. Which attempt it is after `retry`, and of which items, is not said."""
-        is_sure = "forEach" not in step and "repeat" not in step and step.get("task") != "flaky"
+        is_sure = not {"forEach", "repeat", "retry"} & step.keys() and not self.has_default_retry and step.get("task") != "flaky"
         choice = self.random.choice(["retry", "skip", "fail"] if is_sure else ["skip", "fail"])
         entry = {"at": self._duration(300, 900), "do": "decide", "step": path + step["id"], "choice": choice, "output": "decided"}
         self.script.append(entry)

@@ -69,6 +69,7 @@ class RunOf:
         self.cancelled: Future[None] = Future(kernel)
         self.resumed: Future[None] = Future(kernel)  # ends when a pause does
         self.resumed.succeed(None)
+        self.top: Scope | None = None
         self.status = "running"
         self.output: Json = None
         self.failure: Failure | None = None
@@ -81,7 +82,7 @@ class RunOf:
         return {"id": self.id, "workflow": definition["id"], "version": definition["version"], "startedAt": rfc3339(self.kernel.now)}
 
     async def go(self) -> None:
-        top = self.scope(self.definition, "", self.env)
+        top = self.top = self.scope(self.definition, "", self.env)
         steps = self.kernel.spawn(top.go())
         enders: list[Future[Any]] = [steps, self.cancelled]
         if "timeout" in self.definition:
@@ -124,6 +125,9 @@ class RunOf:
             except Failure:
                 self.compensated = False
             del self.records[at]
+
+    def is_stopping(self) -> bool:
+        return self.top is not None and self.top.is_stopping
 
     # ---------------------------------------------------------------------------------------- what steps ask of it
 
@@ -176,6 +180,8 @@ class RunOf:
         return True
 
     def _hold(self, is_pause: bool) -> bool:
+        if self.is_stopping():
+            self.doubts.append("paused or resumed while it was stopping")
         is_paused = not self.resumed.is_done
         if is_pause == is_paused:
             return False

@@ -114,7 +114,7 @@ class Scope:
         self.ends[name] = end
         if end.how is How.FAILED and not self._is_handled(name):
             self.failure = self.failure or end.failure
-            if self.run.on_failure != "continue":
+            if self.run.on_failure in ("stop", "compensate"):
                 self._stop()
         for target in dict.fromkeys(edge.target for edge in self.out_of[name]):
             self._decide(target)
@@ -164,6 +164,8 @@ class Scope:
         if self.is_stopping:
             return
         self.is_stopping = True
+        if not self.run.resumed.is_done:
+            self.run.doubts.append("stopped while it was paused")
         stopped = []
         for name, process in list(self.running.items()):
             if not self._is_cleanup(name) and name not in self.seen:
