@@ -7,7 +7,17 @@ from collections.abc import Iterator
 import pytest
 from treadle.testing import LocalEngine
 
-from tests.language import test_actions, test_compensation, test_edges, test_failures, test_loops, test_patterns, test_people, test_values
+from tests.language import (
+    test_actions,
+    test_compensation,
+    test_edges,
+    test_failures,
+    test_loops,
+    test_patterns,
+    test_people,
+    test_together,
+    test_values,
+)
 from tests.language.cases import Case, Work, agree, definition, follow
 
 CASES = [
@@ -26,6 +36,9 @@ CASES = [
         test_compensation.CASES,
         test_people.STEERED,
         test_people.RETRIED,
+        test_together.NESTED,
+        test_together.FAILING,
+        test_together.AGAIN,
         test_values.VALUES,
         test_values.MODIFIERS,
     )

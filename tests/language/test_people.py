@@ -6,7 +6,7 @@ import pytest
 from treadle.core.errors import Rejected
 from treadle.simulation.driver import TENANT, MemoryEngine
 
-from tests.language.cases import WAYS, Case, Way, Work, definition, each_way, play
+from tests.language.cases import Case, Way, Work, definition, each_way, play
 
 STEERED = [
     Case(
@@ -82,7 +82,6 @@ STEERED = [
         status="timedOut",
         error="Timeout",
         took=20,
-        broken=dict.fromkeys(WAYS, "the timeout of a paused run is noticed late"),
     ),
     Case(
         "cancel while paused",
@@ -543,6 +542,17 @@ def test_a_signal_that_breaks_the_schema_is_refused_and_the_step_goes_on_waiting
     assert refusal.value.code == "invalid-input"
     engine.signal(run_id, "paid", {"amount": 3})
     assert engine.wait(run_id).output == {"a": {"amount": 3}}
+
+
+def test_a_run_that_is_being_undone_is_not_cancelled() -> None:
+    undone = (
+        "errorHandling: {onFailure: compensate}\nsteps: [{id: a, set: 1, compensate: {wait: 1h}}, {id: z, after: [a], fail: {error: Boom}}]"
+    )
+    engine, run_id = at_rest(undone, "compensating")
+    with pytest.raises(Rejected) as refusal:
+        engine.cancel(run_id)
+    assert refusal.value.code == "wrong-state"
+    assert engine.wait(run_id).compensated is True
 
 
 def test_a_retry_starts_at_a_step_that_exists() -> None:
