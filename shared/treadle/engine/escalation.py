@@ -81,8 +81,7 @@ def check_thresholds(run: Run, fact: Fact) -> None:
         written = run.world.store.update(run_key(run.id), Change(set={"status": RunStatus.PAUSED.value}, add={"rev": 1}), alive)
         run.control = written.item or run.control
     else:
-        is_cancel = limits.get("action") == "cancel"
-        stop_run(run, "cancel" if is_cancel else "stop", {"name": "Cancelled", "message": "too many steps failed"} if is_cancel else error)
+        stop_run(run, "cancel" if limits.get("action") == "cancel" else "stop", error)
 
 
 def _are_exceeded(run: Run, limits: Mapping[str, Any]) -> bool:
