@@ -77,7 +77,7 @@ class Reopening:
     def scope(self, scope_key: str, scope: Scope) -> None:
         """Reopen what must be run again in the scope, whole or only where it failed inside."""
         again = {step.id for step in scope.steps.values() if self._is_cause(paths.join(scope_key, step.id), scope, step)}
-        after = _descendants(scope, again)
+        after = self._descendants(scope_key, scope, again)
         for step in scope.steps.values():
             key = paths.join(scope_key, step.id)
             if step.id in after or key in self.undone or (not scope_key and step.id == self.run.control.get("from")):
@@ -156,14 +156,20 @@ class Reopening:
         self.run.world.store.put({**item, "sk": f"a#{generation}#{key}", "archived": generation})
         self.run.world.store.delete((item["pk"], item["sk"]), Equals("fence", item["fence"]))
 
+    def _descendants(self, scope_key: str, scope: Scope, sources: set[str]) -> set[str]:
+        """Everything that comes after the sources, they themselves left out."""
+        found: set[str] = set()
+        todo = list(sources)
+        while todo:
+            for target in scope.steps[todo.pop()].targets:
+                if target not in found and not self._stands_without(scope_key, scope.steps[target], sources | found):
+                    found.add(target)
+                    todo.append(target)
+        return found
 
-def _descendants(scope: Scope, sources: set[str]) -> set[str]:
-    """Everything that comes after the sources, they themselves left out."""
-    found: set[str] = set()
-    todo = list(sources)
-    while todo:
-        for target in scope.steps[todo.pop()].targets:
-            if target not in found:
-                found.add(target)
-                todo.append(target)
-    return found
+    def _stands_without(self, scope_key: str, step: Step, reopened: set[str]) -> bool:
+        """A join `any` or N that ran for sources which are not reopened keeps what came of it."""
+        if step.join in ("all", "done"):
+            return False
+        saw = self.items.get(paths.join(scope_key, step.id), {}).get("saw")
+        return saw is not None and reopened.isdisjoint(saw)
