@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 @click.argument("file", type=SOURCE, required=False)
 @click.option("--seeds", type=click.IntRange(0), default=200, show_default=True, help="Random schedules per shape.")
 @click.option("--seed", type=int, default=None, help="The first schedule's seed; with --shape alone: just this one, again.")
-@click.option("--shape", "shapes", multiple=True, metavar="NAME", help="A workflow of the catalogue. May be repeated. Default: all of them.")
-@click.option("--fault", "faults", multiple=True, metavar="call=N:KIND", help="Just this: KIND is before, after, ambiguous, throttled or partial.")
+@click.option(
+    "--shape", "shapes", multiple=True, metavar="NAME", help="A workflow of the catalogue. May be repeated. Default: all of them."
+)
+@click.option(
+    "--fault", "faults", multiple=True, metavar="call=N:KIND", help="Just this: KIND is before, after, ambiguous, throttled or partial."
+)
 @click.option("--seconds", type=float, default=60.0, show_default=True, help="Stop after so long; 0: when all is done.")
 @click.option("--jobs", type=click.IntRange(1), default=None, help="Processes. Default: one per core.")
 @input_option
@@ -48,11 +52,11 @@ def simulate(
 
 def _report(file: Path | None, shapes: tuple[str, ...], orders: Orders, jobs: int | None, value: Any, tasks: tuple[str, ...]) -> Report:
     from ..simulation.campaign import simulate, simulate_definition
-    from ..simulation.shapes import SHAPES, shape_of
+    from ..simulation.shapes import catalogue, shape_of
 
     if file is None:
-        if unknown := [name for name in shapes if name not in SHAPES]:
-            raise click.BadParameter(f"there is no shape {unknown[0]}; there are: {', '.join(SHAPES)}")
+        if unknown := [name for name in shapes if name not in catalogue()]:
+            raise click.BadParameter(f"there is no shape {unknown[0]}; there are: {', '.join(catalogue())}")
         return simulate(shapes, orders, jobs=jobs)
     from ..tasks.registry import Registry
     from .definitions import check, show
@@ -69,16 +73,16 @@ def _again(shapes: tuple[str, ...], faults: tuple[str, ...], seed: int | None, f
     from ..simulation.campaign import reproduce
     from ..simulation.explore import Explorer
     from ..simulation.faults import Fault
-    from ..simulation.shapes import SHAPES
+    from ..simulation.shapes import catalogue
     from ..simulation.world import prepare
 
-    if len(shapes) != 1 or shapes[0] not in SHAPES:
+    if len(shapes) != 1 or shapes[0] not in catalogue():
         raise click.UsageError("--fault needs one --shape of the catalogue")
     try:
         parsed = [Fault.parse(fault.removeprefix("call=")) for fault in faults]
     except ValueError as wrong:
         raise click.BadParameter(f"a fault is call=NUMBER:KIND: {wrong}") from None
-    case = reproduce(Explorer(prepare(SHAPES[shapes[0]]), keeps_trace=True), parsed, seed)
+    case = reproduce(Explorer(prepare(catalogue()[shapes[0]]), keeps_trace=True), parsed, seed)
     _print_case(form, case)
     return Exit.FAILED if case.violations else Exit.OK
 

@@ -20,7 +20,7 @@ from typing import Any
 from ..tasks.registry import Registry
 from .explore import Case, Explorer
 from .faults import Fault, Kind
-from .shapes import SHAPES, Shape
+from .shapes import Shape, catalogue
 from .world import prepare
 
 SLICE = 25  # simulations of one shape before it is the next one's turn
@@ -138,7 +138,7 @@ class Campaign:
 def simulate(names: Sequence[str], orders: Orders, *, jobs: int | None = None) -> Report:
     """The shapes of these names (none: all of them), over so many processes (None: one per core)."""
     began = time.monotonic()
-    chosen = list(names) or list(SHAPES)
+    chosen = list(names) or list(catalogue())
     count = min(jobs or os.cpu_count() or 1, len(chosen))
     report = Report(orders.seed)
     if count == 1:
@@ -152,7 +152,7 @@ def simulate(names: Sequence[str], orders: Orders, *, jobs: int | None = None) -
 
 
 def _work(names: Sequence[str], orders: Orders) -> Report:
-    return _quietly(lambda: Campaign([Explorer(prepare(SHAPES[name])) for name in names], orders).run())
+    return _quietly(lambda: Campaign([Explorer(prepare(catalogue()[name])) for name in names], orders).run())
 
 
 def simulate_definition(shape: Shape, orders: Orders, registry: Registry | None = None) -> Report:

@@ -103,7 +103,7 @@ class Explorer:
 
 
 def explorer(name_or_shape: Any, **more: Any) -> Explorer:
-    from .shapes import SHAPES
+    from .shapes import catalogue
 
-    shape = SHAPES[name_or_shape] if isinstance(name_or_shape, str) else name_or_shape
+    shape = catalogue()[name_or_shape] if isinstance(name_or_shape, str) else name_or_shape
     return Explorer(prepare(shape), **more)

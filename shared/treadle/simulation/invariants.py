@@ -145,7 +145,9 @@ class Watch:
         step: Step | None = plan.steps.get(paths.step_id(loop))
         running = self._running[run_id, loop]
         running[worker.number] = worker
-        alive = [other for other in running.values() if other is not None and other.deadline > simulation.now and other in simulation.workers]
+        alive = [
+            other for other in running.values() if other is not None and other.deadline > simulation.now and other in simulation.workers
+        ]
         if step is not None and step.max_concurrency is not None and len(alive) > step.max_concurrency:
             self.violated("I15", f"{len(alive)} items of {loop} at once")
 

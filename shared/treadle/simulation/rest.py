@@ -152,6 +152,8 @@ def check_calm(simulation: Simulation, watch: Watch) -> None:
     """Of a run in which nothing went wrong: I11."""
     twice = {f"{path} attempt {attempt}": count for (_, path, attempt), count in watch.ran.items() if count > 1}
     plan = simulation.prepared.plans[(simulation.control or {})["plan"]]
-    has_attempts = any(step.action == "group" and step.retry for step in plan.steps.values()) or simulation.generation(simulation.run_id) > 1
+    has_attempts = (
+        any(step.action == "group" and step.retry for step in plan.steps.values()) or simulation.generation(simulation.run_id) > 1
+    )
     if twice and not has_attempts:
         watch.violated("I11", f"ran more than once: {twice}")

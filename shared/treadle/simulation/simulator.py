@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from random import Random
 from typing import Any, Protocol
@@ -127,7 +127,6 @@ class Simulation:
     faults: Faults
     observer: Observer
     seed: int = 0
-    settings: Settings = field(default_factory=Settings)
     wrap: Callable[[World], World] = lambda world: world
     keeps_trace: bool = False
 
@@ -153,7 +152,7 @@ class Simulation:
             cloud.store.put(item)
         tasks = Tasks(self, prepared.registry)
         world = World(cloud.store, cloud.lanes, cloud.bus, cloud.blobs, cloud.clock, expressions(), tasks,
-                      settings=self.settings, random=Random(self.seed))  # fmt: skip
+                      settings=Settings(advance=prepared.shape.advance), random=Random(self.seed))  # fmt: skip
         world.plans.update(prepared.plans)
         engine = SeenEngine(self.wrap(world), lambda fault: self.observer.failed(self, fault))
         wiring = Wiring(engine, tasks, _NAMES, cloud.inbox, TENANT)  # type: ignore[arg-type]
@@ -211,7 +210,9 @@ class Simulation:
 
     # -------------------------------------------------------------------------------------------- workers
 
-    def _begin(self, function: str, timeout_s: int, body: Callable[[], Any], messages: tuple[Received, ...] = (), act: Act | None = None) -> None:
+    def _begin(
+        self, function: str, timeout_s: int, body: Callable[[], Any], messages: tuple[Received, ...] = (), act: Act | None = None
+    ) -> None:
         self._count += 1
         worker = Worker(self._count, function, self.now + timeout_s * 1000, body, messages=messages, act=act)
         worker.thread = greenlet(lambda: self._live(worker), self._hub)

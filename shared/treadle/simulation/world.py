@@ -100,7 +100,8 @@ class Tasks:
 
     def find(self, name: str) -> Task | None:
         if name not in self._known:
-            given = self.registry.find(name) if self.registry is not None else Task(name, _do if name == "do" else _echo, takes_context=True)
+            stand_in = Task(name, _do if name == "do" else _echo, takes_context=True)
+            given = stand_in if self.registry is None else self.registry.find(name)
             if given is None:
                 return None
             self._known[name] = self._seen(given)
@@ -113,7 +114,8 @@ class Tasks:
                 if isinstance(value, dict) and value.get("takes"):
                     self.host.spend(value["takes"])
                 if given.function is _do:
-                    return _do(value, context.attempt + LATER * (self.host.generation(context.run_id) - 1))
+                    attempt = context.attempt + LATER * (self.host.generation(context.run_id) - 1)
+                    return _do({"out": context.step_id, **value}, attempt)
                 return given.run(value, context)
             finally:
                 self.host.ended(context.run_id, context.step_id)
@@ -125,10 +127,10 @@ LATER = 100  # attempts by which a retried run is ahead: what failed in its firs
 
 
 def _do(value: Json, attempt: Any) -> Json:
-    """Fails in its first `fails` attempts, then gives `out`."""
+    """The task of the catalogue: fails in its first `fails` attempts, then gives `out`."""
     if attempt <= value.get("fails", 0):
         raise TaskError(value.get("error", "Broken"), "as it was told to")
-    return value.get("out")
+    return value["out"]
 
 
 def _echo(value: Json, context: TaskContext) -> Json:
