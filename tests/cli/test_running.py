@@ -128,6 +128,7 @@ def test_a_day_with_dev(dev: Dev, call: Call, files: Path) -> None:
         assert result.status == 0, result.err
         return json.loads(result.out)
 
+    assert {"url", "token", "endpointUrl", "bus", "inbox"} <= dev.told.keys()
     assert asked("submit", files / "good.yaml")["created"]
     assert not asked("submit", files / "good.yaml")["created"]
     (files / "good.yaml").write_text(GOOD.replace("Hello", "Bye"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from urllib.request import urlopen
 
 import boto3
 import pytest
@@ -143,12 +144,16 @@ def test_an_absent_number_is_not_at_most_anything(cloud: Cloud) -> None:
     assert not cloud.adapters().store.put({"pk": "a", "sk": "b"}, AtMost("lease_until", 5)).ok
 
 
-def test_the_endpoint_serves_the_same_resources(cloud: Cloud) -> None:
+@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
+def test_the_endpoint_serves_the_same_resources_whatever_the_region(cloud: Cloud, region: str) -> None:
     with AwsEndpoint(cloud.account) as endpoint:
-        session = boto3.Session(aws_access_key_id="any", aws_secret_access_key="key", region_name="us-east-1")
+        session = boto3.Session(aws_access_key_id="any", aws_secret_access_key="key", region_name=region)
         dynamodb, sqs, s3 = (session.client(name, endpoint_url=endpoint.url) for name in ("dynamodb", "sqs", "s3"))
         assert cloud.names.table in dynamodb.list_tables()["TableNames"]
         sqs.send_message(QueueUrl=cloud.names.queue_urls["errors"], MessageBody='{"n": 1}')
         assert bodies(cloud, "errors") == [{"n": 1}]
         s3.put_object(Bucket=cloud.names.blobs, Key="a b/ü", Body=b"x" * 200_000)
         assert len(cloud.clients.s3.get_object(Bucket=cloud.names.blobs, Key="a b/ü")["Body"].read()) == 200_000
+        link = s3.generate_presigned_url("get_object", {"Bucket": cloud.names.blobs, "Key": "a b/ü"})
+        with urlopen(link) as answer:
+            assert len(answer.read()) == 200_000

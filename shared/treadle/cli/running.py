@@ -20,6 +20,7 @@ from .output import print_run, print_value
 from .target import announced
 
 if TYPE_CHECKING:
+    from ..local.dev import Dev
     from ..testing import LocalEngine
 
 LOOK_EVERY_S = 0.1
@@ -115,14 +116,25 @@ def dev(port: int, tasks: tuple[str, ...], config: Path | None, skip_time: bool,
             raise Unavailable(f"port {port} cannot be served on ({taken.strerror}); `--port 0` takes any free one") from None
         stack.enter_context(announced(engine.url, engine.token))
         if form == "table":
-            click.echo(f"API    {engine.url}/v1\ntoken  {engine.token}\nAWS    {engine.endpoint_url} (for boto3 and aws --endpoint-url)")
+            click.echo(_welcome(engine))
             click.echo("stop with Ctrl-C", err=True)
         else:
-            print_value(form, {"url": engine.url, "token": engine.token, "endpointUrl": engine.endpoint_url})
+            addresses = {"url": engine.url, "token": engine.token, "endpointUrl": engine.endpoint_url}
+            print_value(form, {**addresses, "bus": engine.bus, "inbox": engine.inbox})
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt):  # how it is meant to end
             threading.Event().wait()
     return Exit.OK
+
+
+def _welcome(engine: Dev) -> str:
+    return (
+        f"API    {engine.url}/v1\n"
+        f"token  {engine.token}\n"
+        f"AWS    {engine.endpoint_url}  for boto3 and aws --endpoint-url; any credentials, any region\n"
+        f"bus    {engine.bus}\n"
+        f"inbox  s3://{engine.inbox}"
+    )
 
 
 COMMANDS = {"run": run, "dev": dev}

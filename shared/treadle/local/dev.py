@@ -15,11 +15,14 @@ from .stack import TENANT, Config, Stack
 
 @dataclass(frozen=True, slots=True)
 class Dev:
-    """`url`: of the HTTP API, without `/v1`. `token`: of an administrator. `endpoint_url`: for boto3 and `aws --endpoint-url`."""
+    """`url`: of the HTTP API, without `/v1`. `token`: of an administrator. `endpoint_url`: for boto3 and `aws --endpoint-url`.
+    `bus`, `inbox`: what submissions from outside are sent to and dropped into."""
 
     url: str
     token: str
     endpoint_url: str
+    bus: str
+    inbox: str
     key: DevelopmentKey  # for tokens of other people: `key.token("ann", tenant="local", roles=(Role.VIEWER,))`
     stack: Stack
 
@@ -33,4 +36,5 @@ def serve(port: int = 0, *, tasks: Any = (), config: Config = None, skip_time: b
         HttpServer(stack.request, key.verifier, port) as api,
         AwsEndpoint(stack.cloud.account, aws_port) as endpoint,
     ):
-        yield Dev(api.url, key.token(tenant=TENANT), endpoint.url, key, stack)
+        names = stack.cloud.names
+        yield Dev(api.url, key.token(tenant=TENANT), endpoint.url, names.bus, names.inbox, key, stack)
