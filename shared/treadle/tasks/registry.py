@@ -16,9 +16,16 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any, overload
 
+from ..core.errors import TaskError
 from ..core.model import Json
+from .built_in import Outside
+from .later import Callback
 
 Function = Callable[..., Json]
+
+
+def no_callback() -> Callback:
+    raise TaskError("NoCallback", "nobody can call back here: only a step's own task may end later", permanent=True)
 
 
 @dataclass(slots=True)
@@ -26,7 +33,8 @@ class TaskContext:
     """What a task may know of the attempt that it is.
 
     `step_id`: the step's path. `idempotency_key`: the same for every attempt of one step; hand it to whatever must not do the
-    work twice. `deadline`: when the attempt times out, seconds since the epoch.
+    work twice. `deadline`: when the attempt times out, seconds since the epoch. `callback()`: a token by which somebody outside
+    ends this attempt; a task that has handed it on returns `LATER`.
     """
 
     run_id: str
@@ -37,6 +45,7 @@ class TaskContext:
     logger: logging.Logger
     heartbeat: Callable[..., None] = field(default=lambda details=None: None)
     is_cancelled: Callable[[], bool] = field(default=lambda: False)
+    callback: Callable[[], Callback] = no_callback
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,12 @@ class Task:
 
     def run(self, given: Json, context: TaskContext) -> Json:
         return self.function(given, context) if self.takes_context else self.function(given)
+
+    def handler(self, event: Any, context: Any) -> Any:
+        """This task as a Lambda of its own, invoked by the task `lambda` or by anybody else (docs/how-to/write-a-task.md)."""
+        from .answering import answer
+
+        return answer(self, event, context)
 
 
 @overload
@@ -82,25 +97,29 @@ def echo(given: Json) -> Json:
     return given
 
 
-BUILT_IN = (task(echo),)
+def built_in(outside: Outside) -> Iterator[Task]:
+    yield task(echo)
+    for name, function in outside.tasks():
+        yield Task(name, function, takes_context=True)
 
 
 class Registry:
-    """Tasks by name. `in` and iteration give names."""
+    """Tasks by name. `in` and iteration give names. A task of one's own stands before a built-in one of the same name."""
 
-    def __init__(self, tasks: Iterable[Task] = ()) -> None:
-        self._tasks = {known.name: known for known in (*BUILT_IN, *tasks)}
+    def __init__(self, tasks: Iterable[Task] = (), outside: Outside | None = None) -> None:
+        self._tasks = {known.name: known for known in (*built_in(outside or Outside()), *tasks)}
 
     @classmethod
-    def load(cls, *sources: Any, plugins: bool = True) -> Registry:
-        """`sources`: Task objects, plain functions, modules, module names, paths of Python files, or lists of these.
+    def load(cls, *sources: Any, plugins: bool = True, outside: Outside | None = None) -> Registry:
+        """`sources`: Task objects, plain functions, modules, module names, paths of Python files, or lists of these. `outside`: what
+        the built-in tasks may reach; nothing by default.
 
         Raises ImportError with what could not be loaded.
         """
         found = [*(_plugins() if plugins else ())]
         for source in sources:
             found += _tasks_of(source)
-        return cls(found)
+        return cls(found, outside)
 
     def find(self, name: str) -> Task | None:
         return self._tasks.get(name)
