@@ -173,7 +173,8 @@ CASES = [
     Case("a paused run starts nothing", [wait("w", "2m"), note("x", after=["w"])],
          script=({"at": "1m", "do": "pause"}, {"at": "6m", "do": "resume"}), log=["x"], ended=6),
     Case("an operator skips a failed step", [fail("a"), give("b", "${steps.a.output}", after=["a"])],
-         {"errorHandling": {"onFailure": "wait"}}, script=({"at": "5m", "do": "decide", "step": "a", "choice": "skip", "output": 7},), output={"b": 7}, ended=5),
+         {"errorHandling": {"onFailure": "wait"}}, output={"b": 7}, ended=5,
+         script=({"at": "5m", "do": "decide", "step": "a", "choice": "skip", "output": 7},)),
     Case("nobody decides", [fail("a")], {"errorHandling": {"onFailure": "wait"}}, status="waiting"),
 ]  # fmt: skip
 

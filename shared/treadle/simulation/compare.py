@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from ..core.durations import parse_duration
-from ..core.errors import NotFound, WrongState
+from ..core.errors import NotFound, TreadleError, WrongState
 from ..definition import Checker
 from ..tasks import Registry
 from ..views import RunView
@@ -32,6 +32,9 @@ from .shrinking import shrunk
 MOST_SAMPLES = 400
 SHRINKING_SAMPLES = 100
 SLACK_MS = 50_000  # the engine's timers may be late by that much, never early; generated durations are whole minutes
+
+# What an engine with a fault raises in the middle of its work: such a one differs as well.
+BREAKDOWNS = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TreadleError, TypeError, ValueError)
 
 Facts = dict[str, Any]  # what is compared, by name: `status`, `s1.output`, `log` ...
 
@@ -253,7 +256,7 @@ def compare(number: int, given: Case | None = None, most_samples: int = MOST_SAM
     given = given or case(number)
     try:
         return Compared(number, given, tuple(differences(given, number, most_samples)))
-    except Exception as error:  # noqa: BLE001 (an engine that breaks differs as well)
+    except BREAKDOWNS as error:
         return Compared(number, given, breakdown=f"{type(error).__name__}: {error}")
 
 

@@ -1,0 +1,66 @@
+"""How the two are compared: what counts as the same, and how a difference is made small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from treadle.simulation.compare import SLACK_MS, Difference, checker, differences, is_same
+from treadle.simulation.generate import Case, case
+from treadle.simulation.reference_values import ANY_TEXT
+from treadle.simulation.shrinking import shrunk, smaller_ones
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "got", "same"),
+    [
+        pytest.param("a.output", {"x": [1, None]}, {"x": [1, None]}, True, id="equal JSON"),
+        pytest.param("a.output", {"x": 1}, {"x": 1, "y": 2}, False, id="a member more"),
+        pytest.param("a.output", True, 1, False, id="true is not one"),
+        pytest.param("a.output", [ANY_TEXT], ["run-1"], True, id="an id that the engine makes up"),
+        pytest.param("a.output", ANY_TEXT, 5, False, id="an id is text"),
+        pytest.param("a.ended", 1000, 1000 + SLACK_MS, True, id="a timer may be late"),
+        pytest.param("a.ended", 1000, 999, False, id="a timer is never early"),
+        pytest.param("a.ended", None, None, True, id="neither ended"),
+        pytest.param("a.ended", None, 5, False, id="only one ended"),
+        pytest.param("a.attempts", 0, 1, True, id="failed before its action"),
+        pytest.param("a.attempts", 2, 1, False, id="an attempt less"),
+    ],
+)
+def test_what_is_the_same(name: str, expected: Any, got: Any, same: bool) -> None:
+    assert is_same(name, expected, got) is same
+
+
+def test_a_difference_names_the_values_that_are_allowed() -> None:
+    assert str(Difference("a.status", ("failed", None), "succeeded")) == 'a.status: expected "failed" or null, got "succeeded"'
+
+
+def test_an_order_that_no_sample_had_is_explained_by_pairs() -> None:
+    """Six notes at once can be written in 720 orders: more than are sampled."""
+    steps = [{"id": f"s{n}", "task": "record", "with": {"label": n}} for n in range(6)]
+    assert differences(Case({"id": "w", "name": "W", "version": "1.0.0", "steps": steps}, {}), 1) == []
+
+
+def actions_of(steps: list[dict[str, Any]]) -> set[str]:
+    inner = [found for step in steps if "group" in step for found in actions_of(step["group"]["steps"])]
+    return {*inner, *(name for step in steps for name in ("fail", "wait", "switch") if name in step)}
+
+
+def test_the_smallest_case_has_nothing_that_could_be_left_out() -> None:
+    valid = checker()
+    given = next(one for number in range(1000) if "fail" in actions_of((one := case(number)).definition["steps"]))
+
+    def has_a_failure(smaller: Case) -> bool:
+        return "fail" in actions_of(smaller.definition["steps"])
+
+    small = shrunk(given, valid, has_a_failure)
+    assert has_a_failure(small)
+    assert not small.script
+    assert not any(has_a_failure(one) and valid.check(one.definition).is_valid for one in smaller_ones(small))
+
+
+def test_smaller_cases_leave_the_case_alone() -> None:
+    given = case(4)
+    before = repr(given)
+    assert list(smaller_ones(given))
+    assert repr(given) == before
