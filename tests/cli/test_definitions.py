@@ -71,9 +71,31 @@ def test_tasks_that_are_known_can_be_checked(call: Call, good: Path, tmp_path: P
     assert "[unknown-task]" in call("validate", good, "--tasks", others).out
 
 
-@pytest.mark.parametrize("text", ["raise ImportError('no such luck')", "def ("])
-def test_a_file_of_tasks_that_cannot_be_loaded_is_wrong_usage(call: Call, good: Path, tmp_path: Path, text: str) -> None:
-    assert call("validate", good, "--tasks", _written(tmp_path / "tasks.py", text)).status == 2
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(
+            "import nosuchthing", "tasks.py:1: ModuleNotFoundError: No module named 'nosuchthing'", id="what it imports is not there"
+        ),
+        pytest.param("\ndef (", "tasks.py:2: invalid syntax", id="a slip of the pen"),
+        pytest.param("x = {}\nx['y']", "tasks.py:2: KeyError: 'y'", id="it fails as it is imported"),
+    ],
+)
+def test_a_file_of_tasks_that_cannot_be_loaded_is_wrong_usage(call: Call, good: Path, tmp_path: Path, text: str, said: str) -> None:
+    result = call("validate", good, "--tasks", _written(tmp_path / "tasks.py", text))
+    assert result.status == 2
+    assert said in result.err
+
+
+def test_tasks_that_nobody_finds_are_told_by_name(call: Call, good: Path) -> None:
+    assert "--tasks: No module named 'nowhere'" in call("validate", good, "--tasks", "nowhere.tasks").err
+
+
+def test_who_names_no_task_that_there_is_learns_which_there_are(call: Call, good: Path, tmp_path: Path) -> None:
+    others = _written(tmp_path / "others.py", "from treadle.tasks import task\n\n\n@task\ndef refund(given):\n    return given\n")
+    assert "echo, " in (told := call("validate", good, "--tasks", others).err)
+    assert f"refund (from {others})" in told
+    assert "your own come with --tasks FILE" in call("run", good).err
 
 
 @pytest.mark.parametrize(("form", "begin"), [("mermaid", "flowchart"), ("dot", "digraph"), ("svg", "<svg"), ("html", "<!doctype html>")])

@@ -126,6 +126,38 @@ def test_on_a_terminal_the_picture_is_drawn_in_place(monkeypatch: pytest.MonkeyP
     assert "order" in terminal.getvalue()
 
 
+def test_a_picture_that_shrinks_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("LINES", "6")
+    many = view("r1")
+    step = many["steps"]["charge"]
+    shown = Live()
+    shown.show({**many, "steps": {f"s{at}": {**step, "status": "running"} for at in range(9)}}, "waiting: you")
+    shown.show({**many, "steps": {f"s{at}": {**step, "status": "succeeded"} for at in range(9)}})
+    first, last = terminal.getvalue().split(live.UP.format(4))
+    assert "waiting: you" in first
+    assert len(last.splitlines()) == 2
+    assert last.endswith(f"\n{live.CLEAR_BELOW}")
+
+
+def test_advice_is_said_once_away_from_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = Live()
+    for seen in (moved("running"), moved("waiting"), moved("waiting")):
+        shown.show(seen, "waiting: you" if seen["steps"]["charge"]["status"] == "waiting" else "")
+    assert capsys.readouterr().err.count("waiting: you") == 1
+
+
+def test_a_cursor_can_be_pasted_into_a_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_list("table", [{"id": "a"}], "order|2026#x", ["id"])
+    assert capsys.readouterr().err == "there are more: --cursor 'order|2026#x'\n"
+
+
+def test_an_empty_list_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    output.print_list("table", [], None, ["id"])
+    assert capsys.readouterr().err == "there are none\n"
+
+
 def test_a_picture_never_needs_more_room_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)

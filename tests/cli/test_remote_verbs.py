@@ -120,6 +120,35 @@ def test_the_running_dev_is_found(engine: str, call: Call, monkeypatch: pytest.M
     assert call("show", "r1").status == 6
 
 
+def test_of_two_that_run_the_one_that_began_last_is_found(engine: str, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TREADLE_URL")
+    monkeypatch.delenv("TREADLE_TOKEN")
+    first = announced("http://127.0.0.1:9", "none")
+    first.__enter__()
+    with announced(engine, KEY.token(tenant=OWNER)):
+        first.__exit__(None, None, None)  # ends first, and takes only its own note away
+        assert call("show", "r1").status == 0
+
+
+def test_a_definition_that_is_refused_is_shown_as_validate_shows_it(engine: str, call: Call, tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text("id: broken\n")
+    result = call("submit", tmp_path / "w.yaml")
+    assert (result.status, result.out) == (1, "")
+    assert f"{tmp_path / 'w.yaml'}#/steps/0: error: no action [no-action]\n\n1 error\n" in result.err
+
+
+def test_the_one_fault_of_an_input_is_told_once(engine: str, operations: FakeOperations, call: Call) -> None:
+    fault = {"code": "invalid-input", "message": "'a' is missing", "path": "/x"}
+    operations.fails_with = Rejected("invalid-input", "the input does not fit: 'a' is missing", status=422, diagnostics=[fault])
+    result = call("start", "order")
+    assert (result.status, result.err) == (1, "treadle: the input does not fit: 'a' is missing [invalid-input]\n")
+
+
+def test_null_is_an_input(engine: str, operations: FakeOperations, call: Call) -> None:
+    assert call("start", "order", "--input", "null").status == 0
+    assert operations.calls[0][1]["input"] is None
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

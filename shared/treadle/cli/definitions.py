@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Container, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .exits import Exit
+from .named import options_in_use, tell_tasks
 from .options import SOURCE, output_option, tasks_option
-from .output import print_json, print_lines
+from .output import print_json, print_lines, print_value
 
 if TYPE_CHECKING:
     from ..definition import Checked, Diagnostic
+    from ..tasks import Registry
 
 FORMATS = ("mermaid", "dot", "svg", "html")  # treadle.drawing.FORMATS, known here so that --help imports nothing
 
@@ -41,6 +42,8 @@ def validate(files: tuple[Path, ...], tasks: tuple[str, ...], form: str) -> int:
     else:
         for file, result in checked.items():
             show(file, result.diagnostics, result.text, is_for_github=form == "github")
+        if known is not None:
+            tell_tasks([fault for result in checked.values() for fault in result.diagnostics], known, tasks)
         click.echo("valid" if is_valid else "invalid", err=True)  # beside the data, which is empty for a definition without faults
     return Exit.OK if is_valid else Exit.FAILED
 
@@ -56,25 +59,27 @@ def graph(file: Path, form: str) -> int:
     if checked.document is None:
         show(file, checked.diagnostics, checked.text, is_error=True)
         return Exit.FAILED
-    click.echo(draw(form, checked.document))
+    click.echo(draw(form, checked.document).rstrip("\n"))
     return Exit.OK
 
 
 @click.command
-def schema() -> None:
+@output_option()
+def schema(form: str) -> None:
     from ..definition import schema as of_definitions
 
-    print_json(of_definitions())
+    print_value(form, of_definitions())
 
 
 @click.command
-def openapi() -> None:
+@output_option()
+def openapi(form: str) -> None:
     from ..api.openapi import document
 
-    print_json(document())
+    print_value(form, document())
 
 
-def check(file: Path, tasks: Container[str] | None) -> Checked:
+def check(file: Path, tasks: Registry | None) -> Checked:
     """`tasks`: the names that there are; None: any name is taken."""
     from ..cel import Cel
     from ..definition import Checker
@@ -94,27 +99,16 @@ def show(file: Path, faults: Sequence[Diagnostic], text: str | None, *, is_for_g
         click.echo(told, err=is_error)
 
 
-@contextmanager
-def options_in_use() -> Iterator[None]:
-    """What is wrong with what `--tasks` and `--config` name is wrong usage, and a sentence."""
-    try:
-        yield
-    except (ImportError, SyntaxError) as fault:
-        raise click.UsageError(f"--tasks: {fault}") from None
-    except ValueError as fault:
-        raise click.UsageError(f"--config: {fault}") from None
-
-
 def _json(file: Path, checked: Checked) -> list[dict[str, Any]]:
     return [{**found.model_dump(mode="json"), "file": str(file)} for found in checked.diagnostics]
 
 
-def _tasks(sources: Sequence[str]) -> Container[str] | None:
+def _tasks(sources: Sequence[str]) -> Registry | None:
     if not sources:
         return None
     from ..tasks import Registry
 
-    with options_in_use():
+    with options_in_use(sources):
         return Registry.load(*sources)
 
 

@@ -34,13 +34,18 @@ def of_error(error: TreadleError) -> Exit:
     """Says what is wrong on stderr; the status to end with."""
     if isinstance(error, Rejected):
         click.echo(f"treadle: {error.message} [{error.code}]", err=True)
-        for diagnostic in error.diagnostics:
-            click.echo(f"  {one_line(diagnostic)}", err=True)
+        if len(error.diagnostics) > 1 or not all(_message(only) in error.message for only in error.diagnostics):
+            for diagnostic in error.diagnostics:
+                click.echo(f"  {one_line(diagnostic)}", err=True)
         return _OF_STATUS.get(error.status, Exit.UNAVAILABLE if error.status >= 500 else Exit.USAGE)
     click.echo(f"treadle: {error}", err=True)
     if isinstance(error, Conflict):
         return Exit.CONFLICT
     return Exit.UNAVAILABLE if isinstance(error, Unavailable) else Exit.FAILED
+
+
+def _message(diagnostic: Any) -> str:
+    return str(diagnostic.get("message")) if isinstance(diagnostic, dict) else str(diagnostic.message)
 
 
 def one_line(diagnostic: Any) -> str:

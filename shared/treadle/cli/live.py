@@ -13,6 +13,7 @@ from .output import COLOURS, duration, mark, seconds_between
 
 UP = "\x1b[{}F"
 CLEAR = "\x1b[K"
+CLEAR_BELOW = "\x1b[J"
 FULL = 40  # rows, where the terminal does not say
 
 
@@ -23,42 +24,47 @@ class Live:
         self._is_quiet = is_quiet
         self.is_drawing = sys.stderr.isatty() and not is_quiet
         self._seen: dict[str, tuple[str, int]] = {}
+        self._advice = ""
         self._rows = 0
 
-    def show(self, view: Mapping[str, Any]) -> None:
+    def show(self, view: Mapping[str, Any], advice: str = "") -> None:
+        """`advice`: a line for as long as it holds."""
         if self._is_quiet:
             return
         if self.is_drawing:
-            self._draw(view)
+            self._draw(view, advice)
         else:
-            self._tell(view)
+            self._tell(view, advice)
 
-    def _tell(self, view: Mapping[str, Any]) -> None:
+    def _tell(self, view: Mapping[str, Any], advice: str) -> None:
         for path, step in view["steps"].items():
             now = (step["status"], step.get("attempts") or 0)
             if self._seen.get(path) != now and step["status"] != "pending":
                 click.echo(_line(path, step, max(map(len, view["steps"]))), err=True)
             self._seen[path] = now
+        if advice and advice != self._advice:
+            click.echo(advice, err=True)
+        self._advice = advice
 
-    def _draw(self, view: Mapping[str, Any]) -> None:
+    def _draw(self, view: Mapping[str, Any], advice: str) -> None:
         size = shutil.get_terminal_size((100, FULL))
-        lines = self._picture(view, size.lines - 2)
-        erased = UP.format(self._rows) if self._rows else ""
-        click.echo(erased + "".join(f"{_cut(line, size.columns)}{CLEAR}\n" for line in lines), err=True, nl=False)
+        lines = [*_picture(view, size.lines - 2 - bool(advice)), *([advice] if advice else [])]
+        begun = UP.format(self._rows) if self._rows else ""
+        drawn = "".join(f"{_cut(line, size.columns)}{CLEAR}\n" for line in lines)
+        click.echo(begun + drawn + CLEAR_BELOW, err=True, nl=False)
         self._rows = len(lines)
 
-    def _picture(self, view: Mapping[str, Any], room: int) -> list[str]:
-        """The run and its steps; where there is no room for all, those that have ended well are only counted."""
-        steps = view["steps"]
-        status = click.style(view["status"], COLOURS.get(view["status"]), bold=True)
-        done = sum(step["status"] in ("succeeded", "skipped") for step in steps.values())
-        head = f"{view['workflow']} {status}  {done}/{len(steps)} steps"
-        if len(steps) + 1 > room:
-            steps = {path: step for path, step in steps.items() if step["status"] not in ("succeeded", "skipped", "pending")}
-        width = max(map(len, steps), default=0)
-        shown = [_line(path, step, width) for path, step in list(steps.items())[: room - 1]]
-        # The picture never shrinks, so that what was drawn is always overdrawn.
-        return [head, *shown, *[""] * (self._rows - len(shown) - 1)]
+
+def _picture(view: Mapping[str, Any], room: int) -> list[str]:
+    """The run and its steps; where there is no room for all, those that have ended well are only counted."""
+    steps = view["steps"]
+    status = click.style(view["status"], COLOURS.get(view["status"]), bold=True)
+    done = sum(step["status"] in ("succeeded", "skipped") for step in steps.values())
+    head = f"{view['workflow']} {status}  {done}/{len(steps)} steps"
+    if len(steps) + 1 > room:
+        steps = {path: step for path, step in steps.items() if step["status"] not in ("succeeded", "skipped", "pending")}
+    width = max(map(len, steps), default=0)
+    return [head, *(_line(path, step, width) for path, step in list(steps.items())[: room - 1])]
 
 
 def _line(path: str, step: Mapping[str, Any], width: int) -> str:

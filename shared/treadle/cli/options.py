@@ -17,10 +17,15 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def json_value(text: str) -> Any:
     """JSON, `@FILE` with JSON in it, or `-` for JSON on stdin."""
+    given = _text(text)
+    what = {"-": "what came on stdin"}.get(text, text[1:] if text.startswith("@") else "it")
     try:
-        return json.loads(_text(text), parse_constant=_refuse)
+        return json.loads(given, parse_constant=_refuse)
+    except json.JSONDecodeError as fault:
+        hint = "" if given.strip() else "; it is empty"
+        raise click.BadParameter(f"{what} is not JSON: line {fault.lineno}, column {fault.colno}: {fault.msg}{hint}") from None
     except ValueError as fault:
-        raise click.BadParameter(f"it is not JSON: {fault}") from None
+        raise click.BadParameter(f"{what} is not JSON: {fault}") from None
 
 
 def _text(given: str) -> str:
@@ -30,8 +35,10 @@ def _text(given: str) -> str:
         return given
     try:
         return Path(given[1:]).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as fault:
-        raise click.BadParameter(f"cannot read {given[1:]}: {fault}") from None
+    except OSError as fault:
+        raise click.BadParameter(f"cannot read {given[1:]}: {fault.strerror}") from None
+    except UnicodeDecodeError:
+        raise click.BadParameter(f"cannot read {given[1:]}: it is not UTF-8") from None
 
 
 def _refuse(text: str) -> Any:

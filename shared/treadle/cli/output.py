@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from shlex import quote
 from typing import Any
 
 import click
@@ -62,8 +63,10 @@ def print_list(form: str, items: Sequence[Mapping[str, Any]], after: str | None,
             print_lines(items)
         case _:
             print_table(items, columns)
+            if not items:
+                click.echo("there are none", err=True)
     if after and form != "json":
-        click.echo(f"there are more: --cursor {after}", err=True)
+        click.echo(f"there are more: --cursor {quote(after)}", err=True)
 
 
 def print_run(form: str, view: Mapping[str, Any], *, with_steps: bool = True) -> None:
@@ -88,7 +91,7 @@ def _print_run_for_people(view: Mapping[str, Any], with_steps: bool) -> None:
         steps = [{"step": path, **step, "says": _says(step)} for path, step in view.get("steps", {}).items()]
         print_table(steps, ("step", "status", "attempts", "says"))
     if view.get("stepsCursor"):
-        click.echo(f"there are more steps: --cursor {view['stepsCursor']}", err=True)
+        click.echo(f"there are more steps: --cursor {quote(view['stepsCursor'])}", err=True)
     if view.get("output") is not None:
         click.echo()
         click.secho("OUTPUT", bold=True)

@@ -32,12 +32,12 @@ class Remote:
     def register(self, text: bytes, media_type: str) -> dict[str, Any]:
         return self._ask("POST", "/workflows", text, {"content-type": media_type})
 
-    def start(self, workflow: str, *, key: str | None = None, **wanted: Json) -> dict[str, Any]:
-        """`wanted`: input, version, attributes, priority; what is None is left out."""
-        return self._post(f"/workflows/{_part(workflow)}/runs", wanted, {"idempotency-key": key} if key else {})
+    def start(self, workflow: str, value: Json, *, key: str | None = None, **wanted: Json) -> dict[str, Any]:
+        """`wanted`: version, attributes, priority; what is None is left out."""
+        return self._post(f"/workflows/{_part(workflow)}/runs", wanted, {"idempotency-key": key} if key else {}, input=value)
 
     def run_definition(self, definition: Json, value: Json, *, key: str | None = None) -> dict[str, Any]:
-        return self._post("/runs", {"definition": definition, "input": value}, {"idempotency-key": key} if key else {})
+        return self._post("/runs", {"definition": definition}, {"idempotency-key": key} if key else {}, input=value)
 
     def runs(self, **filters: Any) -> Page:
         """`filters`: the query's parameters by their own names; what is None is left out."""
@@ -63,8 +63,9 @@ class Remote:
         """`verb`: `approve`, `reject`, `decide`."""
         return self._post(f"/runs/{_part(run)}/steps/{_part(step)}/{verb}", body)
 
-    def _post(self, path: str, body: Mapping[str, Json], headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        given = {name: value for name, value in body.items() if value is not None}
+    def _post(self, path: str, body: Mapping[str, Json], headers: Mapping[str, str] | None = None, **values: Json) -> dict[str, Any]:
+        """`values`: where null is a value like any other."""
+        given = {name: value for name, value in body.items() if value is not None} | values
         return self._ask("POST", path, json.dumps(given).encode(), {"content-type": "application/json", **(headers or {})})
 
     def _ask(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.errors import Unavailable
-from .definitions import check, options_in_use, show
+from .definitions import check, show
 from .exits import Exit, of_run
 from .live import Live
+from .named import options_in_use, tell_tasks
 from .options import SOURCE, config_option, input_option, output_option, tasks_option, timeout_option
 from .output import print_run, print_value
 from .target import announced
@@ -49,13 +50,14 @@ def run(
     """Run the definition in FILE to its end on this machine, and show its steps as they go."""
     from ..testing import LocalEngine
 
-    with options_in_use():
+    with options_in_use(tasks):
         embedded = LocalEngine(tasks=list(tasks), skip_time=skip_time, config=config)
     live = Live()
     with embedded as engine:
         faults = engine.validate(file)
         if any(fault.severity == "error" for fault in faults):
             show(file, faults, file.read_text(encoding="utf-8", errors="replace"), is_error=True)
+            tell_tasks(faults, engine.stack.tasks, tasks)
             return Exit.FAILED
         view = _followed(engine, engine.start(file, input=value), timeout_s, live)
     if picture:
@@ -67,17 +69,20 @@ def run(
 def _followed(engine: LocalEngine, run_id: str, timeout_s: float | None, live: Live) -> dict[str, Any]:
     """The last view of the run: at its end, or when the time was up."""
     ends_at = None if timeout_s is None else time.monotonic() + timeout_s
-    is_told = False
     while True:
         left_s = LOOK_EVERY_S if ends_at is None else min(LOOK_EVERY_S, ends_at - time.monotonic())
         view = _look(engine, run_id, max(left_s, 0))
-        live.show(view)
+        live.show(view, _advice(view))
         if view["endedAt"] or left_s <= 0:
             return view
-        if view["status"] == "waiting" and not is_told:
-            is_told = True
-            waiting = ", ".join(path for path, step in view["steps"].items() if step["status"] == "waiting")
-            click.echo(f"waiting: {waiting}; what a person or another program has to send can be sent to `treadle dev`", err=True)
+
+
+def _advice(view: dict[str, Any]) -> str:
+    """Where the run waits for somebody, who cannot reach an engine that lives in this process only."""
+    if view["status"] != "waiting":
+        return ""
+    waiting = ", ".join(path for path, step in view["steps"].items() if step["status"] == "waiting")
+    return f"waiting: {waiting}. Nobody can answer a run in here: start it under `treadle dev` for that. Ctrl-C stops it"
 
 
 def _look(engine: LocalEngine, run_id: str, at_most_s: float) -> dict[str, Any]:
@@ -110,7 +115,7 @@ def dev(port: int, tasks: tuple[str, ...], config: Path | None, skip_time: bool,
 
     with ExitStack() as stack:
         try:
-            with options_in_use():
+            with options_in_use(tasks):
                 engine = stack.enter_context(serve(port, tasks=list(tasks), config=config, skip_time=skip_time))
         except OSError as taken:
             raise Unavailable(f"port {port} cannot be served on ({taken.strerror}); `--port 0` takes any free one") from None

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from ..core.errors import Rejected
+from .definitions import show as show_faults
 from .exits import Exit, of_run
 from .live import Live
 from .options import SOURCE, input_option, output_option, pair, target_options, timeout_option
@@ -22,14 +24,23 @@ LOOK_EVERY_S = 0.5
 @click.argument("file", type=SOURCE)
 @target_options
 @output_option()
-def submit(file: Path, form: str, **target: Any) -> None:
+def submit(file: Path, form: str, **target: Any) -> int:
     """Register the definition in FILE. The same content again changes nothing."""
     text = file.read_bytes()
-    made = remote(**target).register(text, "application/json" if text.lstrip().startswith(b"{") else "application/yaml")
+    try:
+        made = remote(**target).register(text, "application/json" if text.lstrip().startswith(b"{") else "application/yaml")
+    except Rejected as refused:
+        if refused.code != "invalid-definition" or not refused.diagnostics:
+            raise
+        from ..definition import Diagnostic
+
+        show_faults(file, [Diagnostic.model_validate(found) for found in refused.diagnostics], text.decode(errors="replace"), is_error=True)
+        return Exit.FAILED
     if form == "table":
         click.echo(f"{made['id']} {made['version']} {'registered' if made['created'] else 'was registered before'}")
     else:
         print_value(form, made)
+    return Exit.OK
 
 
 @click.command
@@ -56,7 +67,7 @@ def start(
     **target: Any,
 ) -> int:
     engine = remote(**target)
-    run = engine.start(workflow, key=key, input=value, version=version, attributes=dict(attributes) or None, priority=priority)
+    run = engine.start(workflow, value, key=key, version=version, attributes=dict(attributes) or None, priority=priority)
     if is_followed:
         click.echo(f"run {run['id']}", err=True)
         return _follow(engine, run["id"], form, timeout_s)

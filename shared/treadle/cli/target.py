@@ -63,7 +63,7 @@ def _running() -> tuple[str, str] | None:
 
 @contextmanager
 def announced(url: str, token: str) -> Iterator[None]:
-    """Other terminals of this user find the engine, for as long as this lasts."""
+    """Other terminals of this user find the engine, for as long as this lasts; of several the one that began last."""
     path = _note()
     path.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError):
@@ -73,4 +73,6 @@ def announced(url: str, token: str) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        found = _running()
+        if found is None or found[0] == url:  # not the note of one that began later
+            path.unlink(missing_ok=True)

@@ -1,0 +1,59 @@
+"""What `--tasks` and `--config` name. What is wrong with it is wrong usage: a sentence with the place in the user's own file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from os.path import relpath
+from traceback import walk_tb
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ..definition import Diagnostic
+
+
+class options_in_use:
+    """Around what loads them. Whatever the user's own module raised as it was imported is told; other faults pass."""
+
+    def __init__(self, tasks: Sequence[str] = ()) -> None:
+        self._tasks = tasks
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+        if not isinstance(fault, Exception):
+            return
+        place = self._place(trace)
+        if isinstance(fault, SyntaxError):
+            raise click.UsageError(f"--tasks: {_near(str(fault.filename))}:{fault.lineno}: {fault.msg}") from None
+        if place:
+            raise click.UsageError(f"--tasks: {place}: {type(fault).__name__}: {fault}") from None
+        if isinstance(fault, ImportError):
+            raise click.UsageError(f"--tasks: {fault}") from None
+        if isinstance(fault, ValueError):
+            raise click.UsageError(f"--config: {fault}") from None
+
+    def _place(self, trace: TracebackType | None) -> str:
+        """The innermost line of a module of tasks, or nothing."""
+        found = ""
+        for frame, line in walk_tb(trace):
+            name = str(frame.f_globals.get("__name__", ""))
+            if name in self._tasks or name.startswith("treadle_tasks_"):
+                found = f"{_near(frame.f_code.co_filename)}:{line}"
+        return found
+
+
+def tell_tasks(faults: Iterable[Diagnostic], tasks: Iterable[str], sources: Sequence[str]) -> None:
+    """Where a definition names a task that there is not: those that there are, and where others would come from."""
+    if not any(fault.code == "unknown-task" for fault in faults):
+        return
+    where = f"from {', '.join(sources)}" if sources else "your own come with --tasks FILE"
+    click.echo(f"tasks that there are: {', '.join(sorted(tasks))} ({where})", err=True)
+
+
+def _near(file: str) -> str:
+    """As the user would write it."""
+    near = relpath(file)
+    return file if near.startswith("..") else near
