@@ -130,6 +130,12 @@ class FakeOperations:
     def retry(self, tenant: str, run_id: str, **given: Any) -> Run:
         return self._act("retry", tenant, run_id, **given)
 
+    def amend(self, tenant: str, run_id: str, source: Any, *, expected: str | None = None, by: str | None = None) -> dict[str, list[str]]:
+        self._act("amend", tenant, run_id, source=source, expected=expected, by=by)
+        if expected not in (None, "17"):
+            raise Rejected("precondition-failed", "it is at 17", status=412)
+        return {"added": [], "changed": [], "removed": []}
+
     def _act(self, verb: str, tenant: str, run_id: str, **given: Any) -> Run:
         self._note(verb, tenant, run=run_id, **given)
         return Run(run_id)

@@ -114,6 +114,24 @@ def test_a_person_decides(api: Remote) -> None:
     assert until(api, run, ended)["output"] == {"a": 7}
 
 
+def test_what_has_not_begun_is_amended(api: Remote) -> None:
+    import json
+
+    run = api.run_definition(definition("mail"), {})["id"]
+    waits = until(api, run, lambda view: view["status"] == "waiting")
+    steps = [*STEPS["mail"], {"id": "thank", "after": ["paid"], "set": "thank you"}]
+    wanted = json.dumps(definition("mail", steps=steps)).encode()
+    with pytest.raises(Rejected) as refused:
+        api.amend(run, wanted, "application/json", "0")
+    assert (refused.value.status, refused.value.code) == (412, "precondition-failed")
+    with pytest.raises(Rejected) as refused:
+        api.amend(run, wanted.replace(b'{"name": "paid"}', b'{"name": "sent"}'), "application/json", waits["etag"])
+    assert (refused.value.status, refused.value.code) == (409, "step-locked")
+    api.amend(run, wanted, "application/json", api.show(run)["etag"])
+    api.signal(run, "paid", None)
+    assert until(api, run, ended)["output"] == {"thank": "thank you"}
+
+
 def test_a_failed_run_is_retried(api: Remote) -> None:
     run = api.run_definition(definition("broken"), {})["id"]
     assert until(api, run, ended)["error"]["name"] == "Broken"
@@ -127,7 +145,7 @@ def test_registered_workflows_and_their_runs(api: Remote) -> None:
     text = json.dumps(definition("simple", metadata={"attributes": {"region": "eu"}})).encode()
     assert api.register(text, "application/json")["created"]
     assert not api.register(text, "application/json")["created"]
-    runs = [api.start("simple", input={"x": at})["id"] for at in range(3)]
+    runs = [api.start("simple", {"x": at})["id"] for at in range(3)]
     for run in runs:
         until(api, run, ended)
     first, after = api.runs(workflow="simple", limit=2, **{"attribute.region": "eu"})

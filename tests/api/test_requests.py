@@ -107,7 +107,9 @@ def test_media_types(headers: dict[str, str], status: int) -> None:
         pytest.param(b"id: order", "application/yaml", 201, None, id="YAML"),
         pytest.param(b"id: order", "text/yaml", 201, None, id="YAML by its older name"),
         pytest.param(b"id: again", "application/yaml", 200, None, id="the same again"),
-        pytest.param(b"id: order", "application/json", 400, "invalid-json", id="YAML that is said to be JSON"),
+        pytest.param(b"id: order", "application/json", 422, "invalid-definition", id="YAML that is said to be JSON"),
+        pytest.param(b"", "application/json", 422, "invalid-definition", id="nothing"),
+        pytest.param(b"[]", "application/json", 422, "invalid-definition", id="a list"),
         pytest.param(b"id: order", "text/plain", 415, "unsupported-media-type", id="text"),
         pytest.param(b"broken", "application/yaml", 422, "invalid-definition", id="with faults"),
         pytest.param(b"x" * (DEFINITION_BYTES + 1), "application/yaml", 413, "payload-too-large", id="too large"),
@@ -124,6 +126,52 @@ def test_registering(body: bytes, media_type: str, status: int, code: str | None
 def test_the_faults_of_a_definition_are_in_the_problem() -> None:
     found = ask(FakeOperations(), "POST", "/v1/workflows", body=b"broken", headers={"content-type": "application/yaml"})
     assert found.body["diagnostics"] == [BROKEN]
+
+
+def test_a_definition_that_is_no_json_is_a_fault_of_the_definition() -> None:
+    (fault,) = ask(FakeOperations(), "POST", "/v1/workflows", body=b"id: order").body["diagnostics"]
+    assert (fault["code"], fault["line"], fault["hint"]) == ("syntax", 1, "send YAML as application/yaml")
+    found = ask(FakeOperations(), "POST", "/v1/workflows/validate", body=b"id: order")
+    assert (found.status, found.body) == (200, {"valid": False, "diagnostics": [fault]})
+
+
+@pytest.mark.parametrize("definition", [{"id": "order"}, "id: order\n"], ids=["an object", "its text"])
+def test_a_definition_to_run_is_an_object_or_its_text(definition: Any) -> None:
+    operations = FakeOperations()
+    assert ask(operations, "POST", "/v1/runs", body={"definition": definition}).status == 202
+    assert operations.calls[0][1]["source"] == definition
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        pytest.param([], "the body must be an object", id="a list"),
+        pytest.param({"version": 1}, "`version` must be a string", id="a number for a text"),
+        pytest.param({"version": ""}, "`version` must have at least 1 characters", id="an empty text"),
+        pytest.param({"priority": "urgent"}, "`priority` must be `low`, `normal`, `high` or `critical`", id="none of the words"),
+    ],
+)
+def test_what_a_field_must_be_is_said_in_our_words(body: Any, told: str) -> None:
+    assert ask(FakeOperations(), "POST", START, body=body).body["detail"] == told
+
+
+@pytest.mark.parametrize(
+    ("match", "status", "code", "expected"),
+    [
+        pytest.param({}, 428, "precondition-required", None, id="none"),
+        pytest.param({"if-match": "*"}, 200, None, None, id="whichever"),
+        pytest.param({"if-match": "17"}, 200, None, "17", id="the run's etag"),
+        pytest.param({"if-match": '"17-0123456789abcdef"'}, 200, None, "17", id="that of an answer"),
+        pytest.param({"if-match": '"16"'}, 412, "precondition-failed", "16", id="an older one"),
+    ],
+)
+def test_amending_takes_the_version_that_was_looked_at(match: dict[str, str], status: int, code: str | None, expected: str | None) -> None:
+    operations = FakeOperations()
+    found = ask(operations, "PATCH", "/v1/runs/r1/plan", body={"id": "order"}, headers=match)
+    assert (found.status, found.body.get("code")) == (status, code)
+    assert [given["expected"] for verb, given in operations.calls if verb == "amend"] == ([] if status == 428 else [expected])
+    if status == 200:
+        assert (found.body["id"], found.headers["etag"][:3]) == ("r1", '"17')
 
 
 def test_validation_answers_200_either_way() -> None:

@@ -144,6 +144,14 @@ def test_the_one_fault_of_an_input_is_told_once(engine: str, operations: FakeOpe
     assert (result.status, result.err) == (1, "treadle: the input does not fit: 'a' is missing [invalid-input]\n")
 
 
+def test_amending_names_the_version_that_was_seen(engine: str, operations: FakeOperations, call: Call, tmp_path: Path) -> None:
+    (tmp_path / "w.yaml").write_text("id: order\n")
+    assert call("amend", "r1", tmp_path / "w.yaml").err == "r1 amended; now running\n"
+    assert operations.calls[1][1]["expected"] == "17"  # what `show` said a moment before
+    result = call("amend", "r1", tmp_path / "w.yaml", "--if-match", "16")
+    assert (result.status, "[precondition-failed]" in result.err) == (4, True)
+
+
 def test_null_is_an_input(engine: str, operations: FakeOperations, call: Call) -> None:
     assert call("start", "order", "--input", "null").status == 0
     assert operations.calls[0][1]["input"] is None

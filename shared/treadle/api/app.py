@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, unquote
 from .. import auth
 from ..core.errors import Conflict, Rejected, Unavailable
 from . import openapi, problems, shapes
-from .calls import Reply, Request
+from .calls import NotJson, Reply, Request
 from .problems import refusal
 from .reading import read_json
 from .routes import ROUTES, Route, Special
@@ -146,10 +146,9 @@ def _content(event: Event, max_bytes: int) -> bytes:
 
 
 def _definition(content: bytes, headers: Mapping[str, str]) -> bytes:
+    """As it came: what is wrong with its text is among the diagnostics. The checker takes for YAML what does not begin with `{`."""
     media_type = _media_type(headers, JSON_TYPES + YAML_TYPES)
-    if media_type in JSON_TYPES and not content.lstrip().startswith(b"{"):
-        raise refusal("invalid-json", "a definition in JSON begins with `{`; send YAML as application/yaml")
-    return content
+    return NotJson(content) if media_type in JSON_TYPES and not content.lstrip().startswith(b"{") else content
 
 
 def _media_type(headers: Mapping[str, str], taken: tuple[str, ...]) -> str:

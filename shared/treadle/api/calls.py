@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..auth import Principal
+from ..core.errors import Rejected
 from . import shapes
 from .problems import as_json, refusal
 
@@ -54,15 +55,35 @@ class Reply:
 # ------------------------------------------------------------------------------------------------ workflows
 
 
+class NotJson(bytes):
+    """A definition that was said to be JSON and is none."""
+
+    @property
+    def fault(self) -> dict[str, Any]:
+        message = "a definition in JSON begins with `{`"
+        place = {"path": "", "line": 1, "column": 1, "hint": "send YAML as application/yaml"}
+        return {"code": "syntax", "severity": "error", "message": message, **place}
+
+
+def _text_of(request: Request) -> bytes:
+    """Of the definition that the request carries. Raises Rejected: invalid-definition."""
+    text: bytes = request.body
+    if isinstance(text, NotJson):
+        told = f"the definition has 1 fault; the first: {text.fault['message']}"
+        raise Rejected("invalid-definition", told, status=422, diagnostics=[text.fault])
+    return text
+
+
 def register(request: Request, operations: Operations) -> Reply:
-    made = operations.register(request.tenant, request.body)
+    made = operations.register(request.tenant, _text_of(request))
     body = {"id": made.id, "version": made.version, "plan": made.plan, "created": made.created}
     place = f"{BASE}/workflows/{made.id}/versions/{quote(made.version)}"
     return Reply(body, HTTPStatus.CREATED if made.created else HTTPStatus.OK, {"location": place})
 
 
 def validate(request: Request, operations: Operations) -> Reply:
-    diagnostics = as_json(operations.validate(request.body))
+    text: bytes = request.body
+    diagnostics = [text.fault] if isinstance(text, NotJson) else as_json(operations.validate(text))
     return Reply({"valid": not any(found["severity"] == "error" for found in diagnostics), "diagnostics": diagnostics})
 
 
@@ -117,13 +138,12 @@ def list_runs(request: Request, operations: Operations) -> Reply:
 def get_run(request: Request, operations: Operations) -> Reply:
     """With the run's etag; 304 without a body when `If-None-Match` has it."""
     run = operations.show(request.tenant, request.path["run"], full=request.query.full, cursor=request.query.cursor)
-    shown = _json(run)
-    etag = f'"{run.etag}-{_digest(shown)}"'  # the run's own etag says nothing of its steps, and nothing of the page
+    etag = _etag(run)
     known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
     headers = {"etag": etag, "cache-control": "private, no-cache"}
     if etag in known or "*" in known:
         return Reply(None, HTTPStatus.NOT_MODIFIED, headers)
-    return Reply(shown, headers=headers)
+    return Reply(_json(run), headers=headers)
 
 
 def get_history(request: Request, operations: Operations) -> Reply:
@@ -145,6 +165,18 @@ def cancel(request: Request, operations: Operations) -> Reply:
 def retry(request: Request, operations: Operations) -> Reply:
     wanted: shapes.Retry = request.body
     return _accepted(operations.retry(request.tenant, request.path["run"], from_step=wanted.from_step, input=wanted.input, by=request.by))
+
+
+def amend(request: Request, operations: Operations) -> Reply:
+    """`If-Match` names the version that the caller looked at: the `etag` in the run, or the header of `GET /runs/{run}`."""
+    asked = request.headers.get("if-match", "").strip()
+    if not asked:
+        raise refusal("precondition-required", "say which version of the run this changes: `If-Match: ETAG`, with the run's `etag`")
+    expected = None if asked == "*" else asked.removeprefix("W/").strip('"').partition("-")[0]
+    run_id = request.path["run"]
+    operations.amend(request.tenant, run_id, _text_of(request), expected=expected, by=request.by)
+    run = operations.show(request.tenant, run_id, full=False)
+    return Reply(_json(run), headers={"etag": _etag(run)})
 
 
 def signal(request: Request, operations: Operations) -> Reply:
@@ -198,8 +230,10 @@ def _json(run: RunView) -> Any:
     return run.model_dump(mode="json", by_alias=True)
 
 
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+def _etag(run: RunView) -> str:
+    """The run's own says nothing of its steps, and nothing of the page."""
+    digest = hashlib.sha256(json.dumps(_json(run), sort_keys=True).encode()).hexdigest()[:16]
+    return f'"{run.etag}-{digest}"'
 
 
 def _idempotency_key(request: Request) -> str | None:

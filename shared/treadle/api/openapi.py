@@ -101,6 +101,9 @@ def _query_parameters(route: Route) -> list[dict[str, Any]]:
 def _header_parameters(route: Route) -> list[dict[str, Any]]:
     if route.takes_key:
         return [{"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "minLength": 1, "maxLength": 255}}]
+    if route.takes_match:
+        text = "The run's `etag`, or the `ETag` of the answer that showed it; `*`: whichever it is."
+        return [{"name": "If-Match", "in": "header", "required": True, "schema": {"type": "string"}, "description": text}]
     if route.query is shapes.RunQuery:
         return [{"name": "If-None-Match", "in": "header", "schema": {"type": "string"}}]
     return []

@@ -43,9 +43,12 @@ CATALOGUE: Mapping[str, Kind] = MappingProxyType(
         "not-found": Kind(404, "There is no such thing"),
         "method-not-allowed": Kind(405, "This address does not take that method"),
         "wrong-state": Kind(409, "The run or step is not in a state that allows it"),
+        "step-locked": Kind(409, "A step has begun: it cannot be amended any more"),
         "version-conflict": Kind(409, "This version is registered with other content"),
         "idempotency-conflict": Kind(409, "The idempotency key was used with another request"),
         "conflict": Kind(409, "Somebody else changed it at the same moment"),
+        "precondition-failed": Kind(412, "It has changed since the caller looked"),
+        "precondition-required": Kind(428, "The header If-Match is needed"),
         "invalid-definition": Kind(422, "The definition has faults"),
         "invalid-input": Kind(422, "The input does not fit the workflow's schema"),
         # what went wrong here

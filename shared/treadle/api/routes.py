@@ -45,6 +45,7 @@ class Route:
     is_definition: bool = False
     takes_attributes: bool = False
     takes_key: bool = False
+    takes_match: bool = False
     max_bytes: int = INPUT_BYTES
     refuses: tuple[str, ...] = ()  # codes beyond those that every route can answer with
 
@@ -151,6 +152,19 @@ ROUTES: tuple[Route, ...] = (
     _act("pause", "pauseRun", "Dispatch nothing new until it is resumed.", calls.pause, Permission.CONTROL),
     _act("resume", "resumeRun", "Go on after a pause.", calls.resume, Permission.CONTROL),
     _act("cancel", "cancelRun", "End the run; steps that run are told.", calls.cancel, Permission.CONTROL),
+    Route(
+        "PATCH",
+        "/runs/{run}/plan",
+        "amendRun",
+        "Change the steps that have not begun: the whole definition as it shall be.",
+        calls.amend,
+        {200: "Run"},
+        needs=(Permission.REGISTER, Permission.CONTROL),
+        is_definition=True,
+        takes_match=True,
+        max_bytes=DEFINITION_BYTES,
+        refuses=(*_NOT_NOW, "step-locked", "precondition-failed", "invalid-definition", "precondition-required"),
+    ),
     _act("retry", "retryRun", "Go on from the steps that failed, or from a named one.", calls.retry, Permission.CONTROL, shapes.Retry),
     _act(
         "signals/{name}", "sendSignal", "Send a signal; it is kept until a step takes it.", calls.signal, Permission.CONTROL, shapes.Signal

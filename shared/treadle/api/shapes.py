@@ -52,7 +52,7 @@ class StartRun(Shape):
 class RunDefinition(Shape):
     """A run of a definition that is not registered."""
 
-    definition: dict[str, Any] = Field(description="A workflow definition.")
+    definition: dict[str, Any] | str = Field(description="A workflow definition; or its text, in JSON or YAML.")
     input: Any = Field(default_factory=dict)
 
 
@@ -183,15 +183,37 @@ def _refusal(shape: type[Shape], faults: ValidationError) -> Rejected:
 
 def _found(shape: type[Shape], faults: ValidationError) -> Iterator[dict[str, str]]:
     known = [field.alias or name for name, field in shape.model_fields.items()]
-    for fault in faults.errors(include_url=False, include_input=False, include_context=False):
+    for fault in faults.errors(include_url=False, include_input=False):
         names = [str(part) for part in fault["loc"]]
-        name = names[0] if names else "body"
+        name = names[0] if names else ""
         code = _CODES.get(fault["type"], "bad-type" if fault["type"].endswith(("_type", "_parsing")) else "bad-value")
         message = {"unknown-field": f"there is no field `{name}`", "missing-field": f"the field `{name}` is missing"}.get(
-            code, f"`{name}`: {fault['msg'].removeprefix('Value error, ')}"
+            code, f"{f'`{name}`' if name else 'the body'} {_wanted(fault)}"
         )
         near = get_close_matches(name, known, 1) if code == "unknown-field" else []
         yield {"code": code, "message": f"{message}; did you mean `{near[0]}`?" if near else message, "path": "/" + "/".join(names)}
 
 
+def _wanted(fault: Any) -> str:
+    """In our words, not pydantic's."""
+    limits = {name: value for name, value in fault.get("ctx", {}).items() if name != "error"}
+    text = _WANTED.get(fault["type"])
+    return text.format(**limits).replace("'", "`") if text else str(fault["msg"]).removeprefix("Value error, ")
+
+
+_WANTED = {
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "dict_type": "must be an object",
+    "string_type": "must be a string",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "literal_error": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_short": "must have at least {min_length} characters",
+    "string_too_long": "must have at most {max_length} characters",
+}
 _CODES = {"extra_forbidden": "unknown-field", "missing": "missing-field"}

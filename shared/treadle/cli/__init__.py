@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "resume": ("steering", "Go on after a pause."),
     "cancel": ("steering", "End a run."),
     "retry": ("steering", "Go on from the steps that failed."),
+    "amend": ("steering", "Change what has not begun yet."),
     "schema": ("definitions", "Print the JSON Schema of definitions."),
     "openapi": ("definitions", "Print the OpenAPI document of the HTTP API."),
     "bench": ("benching", "What the engine costs, counted, and how fast this machine runs it."),
@@ -79,13 +80,13 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, is_wanted: boo
         ctx.exit()
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Verbs, subcommand_metavar="VERB ...", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version, help="Print the version.")
 def treadle() -> None:
     """Workflows on this machine or on AWS.
 
     Exit status: 0 fine, 1 the run failed or the definition is invalid, 2 wrong usage, 3 not found, 4 conflict,
-    5 cancelled, 6 the back end cannot be reached, 124 --timeout was reached.
+    5 cancelled, 6 the back end cannot be reached, 124 --timeout was reached, 130 stopped by Ctrl-C.
     """
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..core.errors import Rejected
 from .exits import Exit
 from .named import options_in_use, tell_tasks
 from .options import SOURCE, output_option, tasks_option
@@ -97,6 +98,21 @@ def show(file: Path, faults: Sequence[Diagnostic], text: str | None, *, is_for_g
         told = to_text(faults, text, str(file), colour=(sys.stderr if is_error else sys.stdout).isatty())
     if told:
         click.echo(told, err=is_error)
+
+
+def sent(file: Path, send: Callable[[bytes, str], dict[str, Any]]) -> dict[str, Any] | None:
+    """What an engine answers to the definition in `file`; None where it refuses it, whose faults are then shown as here."""
+    text = file.read_bytes()
+    try:
+        return send(text, "application/json" if text.lstrip().startswith(b"{") else "application/yaml")
+    except Rejected as refused:
+        if refused.code != "invalid-definition" or not refused.diagnostics:
+            raise
+        from ..definition import Diagnostic
+
+        faults = [Diagnostic.model_validate(found) for found in refused.diagnostics]
+    show(file, faults, text.decode(errors="replace"), is_error=True)
+    return None
 
 
 def _json(file: Path, checked: Checked) -> list[dict[str, Any]]:

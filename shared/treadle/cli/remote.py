@@ -56,6 +56,10 @@ class Remote:
         """`verb`: `pause`, `resume`, `cancel`, `retry`."""
         return self._post(f"/runs/{_part(run)}/{verb}", body or {})
 
+    def amend(self, run: str, text: bytes, media_type: str, etag: str) -> dict[str, Any]:
+        """`etag`: of the run as the caller has seen it."""
+        return self._ask("PATCH", f"/runs/{_part(run)}/plan", text, {"content-type": media_type, "if-match": f'"{etag}"'})
+
     def signal(self, run: str, name: str, payload: Json) -> dict[str, Any]:
         return self._post(f"/runs/{_part(run)}/signals/{_part(name)}", {"payload": payload})
 

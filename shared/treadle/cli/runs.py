@@ -8,8 +8,7 @@ from typing import Any
 
 import click
 
-from ..core.errors import Rejected
-from .definitions import show as show_faults
+from .definitions import sent
 from .exits import Exit, of_run
 from .live import Live
 from .options import SOURCE, input_option, output_option, pair, target_options, timeout_option
@@ -26,15 +25,9 @@ LOOK_EVERY_S = 0.5
 @output_option()
 def submit(file: Path, form: str, **target: Any) -> int:
     """Register the definition in FILE. The same content again changes nothing."""
-    text = file.read_bytes()
-    try:
-        made = remote(**target).register(text, "application/json" if text.lstrip().startswith(b"{") else "application/yaml")
-    except Rejected as refused:
-        if refused.code != "invalid-definition" or not refused.diagnostics:
-            raise
-        from ..definition import Diagnostic
-
-        show_faults(file, [Diagnostic.model_validate(found) for found in refused.diagnostics], text.decode(errors="replace"), is_error=True)
+    engine = remote(**target)
+    made = sent(file, engine.register)
+    if made is None:
         return Exit.FAILED
     if form == "table":
         click.echo(f"{made['id']} {made['version']} {'registered' if made['created'] else 'was registered before'}")

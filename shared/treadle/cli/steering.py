@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from .options import JSON, json_value, output_option, target_options
+from .definitions import sent
+from .exits import Exit
+from .options import JSON, SOURCE, json_value, output_option, target_options
 from .output import print_run
 from .target import remote
 
@@ -80,6 +83,23 @@ def retry(run: str, from_step: str | None, value: Any, form: str, **target: Any)
     _done(form, remote(**target).act(run, "retry", {"from": from_step, "input": value}), "goes on")
 
 
+@click.command
+@click.argument("run")
+@click.argument("file", type=SOURCE)
+@click.option("--if-match", "etag", metavar="ETAG", help="Only if the run is still at this version. Default: as it is now.")
+@target_options
+@output_option()
+def amend(run: str, file: Path, etag: str | None, form: str, **target: Any) -> int:
+    """Change the steps of RUN that have not begun: FILE is the whole definition as it shall be."""
+    engine = remote(**target)
+    version = etag or engine.show(run)["etag"]
+    view = sent(file, lambda text, media_type: engine.amend(run, text, media_type, version))
+    if view is None:
+        return Exit.FAILED
+    _done(form, view, "amended")
+    return Exit.OK
+
+
 COMMANDS = {
     "signal": signal,
     "approve": _opinion("approve", "approved"),
@@ -89,4 +109,5 @@ COMMANDS = {
     "resume": _plain("resume", "goes on"),
     "cancel": _plain("cancel", "is being cancelled"),
     "retry": retry,
+    "amend": amend,
 }
