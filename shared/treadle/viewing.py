@@ -49,7 +49,7 @@ def summary(control: Item) -> RunView:
 def view(world: World, control: Item, *, full: bool = True, cursor: str | None = None, limit: int = PAGE_OF_STEPS) -> RunView:
     """The run with at most `limit` of its steps. `cursor`: the path behind which this page of steps begins."""
     run = Run(world, control["pk"], control)
-    steps = _steps(run, full)
+    steps = steps_of(run, full)
     names = sorted(steps, key=_order) if len(steps) > limit else list(steps)
     begin = names.index(cursor) + 1 if cursor in steps else 0
     page = names[begin : begin + limit]
@@ -97,7 +97,7 @@ def _cost(steps: dict[str, StepView]) -> CostView:
 # ------------------------------------------------------------------------------------------------ steps
 
 
-def _steps(run: Run, full: bool) -> dict[str, StepView]:
+def steps_of(run: Run, full: bool) -> dict[str, StepView]:
     """Every path of the plan, and every item and iteration that was begun. Of a group's attempts the last."""
     items = snapshot(run)
     shown: dict[str, StepView] = {}
@@ -109,7 +109,7 @@ def _steps(run: Run, full: bool) -> dict[str, StepView]:
 
 def _show(run: Run, items: dict[str, Item], key: str, step: Step, over: bool, full: bool, shown: dict[str, StepView]) -> None:
     item = items.get(key)
-    shown[paths.shown(key)] = _step_view(run, item, over, full)
+    shown[paths.shown(key)] = step_view(run, item, over, full)
     if item is None:
         return
     over = over or item["state"] == State.ENDED
@@ -136,7 +136,7 @@ def _instances(items: dict[str, Item], key: str, step: Step, item: Item) -> list
     return found
 
 
-def _step_view(run: Run, item: Item | None, over: bool, full: bool) -> StepView:
+def step_view(run: Run, item: Item | None, over: bool, full: bool) -> StepView:
     if item is None or item["state"] == State.RELEASED:
         if over:
             return StepView(status=StepStatus.SKIPPED.value, why="the run stopped first")
@@ -144,7 +144,7 @@ def _step_view(run: Run, item: Item | None, over: bool, full: bool) -> StepView:
     state = State(item["state"])
     error = error_of(item.get("error"))
     times: dict[str, Any] = {"started_at": rfc3339(item["started_at"]) if "started_at" in item else None}
-    told: dict[str, Any] = {"error": error.to_json() if error else None, "attempts": item.get("attempt", 0)}
+    told: dict[str, Any] = {"error": error.to_json() if error else None, "attempts": item.get("attempt", 0) - item.get("base", 0)}
     if state is State.ENDED:
         output = _shown(run.world, decode(item["output"]), full) if "output" in item else None
         ended_at = rfc3339(item["ended_at"])
@@ -178,22 +178,6 @@ def _what(wait: dict[str, Any]) -> str:
             return "an approval"
         case kind:
             return f"a {kind}"
-
-
-def history(world: World, control: Item) -> list[dict[str, Any]]:
-    """What happened, in order: folded from the facts, not a log beside them."""
-    run = Run(world, control["pk"], control)
-    told: list[dict[str, Any]] = [{"at": rfc3339(control["started_at"]), "what": "RunStarted", "path": None}]
-    for path, step in _steps(run, full=False).items():
-        if step.started_at:
-            told.append({"at": step.started_at, "what": "StepStarted", "path": path})
-        if step.ended_at:
-            shown = {"at": step.ended_at, "what": "StepEnded", "path": path, "status": step.status, "attempts": step.attempts}
-            told.append(shown | ({"error": step.error} if step.error else {}) | ({"why": step.why} if step.why else {}))
-    if control.get("ended_at"):
-        told.append({"at": rfc3339(control["ended_at"]), "what": "RunEnded", "path": None, "status": control["status"]})
-    order = {"RunStarted": 0, "StepEnded": 1, "StepStarted": 2, "RunEnded": 3}
-    return sorted(told, key=lambda entry: (entry["at"], order[entry["what"]] if entry["what"] != "StepEnded" or entry["attempts"] else 1))
 
 
 def plan_of(world: World, control: Item) -> Plan:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass
 from typing import Any
 
 from ..core import paths
@@ -21,45 +20,24 @@ from ..core.model import Json, StepError
 from ..core.moments import from_rfc3339
 from ..core.plan import Step
 from ..ports import Event
+from ..tasks.later import LATER
 from ..tasks.registry import Task, TaskContext
+from . import hooking
 from .admission import give_place, take_place
+from .callbacks import Answered, Tokens
 from .claims import Claim
 from .items import cache_key, decode, digest, encode
 from .names import names
+from .results import Done, Failed, Held, Result, Waits
 from .run import Gate, Run
 
 log = logging.getLogger("treadle.tasks")
 
 MAX_MESSAGE = 4096  # characters of an error's name, message and details
 
+_LATER = Waits({"for": "callback"}, None)  # until the step itself says how long it waits
+_NOBODY_CAN = StepError("OutputInvalid", "the task returned LATER and asked for no callback", permanent=True)
 _SECRET = re.compile(r"\bsecrets\.([A-Za-z_][A-Za-z0-9_]*)")
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    output: Json
-    chosen: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    error: StepError
-
-
-@dataclass(frozen=True, slots=True)
-class Waits:
-    """`wait["for"]`: timer, signal, approval, child. `until`: when it is over at the latest (ms), None: only when somebody acts."""
-
-    wait: dict[str, Any]
-    until: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """No place for it now (`concurrency`): nothing ran. Whoever gives a place back sends it again."""
-
-
-Result = Done | Failed | Waits | Held
 
 
 def act(run: Run, claim: Claim, deadline: int) -> Result:
@@ -174,15 +152,24 @@ def _task(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: i
     if cached is not None:
         return cached
     context = context_of(run, step, claim, deadline)
-    if step.concurrency is None:
-        result = call(task, given, context, step.timeout, step.heartbeat)
-    else:
-        places = take_place(run, step, claim, bound)
-        if places is None:
-            return Held()
-        result = call(task, given, context, step.timeout, step.heartbeat)
+    context.callback = tokens = Tokens(run, step, claim)
+
+    def shown() -> Json:
+        hidden = {**bound, "secrets": dict.fromkeys(secrets, "***")}
+        return render(step.given, run.world.expressions, hidden) if secrets and claim.given is None else given
+
+    def work() -> Result:
+        return call(task, given, context, step.timeout, step.heartbeat)
+
+    places = take_place(run, step, claim, bound) if step.concurrency is not None else ()
+    if places is None:
+        return Held()
+    result = hooking.attempt(run, context, step.spec, shown, work)
+    if places:
         give_place(run, step, claim, places)
-    if isinstance(result, Done) and step.cache is not None:
+    if isinstance(result, Waits):
+        return tokens.waits() if tokens.is_issued else Failed(_NOBODY_CAN)
+    if isinstance(result, Done) and step.cache is not None and run.world.settings.caching:
         _remember(run, step, bound, result)
     return result
 
@@ -199,7 +186,7 @@ def context_of(run: Run, step: Step, claim: Claim, deadline: int) -> TaskContext
     return TaskContext(
         run_id=run.id,
         step_id=path,
-        attempt=claim.attempt,
+        attempt=claim.number,
         idempotency_key=digest(run.id, path),
         deadline=min(run.now + limit_ms, deadline) / 1000,
         logger=log,
@@ -222,9 +209,12 @@ def call(task: Task, given: Json, context: TaskContext, timeout_ms: int | None, 
 
     def guarded() -> Result:
         try:
-            return _checked(task.run(given, context))
+            output = task.run(given, context)
+            return _LATER if output is LATER else _checked(output)
         except Unavailable:
             raise
+        except Answered:
+            return _LATER
         except Exception as raised:  # noqa: BLE001 (the one place where a task's failure becomes a value)
             return Failed(error_of(raised, task))
 
@@ -234,10 +224,15 @@ def call(task: Task, given: Json, context: TaskContext, timeout_ms: int | None, 
 def error_of(raised: BaseException, task: Task) -> StepError:
     """A task raises names of its own by TaskError, others by the exception's class."""
     if isinstance(raised, TaskError):
-        permanent = bool(raised.permanent) or raised.name in task.permanent
-        return StepError(raised.name[:MAX_MESSAGE], _short(raised.message), _details(raised.details), permanent)
+        return bounded(raised, task.permanent)
     name = type(raised).__name__
     return StepError(name, _short(str(raised)), permanent=name in task.permanent)
+
+
+def bounded(raised: TaskError, permanent: tuple[str, ...] = ()) -> StepError:
+    """`permanent`: names of errors that are. No part of it is longer than an item can hold."""
+    is_permanent = bool(raised.permanent) or raised.name in permanent
+    return StepError(raised.name[:MAX_MESSAGE], _short(raised.message), _details(raised.details), is_permanent)
 
 
 def _short(text: str) -> str:
@@ -312,7 +307,7 @@ def _fulfil(attempt: Future[Result], work: Callable[[], Result]) -> None:
 
 
 def _cached(run: Run, step: Step, bound: dict[str, Any]) -> Result | None:
-    if step.cache is None:
+    if step.cache is None or not run.world.settings.caching:
         return None
     item = run.world.store.get(_cache_key(run, step, bound), consistent=False)
     if item is None or item["until"] <= run.now:

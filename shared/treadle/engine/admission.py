@@ -45,16 +45,22 @@ def check_room(world: World, tenant: str, plan: Plan, slot: str | None, run_id: 
 
 
 def admit(run: Run) -> bool:
-    """A pending run goes on if there is a place for it; else it waits in line."""
+    """A pending run goes on if there is a place for it; else it waits in line.
+
+    First the place of its key, then the engine's: whoever has an engine's place waits for no other, so nobody waits in a circle.
+    """
+    ticket = {"plan": run.control["plan"], "gen": run.generation}
     rule = run.plan.concurrency
-    if rule is None:
-        return _go(run)
-    places = _places(run)
-    if places.acquire(run.id, int(rule["limit"]), ticket={"plan": run.control["plan"], "gen": run.generation}):
-        return _go(run)
-    if rule.get("overflow") == "cancelOldest":
-        _cancel_oldest(run, places)
-    return False
+    if rule is not None and "slot" in run.control:
+        places = _places(run)
+        if not places.acquire(run.id, int(rule["limit"]), ticket=ticket):
+            if rule.get("overflow") == "cancelOldest":
+                _cancel_oldest(run, places)
+            return False
+    most = run.world.settings.max_runs
+    if "counted" in run.control and most is not None and not semaphores.of_engine(run.world).acquire(run.id, most, ticket=ticket):
+        return False
+    return _go(run)
 
 
 def _go(run: Run) -> bool:
@@ -80,13 +86,15 @@ def _cancel_oldest(run: Run, places: Semaphore) -> None:
 
 
 def leave(run: Run) -> list[Message]:
-    """A run that has ended gives its place back: messages to those at the head of the line."""
-    rule = run.plan.concurrency
-    if rule is None or "slot" not in run.control:
-        return []
-    heads = _places(run).release(run.id, int(rule["limit"]))
+    """A run that has ended gives its places back: messages to those at the head of each line."""
+    heads: list[list[Any]] = []
+    rule, most = run.plan.concurrency, run.world.settings.max_runs
+    if rule is not None and "slot" in run.control:
+        heads += _places(run).release(run.id, int(rule["limit"]))
+    if "counted" in run.control:
+        heads += semaphores.of_engine(run.world).release(run.id, most or semaphores.NO_LIMIT)
     return [
-        Message(lane("normal"), {"schema": SCHEMA, "kind": "settle", "run": holder, "path": "", **ticket}, 0, run.tenant)
+        Message(lane("normal"), {"schema": SCHEMA, "kind": "settle", "run": holder, "path": "", **ticket}, 0, run.tenant if run.world.settings.fair else None)
         for holder, ticket in heads
     ]
 

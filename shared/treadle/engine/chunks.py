@@ -15,12 +15,13 @@ from ..core.model import SCHEMA, Json, Outcome, State
 from ..core.plan import Step
 from ..core.retry import next_attempt
 from ..ports import Absent, AtMost, Change, Equals, Item, Present, all_of, any_of
-from . import ending, loops, waits
-from .actions import Done, Failed, Held, Result, act
+from . import ending, hooking, loops, waits
+from .actions import act
 from .claims import Claim, write_fact
 from .escalation import check_thresholds
 from .groups import open_group
 from .items import chunk_key, cursor_key, decode, encode, fact_of, is_fact, step_key
+from .results import Done, Failed, Held, Result
 from .run import Gate, Run
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ def _met(run: Run, fact: Fact, step: Step, number: int, progress: Progress) -> b
 def _item(segment: Segment, claim: Claim, step: Step, number: int, progress: Progress) -> bool:
     """One item. False: stop here (the chunk is no longer mine, or the loop has failed)."""
     run = segment.run
+    hooking.step_begins(run, claim)
     if step.action == "group":
         open_group(segment, claim, step)
         progress.left_open(number)
@@ -167,7 +169,7 @@ def _item(segment: Segment, claim: Claim, step: Step, number: int, progress: Pro
         case Done(output):
             fact = _fact(run, segment, claim, Outcome.SUCCEEDED, output=run.kept(output))
         case Failed(error):
-            if next_attempt(step.retry, error, claim.attempt, 0.0) is not None:
+            if next_attempt(step.retry, error, claim.number, 0.0) is not None:
                 ending.fail_attempt(run, claim, error)
                 progress.left_open(number)
                 return True
@@ -184,7 +186,7 @@ def _item(segment: Segment, claim: Claim, step: Step, number: int, progress: Pro
 
 
 def _fact(run: Run, segment: Segment, claim: Claim, outcome: Outcome, **more: Any) -> Fact:
-    return Fact(claim.key, outcome, attempts=claim.attempt, started_at=claim.started_at, ended_at=run.now, seq=segment.seq + 1, **more)
+    return Fact(claim.key, outcome, attempts=claim.number, started_at=claim.started_at, ended_at=run.now, seq=segment.seq + 1, **more)
 
 
 def _record(run: Run, claim: Claim, fact: Fact, step: Step, number: int, progress: Progress) -> bool:

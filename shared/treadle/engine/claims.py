@@ -6,7 +6,7 @@ so exactly one of several that try succeeds; the others get the item that stands
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.advance import Fact
@@ -30,12 +30,18 @@ class Claim:
     started_at: int  # of the first attempt
     attempt_at: int  # of this one
     losses: int = 0
+    base: int = 0  # attempts before a person had the step tried anew: they count no more
     n: int | None = None  # of a loop: how many items it has
     saw: tuple[str, ...] | None = None  # sources that a join `any` / N saw when it was decided
     values: str | None = None  # of a loop: its items, where they lie in the header
     given: str | None = None  # JSON text of an input that a person gave in place of the step's own
     of: str | None = None  # begun by whoever ended this step, without a message of its own
     is_fused: bool = False
+
+    @property
+    def number(self) -> int:
+        """The attempt as users and retry policies count it; `attempt` itself never comes twice."""
+        return self.attempt - self.base
 
     @property
     def is_mine(self) -> Condition:
@@ -58,6 +64,7 @@ class Claim:
         }
         optional = {
             "losses": self.losses,
+            "base": self.base,
             "n": self.n,
             "given": self.given,
             "list": self.values,
@@ -79,22 +86,16 @@ def take(run: Run, key: str, saw: tuple[str, ...] | None = None, of: str | None 
 def take_over(run: Run, standing: Item, *, attempt: int, losses: int = 0) -> Claim | Item:
     """Claim a step whose item is free again: released, due for its next attempt, or lost with its worker."""
     now = run.now
-    key = standing["sk"][2:]
-    lease = now + run.world.settings.lease_s * 1000
-    has_run = standing["state"] != State.RELEASED or attempt > 1 or losses > 0
-    started_at = standing.get("started_at", now) if has_run else now
-    saw = tuple(standing["saw"]) if "saw" in standing else None
-    same_attempt = has_run and attempt == standing.get("attempt") and "attempt_at" in standing
-    claim = Claim(
-        key,
-        run.world.new_fence(),
-        lease,
-        attempt,
-        started_at,
-        standing["attempt_at"] if same_attempt else now,
-        losses,
-        saw=saw,
-        given=standing.get("given"),
+    before = claim_of(standing)
+    has_run = standing["state"] != State.RELEASED or attempt > before.base + 1 or losses > 0
+    claim = replace(
+        before,
+        fence=run.world.new_fence(),
+        lease=now + run.world.settings.lease_s * 1000,
+        attempt=attempt,
+        started_at=before.started_at if has_run else now,
+        attempt_at=before.attempt_at if has_run and attempt == before.attempt else now,
+        losses=losses,
     )
     as_it_was: list[Condition] = [Equals("state", standing["state"]), Equals("fence", standing["fence"])]
     if standing["state"] == State.CLAIMED:
@@ -109,7 +110,7 @@ def fused(previous: Claim, key: str, now: int) -> Claim:
 
 
 def write_fact(run: Run, fact: Fact, claim: Claim, condition: Condition | None = None) -> Written:
-    kept: Item = {"of": claim.of, "saw": [*claim.saw] if claim.saw else None, "n": claim.n}
+    kept: Item = {"of": claim.of, "base": claim.base, "saw": [*claim.saw] if claim.saw else None, "n": claim.n}
     if run.plan.compensates:
         kept["list"] = claim.values  # what is undone inside of a loop may name its item
     item = fact_item(
@@ -149,18 +150,19 @@ def due_at(run: Run, until: int | None) -> dict[str, int]:
 def claim_of(item: Item) -> Claim:
     """The claim that an item still carries (waiting, open and retry items keep the fence of who wrote them)."""
     return Claim(
-        item["sk"][2:],
-        item["fence"],
-        item.get("lease", 0),
-        item.get("attempt", 1),
-        item.get("started_at", 0),
-        item.get("attempt_at", 0),
-        item.get("losses", 0),
-        item.get("n"),
-        tuple(item["saw"]) if "saw" in item else None,
-        item.get("list"),
-        item.get("given"),
-        item.get("of"),
+        key=item["sk"][2:],
+        fence=item["fence"],
+        lease=item.get("lease", 0),
+        attempt=item.get("attempt", 1),
+        started_at=item.get("started_at", 0),
+        attempt_at=item.get("attempt_at", 0),
+        losses=item.get("losses", 0),
+        base=item.get("base", 0),
+        n=item.get("n"),
+        saw=tuple(item["saw"]) if "saw" in item else None,
+        values=item.get("list"),
+        given=item.get("given"),
+        of=item.get("of"),
     )
 
 

@@ -21,11 +21,12 @@ from ..core.plan import Step
 from ..core.retry import Retry, next_attempt
 from ..ports import Absent, Change, Equals, Event, Item, Message, all_of
 from . import ending
-from .actions import Done, Result, call, context_of, expression_error
+from .actions import call, context_of, expression_error
 from .claims import Claim
 from .items import decode, digest, encode, error_text, is_fact, run_key
 from .names import about, loop_names, steps_seen
 from .progress import Ready
+from .results import Done, Result
 from .run import Run
 from .snapshot import snapshot
 from .starting import StartRequest, latest_plan, start

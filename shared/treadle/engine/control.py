@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..core.errors import NotFound, WrongState
 from ..core.model import Json, Outcome, RunStatus, State, StepError
 from ..ports import Change, Item, OneOf
@@ -159,9 +161,10 @@ def decide(run: Run, path: str, choice: str, given: Json, output: Json) -> None:
     elif choice == "fail":
         write_end(segment, item, Outcome.FAILED, error=error_of(item.get("error")))
     else:
-        claim = claim_of(item)
-        more = {"given": encode(run.kept(given))} if given is not None else {}
-        if not write_state(run, claim, State.RETRY, stands(item), until=run.now, error=item.get("error"), **more).ok:
+        claim = replace(claim_of(item), base=item["attempt"], attempt=item["attempt"] + 1, losses=0)
+        if given is not None:
+            claim = replace(claim, given=encode(run.kept(given)))
+        if not write_state(run, claim, State.RELEASED, stands(item)).ok:
             raise WrongState(f"step {path} of run {run.id} was decided by somebody else")
         run.send([step_message(run, claim.key)])
     segment.finish()

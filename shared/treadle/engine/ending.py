@@ -64,7 +64,7 @@ def complete(run: Run, claim: Claim, output: Json, after: Fact | None, condition
         claim.key,
         Outcome.SUCCEEDED,
         run.kept(output),
-        attempts=claim.attempt,
+        attempts=claim.number,
         started_at=claim.started_at,
         ended_at=max(run.now, after.ended_at if after else 0),
         seq=after.seq + 1 if after else 0,
@@ -95,7 +95,7 @@ def fail_attempt(run: Run, claim: Claim, error: StepError, condition: Condition 
     """
     step = run.step(claim.key)
     is_whole = step.is_loop and paths.index(claim.key) is None
-    wait = None if is_whole else next_attempt(step.retry, error, claim.attempt, run.world.random.random())
+    wait = None if is_whole else next_attempt(step.retry, error, claim.number, run.world.random.random())
     until = None if wait is None else run.now + wait
     if not write_failed_attempt(run, claim, error, until, condition).ok:
         return False

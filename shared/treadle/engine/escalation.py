@@ -76,7 +76,7 @@ def check_thresholds(run: Run, fact: Fact) -> None:
     if limits is None or not _are_exceeded(run, limits):
         return
     error = {**(fact.error or StepError("TaskFailed")).brief(), "step": paths.shown(fact.key)}
-    if limits.get("action", "fail") == "pause":
+    if limits.get("action", "pause") == "pause":
         alive = OneOf("status", (RunStatus.RUNNING.value, RunStatus.WAITING.value))
         written = run.world.store.update(run_key(run.id), Change(set={"status": RunStatus.PAUSED.value}, add={"rev": 1}), alive)
         run.control = written.item or run.control

@@ -36,7 +36,7 @@ def on_failure(segment: Segment, key: str, attempt: int) -> None:
     if is_fact(item):
         segment.follow(item)
     elif item["state"] == State.RETRY and item["attempt"] == attempt:
-        after_attempt(run, key, attempt, error_of(item["error"]) or StepError("TaskFailed"))
+        after_attempt(run, key, claim_of(item).number, error_of(item["error"]) or StepError("TaskFailed"))
         if "until" in item:
             run.send(wake(run, key, item["until"]))
             segment.loose[key] = None
@@ -109,7 +109,7 @@ def write_end(
         outcome,
         output,
         error,
-        attempts=claim.attempt,
+        attempts=claim.number,
         started_at=claim.started_at,
         ended_at=max(run.now, claim.started_at),
         chosen=chosen,

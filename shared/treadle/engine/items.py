@@ -124,7 +124,7 @@ def fact_item(
         item["error"] = error_text(fact.error)
     if fact.started_at is not None:
         item["started_at"] = fact.started_at
-        item["attempt"] = fact.attempts
+        item["attempt"] = fact.attempts + ((kept or {}).get("base") or 0)
     if fact.next is not None:
         item["next"] = fact.next
         item["lease"] = lease
@@ -138,7 +138,7 @@ def fact_of(item: Item) -> Fact:
         outcome=Outcome(item["outcome"]),
         output=decode(item["output"]) if "output" in item else None,
         error=error_of(item.get("error")),
-        attempts=item.get("attempt", 0),
+        attempts=item.get("attempt", 0) - item.get("base", 0),
         started_at=item.get("started_at"),
         ended_at=item["ended_at"],
         chosen=tuple(item.get("chosen", ())),

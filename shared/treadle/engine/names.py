@@ -13,6 +13,7 @@ from ..core.advance import Fact
 from ..core.model import Json
 from ..core.moments import rfc3339
 from ..core.plan import Step
+from ..ports import Item
 from .items import decode, step_key
 from .run import Run
 
@@ -38,6 +39,8 @@ class SecretNames(Mapping[str, str]):
 def names(run: Run, key: str, *, seen: Iterable[str] | None = None) -> dict[str, Any]:
     """For the expressions of the step at `key`. `seen`: the sources that a join `any` or N saw (others of its sources are null)."""
     step = run.step(key)
+    if seen is None and step.join not in ("all", "done") and paths.index(key) is not None:
+        seen = _header(run, paths.whole(key)).get("saw")  # of the loop as a whole
     named = step.named if paths.index(key) is None else step.item_named
     bound: dict[str, Any] = {}
     if "input" in named.roots:
@@ -137,11 +140,16 @@ def loop_item(run: Run, instance: str) -> Json:
     """The value of one forEach item: from the loop's own item when the list is small, else from its page."""
     if instance not in run.loop_items:
         loop, number = paths.whole(instance), paths.index(instance) or 0
-        header = run.headers.get(loop) or run.world.store.get(step_key(run.id, loop)) or {}
-        run.headers[loop] = header
+        header = _header(run, loop)
         low, values = loop_values(run, loop, header, number)
         run.loop_items |= {paths.item(loop, low + at): value for at, value in enumerate(values)}
     return run.loop_items[instance]
+
+
+def _header(run: Run, loop: str) -> Item:
+    if loop not in run.headers:
+        run.headers[loop] = run.world.store.get(step_key(run.id, loop)) or {}
+    return run.headers[loop]
 
 
 def loop_values(run: Run, loop: str, header: Mapping[str, Any], number: int) -> tuple[int, list[Json]]:

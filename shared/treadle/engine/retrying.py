@@ -44,7 +44,7 @@ def go_on(run: Run) -> None:
     """Reopen, then let it run. Safe to repeat at any point."""
     Reopening(run).work()
     change = Change(
-        set={"status": (RunStatus.PENDING if "slot" in run.control else RunStatus.RUNNING).value},
+        set={"status": (RunStatus.PENDING if run.control.keys() & {"slot", "counted"} else RunStatus.RUNNING).value},
         add={"rev": 1},
         remove=("ended_at", "error", "stop", "compensated", "output", "from", "timeout_at"),
     )

@@ -17,6 +17,7 @@ from ..core.model import SCHEMA, Json, RunStatus
 from ..core.plan import Plan, Scope, Step
 from ..ports import Event, Item, Message
 from ..topology import MAX_DELAY_S, lane
+from . import hooking
 from .items import INLINE_LIMIT, body_key, decode, digest, encode, fact_of, is_fact, run_key, step_key, stop_key
 from .world import World
 
@@ -188,7 +189,7 @@ class Run:
         priority = self.step(key).priority if key else "normal"
         if priority == "normal":
             priority = self.control.get("priority", "normal")
-        return Message(lane(priority), body, min(delay_s, MAX_DELAY_S), self.control.get("tenant"))
+        return Message(lane(priority), body, min(delay_s, MAX_DELAY_S), self.control.get("tenant") if self.world.settings.fair else None)
 
     def send(self, messages: list[Message]) -> None:
         if messages:
@@ -212,6 +213,8 @@ class Run:
             part = rows[at : at + ROWS_PER_EVENT]
             more = {"keys": self.to_advance} if self.needs_advance and at == 0 else {}
             self.event("StepsCompleted", part[0][0], len(rows) + at, steps=part, advance=bool(more), **more)
+        if self.world.hooks is not None:
+            hooking.published(self, rows, list(self.events))
         events, self.events = self.events, []
         # the packed completions first, then what they led to
         events.sort(key=lambda event: event.kind != "StepsCompleted")

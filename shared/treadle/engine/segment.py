@@ -22,8 +22,8 @@ from ..core.model import Json, Outcome, State, StepError
 from ..core.plan import INSTANT, Step
 from ..core.retry import MAX_LOSSES, matches
 from ..ports import Condition, Item
-from . import branches, ending, loops, opening, waits
-from .actions import Done, Failed, Held, Result, Waits, act, boolean, expression_error
+from . import branches, ending, hooking, loops, opening, waits
+from .actions import act, boolean, expression_error
 from .admission import come_back_later
 from .claims import Claim, fused, take, take_over, write_fact, write_state
 from .failures import climb_ladder, failed_for_good
@@ -31,6 +31,7 @@ from .groups import open_group
 from .items import error_of, is_fact, step_key
 from .names import names
 from .progress import Ready, after
+from .results import Done, Failed, Held, Result, Waits
 from .run import Gate, Run
 from .settle import settle, tell_again
 
@@ -113,15 +114,23 @@ class Segment:
     def _take_lost(self, standing: Item) -> None:
         """The worker is gone, or has overrun its lease. The attempt runs again under its number, but not for ever."""
         losses = standing.get("losses", 0) + 1
-        retry = self.run.step(standing["sk"][2:]).retry
-        at_most_once = retry is not None and matches(retry.but_not, "Interrupted")
-        if losses <= MAX_LOSSES and not at_most_once:
+        step = self.run.step(standing["sk"][2:])
+        at_most_once = step.retry is not None and matches(step.retry.but_not, "Interrupted")
+        recovery = self.run.world.settings.recovery if step.action == "task" else "automatic"  # nothing else can be lost half done
+        if recovery == "manual":
+            self._ask_about_lost(standing)
+            return
+        if recovery == "automatic" and losses <= MAX_LOSSES and not at_most_once:
             self._take(standing, standing["attempt"], losses)
             return
         claim = take_over(self.run, standing, attempt=standing["attempt"], losses=losses)
         if isinstance(claim, Claim):
             self.run.read_control(claim.key)
-            ending.fail_attempt(self.run, claim, StepError("Interrupted", "the attempt was lost with its worker"))
+            ending.fail_attempt(self.run, claim, LOST)
+
+    def _ask_about_lost(self, standing: Item) -> None:
+        self.run.read_control(standing["sk"][2:])
+        ask_a_person(self, {**standing, "error": error_text(LOST)}, LOST)
 
     def _tell_again(self, standing: Item) -> None:
         error = error_of(standing["error"]) or StepError("TaskFailed")
@@ -163,7 +172,14 @@ class Segment:
         claim = take(self.run, str(fact.next))
         if isinstance(claim, Claim):
             self.seq = fact.seq + 1
-            self.chain(replace(claim, losses=1))
+            is_task = self.run.step(claim.key).action == "task"
+            match self.run.world.settings.recovery if is_task else "automatic":
+                case "manual":
+                    self._ask_about_lost(claim.item(self.run))
+                case "none":
+                    ending.fail_attempt(self.run, claim, LOST)
+                case _:
+                    self.chain(replace(claim, losses=1))
 
     # -------------------------------------------------------------------------------------------- going on
 
@@ -220,6 +236,7 @@ class Segment:
             except ExpressionFault as fault:
                 self.failed(claim, expression_error(fault))
                 return None
+        hooking.step_begins(run, claim)
         if is_whole and step.is_loop:
             return opening.open_loop(self, claim, step)
         if step.action == "group":
@@ -255,7 +272,7 @@ class Segment:
             claim.key,
             outcome,
             output,
-            attempts=claim.attempt if ran else 0,
+            attempts=claim.number if ran else 0,
             started_at=claim.started_at if ran else None,
             ended_at=max(self.run.now, claim.started_at),
             chosen=chosen,

@@ -17,6 +17,8 @@ from .items import digest, run_key
 from .world import World
 
 MAX_TRIES = 50  # of a write that lost to another one
+MAX_WAITING = 1_000  # in line, so that the item stays below 400 KB; whoever comes later asks again from time to time
+NO_LIMIT = 1_000_000
 GRACE_MS = 5 * 60_000  # a run that holds a place has begun to exist by then
 
 
@@ -54,7 +56,7 @@ class Semaphore:
                 holders[holder] = {"until": until, "since": self.world.clock.now()}
                 item["waiting"] = [entry for entry in waiting if entry[0] != holder]
                 return True, True
-            if ticket is not None and all(entry[0] != holder for entry in waiting):
+            if ticket is not None and len(waiting) < MAX_WAITING and all(entry[0] != holder for entry in waiting):
                 waiting.append([holder, ticket])
                 return False, True
             return False, False
@@ -95,6 +97,11 @@ class Semaphore:
 
 def of_runs(world: World, tenant: str, workflow: str, key: str) -> Semaphore:
     return Semaphore(world, f"runs#{tenant}#{workflow}#{digest(key)}")
+
+
+def of_engine(world: World) -> Semaphore:
+    """Live runs of all workflows and tenants."""
+    return Semaphore(world, "runs")
 
 
 def of_tasks(world: World, tenant: str, key: str) -> Semaphore:

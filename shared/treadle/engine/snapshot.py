@@ -23,7 +23,7 @@ def snapshot(run: Run) -> dict[str, Item]:
         items = read_partition(run, pk)
         found |= items
         for key, item in items.items():
-            todo += _partitions_of(run, key, item)
+            todo += partitions_of(run, key, item)
     return found
 
 
@@ -38,7 +38,7 @@ def read_partition(run: Run, pk: str) -> dict[str, Item]:
             return items
 
 
-def _partitions_of(run: Run, key: str, item: Item) -> list[str]:
+def partitions_of(run: Run, key: str, item: Item) -> list[str]:
     """Of a loop's items. A repeat tells by its last full page that there may be another."""
     step = run.plan.steps.get(paths.step_id(key))
     if step is None or not step.is_loop:
@@ -52,6 +52,34 @@ def _partitions_of(run: Run, key: str, item: Item) -> list[str]:
     if (number + 1) % paths.PAGE == 0:
         return [step_key(run.id, paths.item(paths.whole(key), number + 1))[0]]
     return []
+
+
+def archived(run: Run, live: dict[str, Item]) -> list[tuple[int, str, Item]]:
+    """(generation, key, item) of what was reopened by a retry. `live`: the snapshot, which knows of loops that ran again."""
+    found: list[tuple[int, str, Item]] = []
+    seen: set[str] = set()
+    todo = [step_key(run.id, "x")[0], *(pk for key, item in live.items() for pk in partitions_of(run, key, item))]
+    while todo:
+        pk = todo.pop()
+        if pk in seen:
+            continue
+        seen.add(pk)
+        for item in _archived_in(run, pk):
+            _, generation, key = item["sk"].split("#", 2)
+            found.append((int(generation), key, item))
+            todo += partitions_of(run, key, item)
+    return found
+
+
+def _archived_in(run: Run, pk: str) -> list[Item]:
+    items: list[Item] = []
+    cursor = None
+    while True:
+        page = run.world.store.query(pk, prefix="a#", after=cursor)
+        items += page.items
+        cursor = page.after
+        if cursor is None:
+            return items
 
 
 def scope_at(run: Run, scope_key: str) -> Scope:

@@ -98,6 +98,8 @@ def _control(world: World, request: StartRequest, same: str) -> Item:
     slot = slot_of(world, plan, request.input)
     if slot is not None:
         control |= {"status": RunStatus.PENDING.value, "slot": slot}
+    if world.settings.max_runs is not None and request.parent is None:  # a child that is waited for runs in its parent's place
+        control |= {"status": RunStatus.PENDING.value, "counted": True}
     if plan.timeout is not None:
         control["timeout_at"] = now + plan.timeout
         due = min(due, now + plan.timeout)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..core.model import Json, RunStatus
-from ..ports import Absent, Change, Item, OneOf
+from ..ports import Absent, Change, Equals, Item, OneOf, any_of
 from .items import run_key, shard_of, stop_key
 from .run import Run
 
@@ -33,6 +33,7 @@ def stop_container(run: Run, container: str, kind: str, error: Json) -> None:
     """Nothing more starts in the loop or group; the first reason stands. Whoever is at it settles it next."""
     pk, sk = stop_key(run.id, run.generation, container)
     item: Item = {"pk": pk, "sk": sk, "schema": 1, "kind": kind, "error": error, "at": run.now}
-    written = run.world.store.put(item | ({"expires": run.control["expires"]} if "expires" in run.control else {}), Absent())
+    nothing_stopped_it = any_of(Absent(), Equals("kind", "continue")) if kind != "continue" else Absent()
+    written = run.world.store.put(item | ({"expires": run.control["expires"]} if "expires" in run.control else {}), nothing_stopped_it)
     run.stops[container] = item if written.ok else written.item or item
     run.must_settle = True

@@ -6,19 +6,23 @@ of a result, a timeout and a cancel exactly one wins.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import ExpressionFault, NotFound, Unavailable
 from ..core.model import SCHEMA, Json, RunStatus, State, StepError
 from ..ports import Absent, Change, Equals, Item, OneOf
 from . import ending
-from .actions import Waits, expression_error, reshape
+from .actions import expression_error, reshape
+from .callbacks import answer_to
 from .claims import Claim, claim_of, stands, write_state
 from .items import decode, encode, mailbox_key, output_key, run_key
 from .names import names
+from .results import Waits
 from .run import Run
 from .schedule import wake
 from .starting import StartRequest, latest_plan, start
+from .stopping import stop_run
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -45,6 +49,8 @@ def enter(segment: Segment, claim: Claim, waits: Waits) -> None:
         mark_people(run)
     if kind == "signal":
         _try_signal(segment, item)
+    elif kind == "callback":
+        _try_answer(segment, item)
     elif kind == "child":
         _start_child(segment, item)
 
@@ -65,6 +71,8 @@ def look(segment: Segment, item: Item) -> None:
         return
     if wait["for"] == "child" and _look_at_child(segment, item):
         return
+    if wait["for"] == "callback" and _try_answer(segment, item):
+        return
     until = item.get("until")
     if until is None or wait["for"] == "person":
         return
@@ -72,7 +80,11 @@ def look(segment: Segment, item: Item) -> None:
         segment.run.send(wake(run, item["sk"][2:], until))
     elif wait["for"] == "timer" and not wait.get("fails"):
         resolve(segment, item, None)
+    elif wait.get("ends", until) > run.now:
+        told = f"nobody who has the callback's token was heard of for {wait['heartbeat'] / 1000:g} s"
+        segment.failed(claim_of(item), StepError("HeartbeatTimeout", told), stands(item))
     else:
+        give_up_child(run, item)
         segment.failed(claim_of(item), StepError("Timeout", f"the {wait['for']} did not come in time"), stands(item))
 
 
@@ -89,6 +101,21 @@ def resolve(segment: Segment, item: Item, result: Json) -> bool:
     following = segment.record(claim, done, stands(item))
     segment.chain(following)
     return len(run.completed) > before
+
+
+# ------------------------------------------------------------------------------------------------ callbacks
+
+
+def _try_answer(segment: Segment, item: Item) -> bool:
+    """Somebody answered. False: not yet."""
+    told = answer_to(segment.run, item)
+    if told is None:
+        return False
+    if "error" in told:
+        segment.failed(claim_of(item), StepError(**told["error"]), stands(item))
+    else:
+        resolve(segment, item, told["output"])
+    return True
 
 
 # ------------------------------------------------------------------------------------------------ signals
@@ -176,6 +203,18 @@ def _start_child(segment: Segment, item: Item) -> None:
     start(run.world, StartRequest(run.tenant, plan, wait["input"], run_id=wait["child"], parent=parent))
     if wait["detached"]:
         resolve(segment, item, wait["child"])
+
+
+def give_up_child(run: Run, item: Item) -> None:
+    """Nobody waits for the child any more: it is cancelled."""
+    wait = item.get("wait", {})
+    if wait.get("for") != "child" or wait["detached"]:
+        return
+    child = Run(run.world, wait["child"])
+    with suppress(NotFound):
+        child.read_control()
+        stop_run(child, "cancel", {"name": "Cancelled", "message": f"run {run.id} no longer waits for it"})
+        child.send([child.message("settle", "", plan=child.control["plan"], gen=child.generation)])
 
 
 def _misfits(run: Run, plan: str, given: Json) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ from .run import Run
 from .schedule import wake
 from .snapshot import read_partition
 from .stopping import stop_container
-from .waits import PEOPLE
+from .waits import PEOPLE, give_up_child
 from .walk_loops import LoopWalk
 
 if TYPE_CHECKING:
@@ -193,11 +193,12 @@ class Walk:
     def _cancel(self, item: Item, *more: Condition) -> None:
         """Was begun and stopped before it ended by itself."""
         claim = claim_of(item)
+        give_up_child(self.run, item)
         fact = Fact(
             claim.key,
             Outcome.CANCELLED,
             error=StepError("Cancelled", "stopped before it ended"),
-            attempts=claim.attempt,
+            attempts=claim.number,
             started_at=claim.started_at,
             ended_at=max(self.run.now, claim.started_at),
             why=self._why(),
@@ -222,7 +223,7 @@ class Walk:
         stop = None if closing else self.stop_of(scope_key)
         until = item.get("until")
         is_late = not closing and until is not None and until <= run.now
-        if stop is None and is_late:
+        if is_late and (stop is None or stop["kind"] == "continue"):
             stop_container(run, scope_key, "cancel", StepError("Timeout", "the group took longer than its timeout").to_json())
             stop = run.stops[scope_key]
         inner = "cancel" if closing or is_late else stop["kind"] if stop and stop["kind"] != "continue" else None

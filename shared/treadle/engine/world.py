@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -39,10 +39,22 @@ class Secrets(Protocol):
     def get(self, name: str) -> str: ...
 
 
+class Hooks(Protocol):
+    """What is told of runs, steps and attempts (treadle.hooks.Hooks). It raises nothing."""
+
+    def tell(self, moment: str, event: dict[str, Any], payload: Callable[[], dict[str, Any]] | None = None) -> Any:
+        """What is to stand in the place of a result (`hooks.Instead`), or None."""
+        ...
+
+    def newly_broken(self) -> list[tuple[str, str]]:
+        """(name, why) of the hooks that failed for the first time since this was asked."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`advance`: whether the dispatcher itself finds out what a success makes ready (`inline`: no hop) or leaves it to the
-    completions handler (`bus`). Both give the same facts. Times in seconds."""
+    completions handler (`bus`). Both give the same facts. Times in seconds. Plain JSON: workers get it in TREADLE_SETTINGS."""
 
     advance: str = "inline"
     lease_s: int = LEASE_S
@@ -50,6 +62,14 @@ class Settings:
     begin_margin_s: int = BEGIN_MARGIN_S
     chunk_size: int = 64  # items of a forEach that one message stands for
     chunk_s: float = 1.0  # a chunk slower than this sends the rest of its range to others
+    max_runs: int | None = None  # live runs of this engine; more stay pending. None: no limit
+    recovery: str = "automatic"  # of an attempt lost with its worker: it runs again; `manual`: a person decides; `none`: it has failed
+    caching: bool = True  # of plans in a worker, and of tasks' results where a step asks for it
+    fair: bool = True  # between tenants within a lane
+    outward: bool = True  # there are the tasks http, lambda and aws
+    largest: Mapping[str, float] = field(default_factory=dict)  # cpu (vCPU), memory, storage (MB): the most that a step may ask for
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # `errorHandling` for what a definition leaves open
+    one_at_a_time: bool = False  # of the tasks of one run
 
 
 @dataclass
@@ -64,6 +84,8 @@ class World:
     secrets: Secrets | None = None
     violations: Violations | None = None
     settings: Settings = field(default_factory=Settings)
+    hooks: Hooks | None = None
+    url: str | None = None  # of the HTTP API, where callbacks are posted to; None: there is none
     random: random.Random = field(default_factory=random.Random)
     plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)
     triggers: dict[str, tuple[int, Sequence[Triggered]]] = field(default_factory=dict)  # by tenant, with when they were read
@@ -83,7 +105,8 @@ class World:
         return self.remember(Plan.from_json(self.load(decode(item["plan"]))), name)
 
     def remember(self, plan: Plan, name: str) -> Plan:
-        self.plans[name] = plan
+        if self.settings.caching:
+            self.plans[name] = plan
         while len(self.plans) > MAX_PLANS:
             self.plans.popitem(last=False)
         return plan

@@ -1,0 +1,208 @@
+"""Checkpoints: what a run had come to, kept apart from it, and new runs that go on from there.
+
+A checkpoint is a copy of facts that is closed under predecessors: whatever it has, it has all that it came after. Facts never
+change, so a copy that is taken while the run goes on is as good as one of a run that stands still. A run that is restored
+has the copied facts before it has a control item: until that is written there is no run, and from then on it is like any other
+that has to be put in order. What had failed or was under way is not in the copy: it is run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core import paths
+from ..core.errors import NotFound
+from ..core.model import SCHEMA, Json, Outcome, State
+from ..core.moments import rfc3339
+from ..core.plan import Scope, Step
+from ..ports import Absent, Item
+from .items import body_key, decode, digest, encode, is_fact, step_key
+from .run import Run
+from .snapshot import partitions_of, snapshot
+from .starting import StartRequest, control_of, insert
+from .world import World
+
+KEPT = (Outcome.SUCCEEDED, Outcome.CAUGHT, Outcome.BYPASSED, Outcome.DEAD)
+OF_ITS_WRITER = ("pk", "gen", "next", "lease", "expires", "due", "due_shard")  # attributes of a fact that mean nothing in another run
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """`facts`: a reference to, or the list of, items without a run. `attributes` are the run's, as JSON text."""
+
+    id: str
+    tenant: str
+    run_id: str
+    workflow: str
+    version: str
+    plan: str
+    at: int
+    paths: tuple[str, ...]
+    input: Json
+    facts: Json
+    attributes: str | None = None
+    priority: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As people see it. `steps`: the paths that it has results of, those inside of loops and groups left out."""
+        named = {"id": self.id, "run": self.run_id, "workflow": self.workflow, "version": self.version}
+        return {**named, "at": rfc3339(self.at), "steps": list(self.paths)}
+
+    def to_item(self) -> Item:
+        pk, sk = checkpoint_key(self.id)
+        item: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "tenant": self.tenant, "run": self.run_id, "workflow": self.workflow}
+        item |= {"version": self.version, "plan": self.plan, "at": self.at, "paths": encode(self.paths)}
+        item |= {"input": encode(self.input), "facts": encode(self.facts)}
+        optional = {"attributes": self.attributes, "priority": self.priority}
+        return item | {name: value for name, value in optional.items() if value is not None}
+
+    @classmethod
+    def from_item(cls, item: Item) -> Checkpoint:
+        return cls(
+            id=item["pk"].partition("#")[2],
+            tenant=item["tenant"],
+            run_id=item["run"],
+            workflow=item["workflow"],
+            version=item["version"],
+            plan=item["plan"],
+            at=item["at"],
+            paths=tuple(decode(item["paths"])),
+            input=decode(item["input"]),
+            facts=decode(item["facts"]),
+            attributes=item.get("attributes"),
+            priority=item.get("priority"),
+        )
+
+
+def checkpoint_key(checkpoint_id: str) -> tuple[str, str]:
+    return f"checkpoint#{checkpoint_id}", "checkpoint"
+
+
+# ------------------------------------------------------------------------------------------------ taking
+
+
+def take(run: Run) -> Checkpoint:
+    """The copy first, then the line in the run's own partition by which it is found again."""
+    items = snapshot(run)
+    kept = Closed(run, items).keys
+    facts = [{name: value for name, value in items[key].items() if name not in OF_ITS_WRITER} for key in kept]
+    lists = [page for key in kept for page in _lists(run, key, items[key])]
+    body = run.world.store.get(body_key(run.id)) or {"input": "null"}
+    checkpoint = Checkpoint(
+        id=digest("checkpoint", run.id, str(run.now), str(run.world.new_fence())),
+        tenant=run.tenant,
+        run_id=run.id,
+        workflow=run.control["workflow"],
+        version=run.control["version"],
+        plan=run.control["plan"],
+        at=run.now,
+        paths=tuple(paths.shown(key) for key in kept if "." not in key and "[" not in key),
+        input=decode(body["input"]),
+        facts=run.kept([*facts, *lists]),
+        attributes=run.control.get("attributes"),
+        priority=run.control.get("priority"),
+    )
+    run.world.store.put(checkpoint.to_item(), Absent())
+    run.world.store.put({"pk": run.id, "sk": f"checkpoint#{checkpoint.at:015d}#{checkpoint.id}", "schema": SCHEMA})
+    return checkpoint
+
+
+def _lists(run: Run, key: str, item: Item) -> list[Item]:
+    """The pages that hold a long forEach's values: compensations name them."""
+    keys = [(pk, "list") for pk in partitions_of(run, key, item)] if paths.index(key) is None and "n" in item else []
+    found = run.world.store.get_many(keys) if keys else {}
+    return [{"page": pk[len(run.id) :], "sk": sk, "schema": SCHEMA, "list": page["list"]} for (pk, sk), page in found.items()]
+
+
+class Closed:
+    """`keys`: the largest part of the facts that has with each step all that it came after."""
+
+    def __init__(self, run: Run, items: Mapping[str, Item]) -> None:
+        self.items = items
+        self.keys: list[str] = []
+        self._scope("", run.plan.root)
+
+    def _scope(self, scope_key: str, scope: Scope) -> None:
+        kept = {step.id for step in scope.steps.values() if self._stands(paths.join(scope_key, step.id), step, scope)}
+        while left_alone := {name for name in kept if not self._has_sources(scope_key, scope.steps[name], kept)}:
+            kept -= left_alone
+        for step in scope.steps.values():
+            key = paths.join(scope_key, step.id)
+            if step.id in kept:
+                self._whole(key)
+            elif key in self.items and self._begins_again(scope_key, step, kept):
+                self._inside(key, step)
+
+    def _stands(self, key: str, step: Step, scope: Scope) -> bool:
+        item = self.items.get(key)
+        if item is None or not is_fact(item):
+            return False
+        outcome = Outcome(item["outcome"])
+        return outcome in KEPT or (outcome is Outcome.FAILED and step.id in scope.handled)
+
+    def _has_sources(self, scope_key: str, step: Step, kept: set[str]) -> bool:
+        """A join `any` or N has those that it saw: the others it never waited for."""
+        saw = self.items[paths.join(scope_key, step.id)].get("saw")
+        return set(saw if saw is not None else (edge.source for edge in step.edges)) <= kept
+
+    def _begins_again(self, scope_key: str, step: Step, kept: set[str]) -> bool:
+        """It is begun again from the same sources, so what had ended inside of it holds."""
+        return step.join == "all" and {edge.source for edge in step.edges} <= kept
+
+    def _whole(self, key: str) -> None:
+        inside = [name for name in self.items if name.startswith((f"{key}.", f"{key}[", f"{key}~"))]
+        self.keys += [name for name in (key, *inside) if is_fact(self.items[name])]
+
+    def _inside(self, key: str, step: Step) -> None:
+        """Only of a first attempt: that is the one it begins with."""
+        if step.is_loop and paths.index(key) is None:
+            number = 0
+            for number in range(self.items[key].get("n", 0) or self._iterations(key)):
+                self._instance(paths.item(key, number), step)
+        elif step.inner is not None and self.items[key].get("attempt", 1) == 1:
+            self._scope(paths.inside(key, 1), step.inner)
+
+    def _instance(self, key: str, step: Step) -> None:
+        item = self.items.get(key)
+        if item is not None and is_fact(item) and item["outcome"] == Outcome.SUCCEEDED:
+            self._whole(key)
+        elif item is not None and step.inner is not None and item.get("attempt", 1) == 1 and item["state"] != State.RELEASED:
+            self._scope(paths.inside(key, 1), step.inner)
+
+    def _iterations(self, key: str) -> int:
+        number = 0
+        while paths.item(key, number) in self.items:
+            number += 1
+        return number
+
+
+# ------------------------------------------------------------------------------------------------ finding and restoring
+
+
+def taken(run: Run) -> list[Checkpoint]:
+    """Of a run, the oldest first."""
+    names: list[str] = []
+    after = None
+    while True:
+        page = run.world.store.query(run.id, prefix="checkpoint#", after=after)
+        names += [item["sk"].rpartition("#")[2] for item in page.items]
+        after = page.after
+        if after is None:
+            break
+    found = run.world.store.get_many([checkpoint_key(name) for name in names]) if names else {}
+    return [Checkpoint.from_item(found[key]) for name in names if (key := checkpoint_key(name)) in found]
+
+
+def find(world: World, tenant: str, checkpoint_id: str) -> Checkpoint:
+    """Raises NotFound, for another tenant's as well."""
+    item = world.store.get(checkpoint_key(checkpoint_id))
+    if item is None or item["tenant"] != tenant:
+        raise NotFound("checkpoint", checkpoint_id)
+    return Checkpoint.from_item(item)
+
+
+def request_of(world: World, kept: Checkpoint, run_id: str, by: str | None) -> StartRequest:
+    attributes = decode(kept.attributes) if kept.attributes else {}
+    return StartRequest(kept.tenant, kept.plan, world.load(kept.input), run_id, attributes, kept.priority, by=by)

@@ -1,0 +1,86 @@
+"""Where the engine tells hooks what happens. Without hooks nothing of this costs anything; whatever they do, a run goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..core import paths
+from ..core.model import Json
+from ..ports import Event
+from .results import Done, Failed, Result, Waits
+
+if TYPE_CHECKING:
+    from ..tasks.registry import TaskContext
+    from .claims import Claim
+    from .run import Run
+
+_MOMENTS = {
+    "RunStarted": "before_run",
+    "RunSucceeded": "after_run",
+    "RunFailed": "after_run",
+    "RunCancelled": "after_run",
+    "RunTimedOut": "after_run",
+}
+
+
+def published(run: Run, rows: Sequence[Sequence[Any]], events: Sequence[Event]) -> None:
+    """What is about to be told on the bus: ends of steps, beginning and end of the run. Told again where a delivery is repeated."""
+    for path, outcome, attempts, ended_at in rows:
+        _tell(run, "after_step", {"step": path, "outcome": outcome, "attempts": attempts, "endedAt": ended_at})
+    for event in events:
+        if event.kind in _MOMENTS:
+            told = {name: value for name, value in event.data.items() if name not in ("run", "workflow", "tenant", "version")}
+            _tell(run, _MOMENTS[event.kind], told)
+
+
+def step_begins(run: Run, claim: Claim) -> None:
+    """The first attempt of a step, an item or an iteration."""
+    if run.world.hooks is not None and claim.attempt == 1 and not claim.losses:
+        _tell(run, "before_step", {"step": paths.shown(claim.key)})
+
+
+def attempt(run: Run, context: TaskContext, task: str, shown: Callable[[], Json], work: Callable[[], Result]) -> Result:
+    """`work`, one attempt of a task. `shown`: its input without secrets, asked for only by hooks that replace."""
+    hooks = run.world.hooks
+    if hooks is None:
+        return work()
+    about: dict[str, Json] = {"step": context.step_id, "attempt": context.attempt, "task": task}
+    instead = _tell(run, "before_attempt", about, lambda: {"input": shown()})
+    began = time.perf_counter()
+    result = work() if instead is None else _result_of(instead)
+    told = about | {"durationMs": round((time.perf_counter() - began) * 1000, 3), **_how(result)}
+    if not isinstance(result, Done):
+        _tell(run, "after_attempt", told)
+        return result
+    output = result.output
+    instead = _tell(run, "after_attempt", told, lambda: {"output": output})
+    return result if instead is None else _result_of(instead)
+
+
+def _how(result: Result) -> dict[str, Json]:
+    match result:
+        case Failed(error):
+            return {"outcome": "failed", "error": error.to_json()}
+        case Waits():
+            return {"outcome": "later"}
+        case _:
+            return {"outcome": "succeeded"}
+
+
+def _result_of(instead: Any) -> Result:
+    return Done(instead.output) if instead.error is None else Failed(instead.error)
+
+
+def _tell(run: Run, moment: str, told: dict[str, Json], payload: Callable[[], dict[str, Json]] | None = None) -> Any:
+    """What is to stand in the place of a result, or None. A hook that broke is told on the bus, once in this process."""
+    hooks = run.world.hooks
+    if hooks is None:
+        return None
+    control = run.control
+    about = {"moment": moment, "at": run.now, "run": run.id, "workflow": control["workflow"], "version": control["version"]}
+    instead = hooks.tell(moment, {**about, "tenant": run.tenant, **told}, payload)
+    for name, why in hooks.newly_broken():
+        run.event("HookFailed", name, hook=name, moment=moment, error=why)
+    return instead

@@ -1,0 +1,36 @@
+"""What an attempt comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.model import Json, StepError
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    output: Json
+    chosen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    error: StepError
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """`wait["for"]`: timer, signal, approval, child, callback. `until`: when it is over at the latest (ms), None: only when somebody
+    acts."""
+
+    wait: dict[str, Any]
+    until: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """No place for it now (`concurrency`): nothing ran. Whoever gives a place back sends it again."""
+
+
+Result = Done | Failed | Waits | Held
