@@ -56,9 +56,9 @@ _SCRIPT = """
     if (act && !event.ctrlKey && !event.metaKey) act();
   });
   if (width > canvas.clientWidth) zoom(Math.max(0.6, Math.min(1, (canvas.clientWidth - 2) / width)));
-  const first = svg.querySelector('.step').getBoundingClientRect();
-  canvas.scrollTop = 0;
-  canvas.scrollLeft += first.left + first.width / 2 - canvas.getBoundingClientRect().left - canvas.clientWidth / 2;
+  const first = svg.querySelector('.step').getBoundingClientRect(), box = canvas.getBoundingClientRect();
+  canvas.scrollLeft += first.left + first.width / 2 - box.left - canvas.clientWidth / 2;
+  canvas.scrollTop += first.top + first.height / 2 - box.top - canvas.clientHeight / 2;
 })();
 """
 
