@@ -93,8 +93,15 @@ def _asked(wiring: Wiring, event: dict[str, Any]) -> None:
         case "WorkflowSubmitted":
             wiring.operations.run_definition(wiring.tenant, _wanted(detail, "definition"), detail.get("input", {}), key=key, by=by)
         case _:
-            workflow = _wanted(detail, "workflow")
-            wiring.operations.start(wiring.tenant, workflow, detail.get("input", {}), version=detail.get("version"), key=key, by=by)
+            workflow, version = _text(detail, "workflow"), _text(detail, "version") if "version" in detail else None
+            wiring.operations.start(wiring.tenant, workflow, detail.get("input", {}), version=version, key=key, by=by)
+
+
+def _text(detail: dict[str, Any], name: str) -> str:
+    value = _wanted(detail, name)
+    if not isinstance(value, str):
+        raise Rejected("bad-type", f"{name} must be a string, not {type(value).__name__}", status=422)
+    return value
 
 
 def _wanted(detail: dict[str, Any], name: str) -> Any:

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal
 
-from .core.errors import NotFound, Rejected
+from . import acts, approvals, audit, listing, updating
+from .core.errors import NotFound, Rejected, TaskError
 from .core.model import Json
 from .core.plan import Plan, compile_plan
 from .definition import Checker, Diagnostic
+from .definition.defaults import one_at_a_time, with_error_handling, with_own_concurrency
 from .definition.schemas import violations
-from .engine import Engine, amending, control
+from .engine import Engine, amending, callbacks, checkpoints, control, retrying
+from .engine.actions import bounded
 from .engine.items import decode, digest, run_key
 from .engine.run import Run
 from .engine.starting import Registered, StartRequest, latest_plan, note_unregistered, register, save_plan, start, workflow_key
 from .engine.triggers import listed_key
 from .ports import Item
-from .viewing import PAGE_OF_STEPS, history, summary, view
+from .story import history
+from .viewing import PAGE_OF_STEPS, shown_status, summary, view
 from .views import RunView
 
 Source = dict[str, Any] | str | bytes | os.PathLike[str]
@@ -45,18 +50,30 @@ class Operations:
             count = len(checked.errors)
             told = f"the definition has {count} fault{'s' if count > 1 else ''}; the first: {checked.errors[0].message}"
             raise Rejected("invalid-definition", told, status=422, diagnostics=checked.diagnostics)
-        return checked.document, compile_plan(checked.document, self.world.expressions)
+        return checked.document, compile_plan(self._completed(checked.document), self.world.expressions)
 
-    def register(self, tenant: str, source: Source) -> Registered:
+    def _completed(self, document: dict[str, Any]) -> dict[str, Any]:
+        """With what the engine's settings say where the definition says nothing. Raises Rejected."""
+        settings = self.world.settings
+        completed = with_error_handling(document, settings.defaults)
+        if not settings.one_at_a_time:
+            return completed
+        if own := sorted(with_own_concurrency(document)):
+            told = f"this engine runs one step of a run at a time: no step has a concurrency of its own, as {', '.join(own)} would"
+            raise Rejected("invalid-definition", told, status=422)
+        return one_at_a_time(completed)
+
+    def register(self, tenant: str, source: Source, *, by: str | None = None) -> Registered:
         """Raises Rejected: invalid-definition (422), version-conflict (409)."""
         document, plan = self.compiled(source)
-        return register(self.world, tenant, document, plan)
+        with audit.asked(self.world, tenant, "register", by, workflow=plan.workflow, version=plan.version, plan=plan.hash):
+            return register(self.world, tenant, document, plan)
 
     def workflows(self, tenant: str, *, limit: int = 100, cursor: str | None = None) -> tuple[list[dict[str, Any]], str | None]:
         pk = listed_key(tenant, "")[0]
-        page = self.world.store.query(pk, after=(pk, cursor) if cursor else None, limit=limit)
+        page = self.world.store.query(pk, after=(pk, listing.read_cursor(cursor)) if cursor else None, limit=limit)
         shown = [{"id": item["sk"], "name": item.get("name"), "version": item["version"]} for item in page.items if "version" in item]
-        return shown, page.after[1] if page.after else None
+        return shown, listing.write_cursor(page.after[1]) if page.after else None
 
     def workflow(self, tenant: str, workflow_id: str, version: str | None = None) -> dict[str, Any]:
         if version is None:
@@ -147,28 +164,19 @@ class Operations:
         limit: int = 100,
         cursor: str | None = None,
     ) -> tuple[list[RunView], str | None]:
-        """Newest first. The cursor names the workflow and the place in its list."""
+        """Newest first. `next` is the cursor of the page behind this one."""
         names = [workflow] if workflow else self._workflow_ids(tenant)
-        at, _, place = (cursor or "").partition("|")
-        found: list[RunView] = []
-        for name in names:
-            if at and name < at:
-                continue
-            after: str | None = place if name == at and place else None
-            while True:
-                page = self.world.store.query_list(
-                    f"{tenant}#{name}", start=started_after or "", end=started_before or "\uffff", after=after, limit=limit
-                )
-                for item in page.items:
-                    shown = summary({"error": None, **item, "pk": item["pk"]})
-                    after = item["list_sk"]
-                    if (status is None or shown.status == status) and _has(shown, attributes):
-                        found.append(shown)
-                        if len(found) == limit:
-                            return found, f"{name}|{after}"
-                if page.after is None:
-                    break
-        return found if workflow else sorted(found, key=lambda run: (run.started_at or "", run.id), reverse=True), None
+        return listing.runs(
+            self.world,
+            tenant,
+            names,
+            status=status,
+            attributes=attributes,
+            started_after=started_after,
+            started_before=started_before,
+            limit=limit,
+            cursor=cursor,
+        )
 
     def _workflow_ids(self, tenant: str) -> list[str]:
         pk = listed_key(tenant, "")[0]
@@ -186,7 +194,8 @@ class Operations:
     def signal(self, tenant: str, run_id: str, name: str, payload: Json = None, *, by: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
         self._check_signal(run, name, payload)
-        control.signal(run, name, payload)
+        with acts.noted(run, "signal", by, name=name):  # programs send them in any number: not in the tenant's one chain of records
+            control.signal(run, name, payload)
         return summary(run.control)
 
     def _check_signal(self, run: Run, name: str, payload: Json) -> None:
@@ -199,12 +208,14 @@ class Operations:
 
     def approve(self, tenant: str, run_id: str, step: str, *, by: str, comment: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
-        control.approve(run, step, by, comment)
+        with self._acting(run, "approve", by, path=step, comment=comment):
+            control.approve(run, step, by, comment)
         return summary(run.control)
 
     def reject(self, tenant: str, run_id: str, step: str, *, by: str, comment: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
-        control.reject(run, step, by, comment)
+        with self._acting(run, "reject", by, path=step, comment=comment):
+            control.reject(run, step, by, comment)
         return summary(run.control)
 
     def decide(
@@ -220,31 +231,86 @@ class Operations:
         reason: str | None = None,
     ) -> RunView:
         run = self._run(tenant, run_id)
-        control.decide(run, step, choice, input, output)
+        with self._acting(run, "decide", by, path=step, choice=choice, reason=reason):
+            control.decide(run, step, choice, input, output)
         return summary(run.control)
 
-    def pause(self, tenant: str, run_id: str, *, by: str | None = None) -> RunView:
+    # Callbacks: the token is the credential, and says whose run it is.
+
+    def know(self, token: str) -> None:
+        """Raises NotFound."""
+        callbacks.find(self.world, token)
+
+    def succeed(self, token: str, output: Json = None) -> None:
+        """The attempt that the token was given for has this result. Raises NotFound, Rejected: already-used (409), too-late (410)."""
+        callbacks.answer(self.world, token, {"output": output})
+
+    def fail(self, token: str, error: str, message: str = "", details: Json = None, *, permanent: bool = False) -> None:
+        """It failed, with an error of this name. Raises as `succeed` does."""
+        told = bounded(TaskError(error, message, details, permanent))
+        callbacks.answer(self.world, token, {"error": told.to_json() | {"permanent": told.permanent}})
+
+    def heartbeat(self, token: str) -> None:
+        """It goes on. Raises NotFound, Rejected: too-late (410)."""
+        callbacks.beat(self.world, token)
+
+    def pause(self, tenant: str, run_id: str, *, by: str | None = None, reason: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
-        control.pause(run)
+        with self._acting(run, "pause", by, reason=reason):
+            control.pause(run)
         return summary(run.control)
 
-    def resume(self, tenant: str, run_id: str, *, by: str | None = None) -> RunView:
+    def resume(self, tenant: str, run_id: str, *, by: str | None = None, reason: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
-        control.resume(run)
+        with self._acting(run, "resume", by, reason=reason):
+            control.resume(run)
         return summary(run.control)
 
-    def cancel(self, tenant: str, run_id: str, *, by: str | None = None) -> RunView:
+    def cancel(self, tenant: str, run_id: str, *, by: str | None = None, reason: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
-        control.cancel(run)
+        with self._acting(run, "cancel", by, reason=reason):
+            control.cancel(run)
         return summary(run.control)
 
-    def retry(self, tenant: str, run_id: str, *, from_step: str | None = None, input: Json = None, by: str | None = None) -> RunView:
+    def retry(
+        self,
+        tenant: str,
+        run_id: str,
+        *,
+        from_step: str | None = None,
+        input: Json = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> RunView:
+        """Go on from what failed, or from `from_step`. Raises NotFound, WrongState."""
         run = self._run(tenant, run_id)
-        control.retry(run, from_step, input)
+        before = {"after": shown_status(run.status), "error": run.control.get("error")}
+        with self._acting(run, "retry", by, reason=reason, **{"from": from_step}, **before):
+            control.retry(run, from_step, input)
         return summary(run.control)
+
+    def prospect(self, tenant: str, run_id: str, *, from_step: str | None = None) -> dict[str, list[str]]:
+        """What `retry` would do, without doing it: the paths that are `reopened`, and the results that are `kept`."""
+        return retrying.prospect(self._run(tenant, run_id), from_step)
+
+    def update(
+        self, tenant: str, run_id: str, patch: Mapping[str, Any], *, expected: str | None = None, by: str | None = None
+    ) -> tuple[list[dict[str, Json]], RunView]:
+        """A JSON merge patch of `attributes`, `metadata` and `status` (`paused`, `running`, `cancelled`): each change as
+        `{path, before, after}`, and the run as it then is.
+
+        Raises Rejected: precondition-failed (412), bad-value (400); WrongState; Conflict when somebody else was faster.
+        """
+        run = self._run(tenant, run_id)
+        _check_version(run, expected)
+        planned = updating.changes(run, patch)
+        if planned:
+            with self._acting(run, "update", by, changes=[change["path"] for change in planned]):
+                updating.apply(run, patch, planned)
+        return planned, summary(run.control)
 
     def amend(
-        self, tenant: str, run_id: str, source: Source, *, expected: str | None = None, by: str | None = None
+        self, tenant: str, run_id: str, source: Source, *, expected: str | None = None, by: str | None = None, reason: str | None = None
     ) -> dict[str, list[str]]:
         """Change what has not started: the ids of the steps that were added, changed and removed.
 
@@ -252,19 +318,70 @@ class Operations:
         precondition-failed (412); Conflict when somebody else amends it at the same time.
         """
         run = self._run(tenant, run_id)
-        if expected is not None and expected != str(run.control["rev"]):
-            told = f"run {run_id} is at version {run.control['rev']}, not {expected}: look at it again before you amend it"
-            raise Rejected("precondition-failed", told, status=412)
+        _check_version(run, expected)
         _, plan = self.compiled(source)
-        return amending.amend(run, plan)
+        with self._acting(run, "amend", by, reason=reason, version=plan.version, plan=plan.hash, **amending.diff(run.plan, plan)):
+            return amending.amend(run, plan)
 
     def amendment(self, tenant: str, run_id: str, source: Source) -> dict[str, list[str]]:
         """What `amend` would change; nothing is written."""
         _, plan = self.compiled(source)
         return amending.diff(self.definition_of(tenant, run_id), plan)
 
+    # -------------------------------------------------------------------------------------------- once more
+
+    def rerun(self, tenant: str, run_id: str, *, key: str | None = None, by: str | None = None) -> RunView:
+        """A new run with the input, the plan, the attributes and the priority of another one. Raises NotFound."""
+        old = self._run(tenant, run_id)
+        attributes = decode(old.control["attributes"]) if "attributes" in old.control else {}
+        new_id = self._run_id(tenant, f"{run_id}#rerun", key)
+        with audit.asked(self.world, tenant, "rerun", by, run=run_id, started=new_id):
+            return self._start(StartRequest(tenant, old.control["plan"], old.input, new_id, attributes, old.control.get("priority"), by=by))
+
+    def checkpoint(self, tenant: str, run_id: str, *, by: str | None = None) -> dict[str, Any]:
+        """Keep what the run has come to: `{id, run, workflow, version, at, steps}`. Raises NotFound."""
+        run = self._run(tenant, run_id)
+        with self._acting(run, "checkpoint", by):
+            return checkpoints.take(run).to_json()
+
+    def checkpoints(self, tenant: str, run_id: str) -> list[dict[str, Any]]:
+        """Those of a run, the oldest first. Raises NotFound."""
+        return [kept.to_json() for kept in checkpoints.taken(self._run(tenant, run_id))]
+
+    def restore(self, tenant: str, checkpoint_id: str, *, key: str | None = None, by: str | None = None) -> RunView:
+        """A new run that goes on from a checkpoint. Raises NotFound."""
+        kept = checkpoints.find(self.world, tenant, checkpoint_id)
+        new_id = self._run_id(tenant, f"{checkpoint_id}#restore", key)
+        with audit.asked(self.world, tenant, "restore", by, run=kept.run_id, checkpoint=checkpoint_id, started=new_id):
+            return summary(checkpoints.restore(self.world, kept, new_id, by))
+
+    # -------------------------------------------------------------------------------------------- who is asked, who asked
+
+    def approvals(
+        self, tenant: str, *, kinds: tuple[str, ...] = approvals.KINDS, by: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Steps that wait for a person, newest first. `kinds`: `approval`, `decision`. `by`: only what this person may decide."""
+        return approvals.page(self.world, tenant, kinds=kinds, by=by, limit=limit, cursor=cursor)
+
+    def audit(self, tenant: str, *, limit: int = 100, cursor: str | None = None) -> tuple[audit.Trail, str | None]:
+        """The audit trail from its first record on, with the head that it has to match."""
+        return audit.page(self.world, tenant, limit=limit, cursor=cursor)
+
+    @contextmanager
+    def _acting(self, run: Run, verb: str, by: str | None, **told: Json) -> Iterator[None]:
+        """Around what somebody does to a run: it is in the audit trail and in the run's history before it is done."""
+        with audit.asked(self.world, run.tenant, verb, by, run=run.id, **told), acts.noted(run, verb, by, **told):
+            yield
+
     def _run(self, tenant: str, run_id: str) -> Run:
         return control.open_run(self.world, run_id, tenant)
+
+
+def _check_version(run: Run, expected: str | None) -> None:
+    """`expected`: the version (`etag`) that the caller has seen; None: whichever it is. Raises Rejected("precondition-failed")."""
+    if expected is not None and expected != str(run.control["rev"]):
+        told = f"run {run.id} is at version {run.control['rev']}, not {expected}: look at it again before you change it"
+        raise Rejected("precondition-failed", told, status=412)
 
 
 def _refuse_unfit(faults: list[tuple[str, str]], what: str) -> None:
@@ -273,7 +390,3 @@ def _refuse_unfit(faults: list[tuple[str, str]], what: str) -> None:
         place, message = faults[0]
         shown = [{"code": "invalid-input", "severity": "error", "path": at, "message": fault} for at, fault in faults]
         raise Rejected("invalid-input", f"{what}: {message}" + (f" (at {place})" if place else ""), status=422, diagnostics=shown)
-
-
-def _has(run: RunView, attributes: Mapping[str, Any] | None) -> bool:
-    return all(name in run.attributes and str(run.attributes[name]) == str(value) for name, value in (attributes or {}).items())

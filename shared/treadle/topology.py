@@ -38,7 +38,9 @@ class Index:
 
 
 DUE = Index("due", "due_shard", "N", "due", "N", None)
-LIST = Index("list", "list_pk", "S", "list_sk", "S", ("status", "workflow", "version", "started_at", "ended_at", "attributes", "tenant"))
+LIST = Index(
+    "list", "list_pk", "S", "list_sk", "S", ("status", "workflow", "version", "started_at", "ended_at", "attributes", "tenant", "rev")
+)
 INDEXES = (DUE, LIST)
 
 

@@ -215,7 +215,9 @@ def call(task: Task, given: Json, context: TaskContext, timeout_ms: int | None, 
             raise
         except Answered:
             return _LATER
-        except Exception as raised:  # noqa: BLE001 (the one place where a task's failure becomes a value)
+        except Exception as raised:
+            if not isinstance(raised, TaskError):
+                log.warning("task %s failed", task.name, exc_info=raised)
             return Failed(error_of(raised, task))
 
     return guarded() if timeout_ms is None and pulse is None else _within(guarded, timeout_ms, pulse)

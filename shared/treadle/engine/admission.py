@@ -94,7 +94,12 @@ def leave(run: Run) -> list[Message]:
     if "counted" in run.control:
         heads += semaphores.of_engine(run.world).release(run.id, most or semaphores.NO_LIMIT)
     return [
-        Message(lane("normal"), {"schema": SCHEMA, "kind": "settle", "run": holder, "path": "", **ticket}, 0, run.tenant if run.world.settings.fair else None)
+        Message(
+            lane("normal"),
+            {"schema": SCHEMA, "kind": "settle", "run": holder, "path": "", **ticket},
+            0,
+            run.tenant if run.world.settings.fair else None,
+        )
         for holder, ticket in heads
     ]
 

@@ -21,7 +21,7 @@ from ..ports import Absent, Item
 from .items import body_key, decode, digest, encode, is_fact, step_key
 from .run import Run
 from .snapshot import partitions_of, snapshot
-from .starting import StartRequest, control_of, insert
+from .starting import StartRequest, start
 from .world import World
 
 KEPT = (Outcome.SUCCEEDED, Outcome.CAUGHT, Outcome.BYPASSED, Outcome.DEAD)
@@ -203,6 +203,20 @@ def find(world: World, tenant: str, checkpoint_id: str) -> Checkpoint:
     return Checkpoint.from_item(item)
 
 
-def request_of(world: World, kept: Checkpoint, run_id: str, by: str | None) -> StartRequest:
+def restore(world: World, kept: Checkpoint, run_id: str, by: str | None) -> Item:
+    """The control item of the new run. The same id again gives the same run."""
+    for copied in world.load(kept.facts):
+        world.store.put(_placed(run_id, copied), Absent())
     attributes = decode(kept.attributes) if kept.attributes else {}
-    return StartRequest(kept.tenant, kept.plan, world.load(kept.input), run_id, attributes, kept.priority, by=by)
+    request = StartRequest(kept.tenant, kept.plan, world.load(kept.input), run_id, attributes, kept.priority, by=by)
+    control, _ = start(world, request)
+    run = Run(world, run_id, control)
+    run.send([run.message("settle", "", plan=kept.plan, gen=run.generation)])
+    return control
+
+
+def _placed(run_id: str, copied: Item) -> Item:
+    """A copied item where it belongs in the run."""
+    if "page" in copied:
+        return {"pk": run_id + copied["page"], **{name: value for name, value in copied.items() if name != "page"}}
+    return {**copied, "pk": step_key(run_id, copied["sk"][2:])[0], "gen": 1}

@@ -271,6 +271,7 @@ def _lane(segment: Segment, loop: str, header: Item, lane: int) -> None:
         is_free = any_of(Absent(lease_name), AtMost(lease_name, now))
         taken = run.world.store.update(key, Change(set={fence_name: fence, lease_name: lease}), all_of(Present("pk"), is_free))
         if not taken.ok or taken.item is None:
+            segment.again_at = (taken.item or {}).get(lease_name)
             return
         cursor, is_open = taken.item, True
         while is_open and cursor[item_name] < cursor["high"]:

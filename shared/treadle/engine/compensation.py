@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ..core import paths
 from ..core.advance import Fact
 from ..core.durations import parse_duration
-from ..core.errors import ExpressionFault, NotFound
+from ..core.errors import ExpressionFault, NotFound, Rejected
 from ..core.expressions import render
 from ..core.model import SCHEMA, Json, Outcome, RunStatus, State, StepError
 from ..core.moments import from_rfc3339
@@ -235,7 +235,10 @@ def _child(run: Run, number: int, attempt: int, told: dict[str, Any]) -> Json | 
     except NotFound as missing:
         return StepError("InputInvalid", missing.message, permanent=True)
     parent = None if told.get("wait") is False else {"run": run.id, "path": "", "plan": run.control["plan"], "gen": run.generation}
-    start(run.world, StartRequest(run.tenant, plan, told.get("input", {}), run_id=child, parent=parent))
+    try:
+        start(run.world, StartRequest(run.tenant, plan, told.get("input", {}), run_id=child, parent=parent))
+    except Rejected as refusal:
+        return StepError("InputInvalid", refusal.message, permanent=True)
     return child if parent is None else Pending(run.now, child)
 
 

@@ -14,6 +14,7 @@ from ..core.advance import Fact
 from ..core.durations import parse_duration
 from ..core.model import Outcome, RunStatus, State, StepError
 from ..ports import Change, Event, Item, OneOf
+from .asking import asks
 from .claims import claim_of, stands, write_state
 from .items import digest, is_fact, run_key
 from .run import Run
@@ -62,7 +63,8 @@ def climb(run: Run, item: Item, error: StepError) -> tuple[Item, str | None]:
         wait["rungs"] = number + 1
         due = next_rung(run, wait["failed_at"], number + 1)
     until = due[1] if due else None
-    written = write_state(run, claim_of(item), State.WAITING, stands(item), until=until, wait=wait, error=item["error"])
+    listed = asks(run, item["sk"][2:], wait["failed_at"])
+    written = write_state(run, claim_of(item), State.WAITING, stands(item), until=until, wait=wait, error=item["error"], **listed)
     changed = {**item, "wait": wait} | ({"until": until} if until is not None else {})
     return (changed if written.ok else item), (action if written.ok else None)
 

@@ -12,6 +12,7 @@ from ..core.model import Json, Outcome, RunStatus, State, StepError
 from ..core.retry import matches
 from ..ports import Absent, Change, Item, OneOf, all_of
 from .actions import expression_error
+from .asking import asks
 from .claims import claim_of, stands, write_fact, write_state
 from .escalation import after_attempt, check_thresholds, climb, next_rung
 from .items import error_of, is_fact, run_key, step_key
@@ -77,7 +78,8 @@ def ask_a_person(segment: Segment, item: Item, error: StepError) -> None:
     due = next_rung(run, run.now, 0)
     wait = {"for": "person", "failed_at": run.now, "rungs": 0}
     until = due[1] if due else None
-    written = write_state(run, claim_of(item), State.WAITING, stands(item), until=until, wait=wait, error=item["error"])
+    listed = asks(run, key, run.now)
+    written = write_state(run, claim_of(item), State.WAITING, stands(item), until=until, wait=wait, error=item["error"], **listed)
     if written.ok:
         if until is not None:
             run.send(wake(run, key, until))

@@ -6,6 +6,8 @@ history keeps it; a worker or the sweeper can do any of it again. What succeeded
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..core import paths
 from ..core.errors import NotFound, WrongState
 from ..core.model import Json, Outcome, RunStatus, State
@@ -22,8 +24,7 @@ LOOK_AGAIN_MS = 60_000
 
 def retry(run: Run, from_step: str | None, given: Json) -> None:
     """Raises WrongState, NotFound (no such step in the root scope)."""
-    if from_step is not None and from_step not in run.plan.root.steps:
-        raise NotFound("step", from_step)
+    _check_step(run, from_step)
     if given is not None:
         kept = encode(run.world.keep(encode(given), INLINE_LIMIT))
         run.world.store.update(body_key(run.id), Change(set={"input": kept}))
@@ -36,8 +37,17 @@ def retry(run: Run, from_step: str | None, given: Json) -> None:
     written = run.world.store.update(run_key(run.id), change, all_of(is_over, Equals("gen", run.generation)))
     run.control = written.item or run.control
     if not written.ok:
-        raise WrongState(f"run {run.id} is {run.status.value}: only a run that failed, was cancelled or timed out can be retried")
+        raise _not_now(run)
     go_on(run)
+
+
+def _check_step(run: Run, from_step: str | None) -> None:
+    if from_step is not None and from_step not in run.plan.root.steps:
+        raise NotFound("step", from_step)
+
+
+def _not_now(run: Run) -> WrongState:
+    return WrongState(f"run {run.id} is {run.status.value}: only a run that failed, was cancelled or timed out can be retried")
 
 
 def go_on(run: Run) -> None:
@@ -173,3 +183,36 @@ class Reopening:
             return False
         saw = self.items.get(paths.join(scope_key, step.id), {}).get("saw")
         return saw is not None and reopened.isdisjoint(saw)
+
+
+# ------------------------------------------------------------------------------------------------ what it would be
+
+
+class Prospect(Reopening):
+    """The same pass without a write: the keys that would be reopened."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.reopened: set[str] = set()
+
+    def archive(self, key: str) -> None:
+        self.reopened.add(key)
+
+    def _drop_chunks(self, key: str, item: Item) -> None:
+        """They go with the loop that they are of."""
+
+
+def prospect(run: Run, from_step: str | None) -> dict[str, list[str]]:
+    """{"reopened", "kept"}: the paths that a retry would run again, and the results that it would keep. Raises as `retry` does."""
+    _check_step(run, from_step)
+    if run.status not in RETRIABLE:
+        raise _not_now(run)
+    as_retried = {**run.control, "gen": run.generation + 1} | ({"from": from_step} if from_step else {})
+    seen = Prospect(Run(run.world, run.id, as_retried))
+    seen.work()
+    kept = [key for key, item in seen.items.items() if is_fact(item) and key not in seen.reopened]
+    return {"reopened": _paths(seen.reopened), "kept": _paths(kept)}
+
+
+def _paths(keys: Iterable[str]) -> list[str]:
+    return sorted({paths.shown(key) for key in keys})

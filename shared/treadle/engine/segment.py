@@ -26,15 +26,16 @@ from . import branches, ending, hooking, loops, opening, waits
 from .actions import act, boolean, expression_error
 from .admission import come_back_later
 from .claims import Claim, fused, take, take_over, write_fact, write_state
-from .failures import climb_ladder, failed_for_good
+from .failures import ask_a_person, climb_ladder, failed_for_good
 from .groups import open_group
-from .items import error_of, is_fact, step_key
+from .items import error_of, error_text, is_fact, step_key
 from .names import names
 from .progress import Ready, after
 from .results import Done, Failed, Held, Result, Waits
 from .run import Gate, Run
 from .settle import settle, tell_again
 
+LOST = StepError("Interrupted", "the attempt was lost with its worker")
 MAX_LOCAL = 16  # instant steps that a segment keeps for itself at a time
 
 

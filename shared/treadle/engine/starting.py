@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from ..core.errors import NotFound, Rejected
+from ..core.errors import ExpressionFault, NotFound, Rejected
 from ..core.expressions import render
 from ..core.model import SCHEMA, Json, RunStatus
 from ..core.moments import rfc3339
@@ -17,6 +17,8 @@ from .items import INLINE_LIMIT, body_key, digest, encode, plan_key, run_key, sh
 from .run import Run
 from .triggers import listed_key, with_triggers
 from .world import World
+
+T = TypeVar("T")
 
 FIRST_LOOK_MS = 5 * 60_000  # when the sweeper first looks at a run that nobody has touched since
 MAX_ROOTS_SENT = 10  # more first steps are sent by a dispatcher
@@ -52,17 +54,18 @@ def save_plan(world: World, plan: Plan) -> str:
 def start(world: World, request: StartRequest) -> tuple[Item, bool]:
     """(the run's control item, whether this call created it). The same request again gives the same run.
 
-    Raises Rejected("idempotency-conflict") when the id was used with another plan or input.
+    Raises Rejected: "idempotency-conflict" when the id was used with another plan or input, "invalid-input" when an expression
+    over the input fails, "concurrency-limit". Nothing is written then.
     """
     text = encode(request.input)
     same = digest(text, request.plan, encode(dict(request.attributes)))
+    control = _control(world, request, same)
     pk, sk = body_key(request.run_id)
     body: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "input": encode(world.keep(text, INLINE_LIMIT))}
     if request.by:
         body["by"] = request.by
-    world.store.put(body, Absent())
-    control = _control(world, request, same)
     check_room(world, request.tenant, world.plan(request.plan), control.get("slot"), request.run_id)
+    world.store.put(body, Absent())
     written = world.store.put(control, Absent())
     if not written.ok:
         standing = written.item or {}
@@ -95,7 +98,7 @@ def _control(world: World, request: StartRequest, same: str) -> Item:
         "list_pk": f"{request.tenant}#{plan.workflow}",
         "list_sk": f"{rfc3339(now)}#{request.run_id}",
     }
-    slot = slot_of(world, plan, request.input)
+    slot = _of_input("concurrency.key", lambda: slot_of(world, plan, request.input))
     if slot is not None:
         control |= {"status": RunStatus.PENDING.value, "slot": slot}
     if world.settings.max_runs is not None and request.parent is None:  # a child that is waited for runs in its parent's place
@@ -103,13 +106,21 @@ def _control(world: World, request: StartRequest, same: str) -> Item:
     if plan.timeout is not None:
         control["timeout_at"] = now + plan.timeout
         due = min(due, now + plan.timeout)
-    attributes = {**_own_attributes(world, plan, request.input), **request.attributes}
+    attributes = {**_of_input("metadata.attributes", lambda: _own_attributes(world, plan, request.input)), **request.attributes}
     optional = {
         "attributes": encode(attributes) if attributes else None,
         "priority": request.priority,
         "parent": dict(request.parent or {}),
     }
     return control | {"due": due, "due_shard": shard_of(request.run_id)} | {key: value for key, value in optional.items() if value}
+
+
+def _of_input(where: str, evaluated: Callable[[], T]) -> T:
+    """What an expression over the input gives. Raises Rejected("invalid-input")."""
+    try:
+        return evaluated()
+    except ExpressionFault as fault:
+        raise Rejected("invalid-input", f"{where} fails for this input: {fault.message}", status=422) from None
 
 
 def _own_attributes(world: World, plan: Plan, given: Json) -> dict[str, Any]:
@@ -153,11 +164,18 @@ def workflow_key(tenant: str, workflow_id: str, version: str) -> tuple[str, str]
     return f"workflow#{tenant}#{workflow_id}", version
 
 
+def _refuse_other(standing: Item | None, same: str, plan: Plan) -> None:
+    if standing is not None and standing["same"] != same:
+        told = f"{plan.workflow} {plan.version} is registered with other content: versions never change, give this one a new version"
+        raise Rejected("version-conflict", told, status=409)
+
+
 def register(world: World, tenant: str, document: Mapping[str, Any], plan: Plan) -> Registered:
     """A version is immutable: the same content again is a no-op, other content is refused."""
-    name = save_plan(world, plan)
     text = encode(document)
     pk, sk = workflow_key(tenant, plan.workflow, plan.version)
+    _refuse_other(world.store.get((pk, sk)), digest(text), plan)  # before anything of it is written
+    name = save_plan(world, plan)
     item: Item = {
         "pk": pk,
         "sk": sk,
@@ -169,9 +187,8 @@ def register(world: World, tenant: str, document: Mapping[str, Any], plan: Plan)
         "definition": encode(world.keep(text, INLINE_LIMIT)),
     }
     written = world.store.put(item, Absent())
-    if not written.ok and (written.item or {}).get("same") != item["same"]:
-        told = f"{plan.workflow} {plan.version} is registered with other content: versions never change, give this one a new version"
-        raise Rejected("version-conflict", told, status=409)
+    if not written.ok:
+        _refuse_other(written.item, item["same"], plan)
     _list(world, tenant, plan, name, document.get("triggers", ()))
     return Registered(plan.workflow, plan.version, name, written.ok)
 

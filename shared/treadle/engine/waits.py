@@ -9,11 +9,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import ExpressionFault, NotFound, Unavailable
+from ..core.errors import ExpressionFault, NotFound, Rejected, Unavailable
 from ..core.model import SCHEMA, Json, RunStatus, State, StepError
 from ..ports import Absent, Change, Equals, Item, OneOf
 from . import ending
 from .actions import expression_error, reshape
+from .asking import asks
 from .callbacks import answer_to
 from .claims import Claim, claim_of, stands, write_state
 from .items import decode, encode, mailbox_key, output_key, run_key
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from .segment import Segment
 
 PEOPLE = ("approval", "signal", "person")  # nothing goes on by itself while only these are waited for
+OPENING_MS = 60_000  # after its start a child may still lack its first messages
 MAX_TRIES = 20  # of a write that lost to another one
 
 __all__ = ["enter", "look", "resolve", "wake"]
@@ -36,13 +38,14 @@ __all__ = ["enter", "look", "resolve", "wake"]
 def enter(segment: Segment, claim: Claim, waits: Waits) -> None:
     """The step begins to wait."""
     run = segment.run
-    if not write_state(run, claim, State.WAITING, wait=waits.wait, until=waits.until).ok:
+    kind = waits.wait["for"]
+    listed = asks(run, claim.key, run.now) if kind == "approval" else {}
+    if not write_state(run, claim, State.WAITING, wait=waits.wait, until=waits.until, **listed).ok:
         return
     item = claim.item(run) | {"state": State.WAITING.value, "wait": waits.wait}
     if waits.until is not None:
         item["until"] = waits.until
     segment.loose[claim.key] = None
-    kind = waits.wait["for"]
     if waits.until is not None:
         run.send(wake(run, claim.key, waits.until))
     if kind in PEOPLE:
@@ -200,7 +203,11 @@ def _start_child(segment: Segment, item: Item) -> None:
         segment.failed(claim_of(item), error, stands(item))
         return
     parent = None if wait["detached"] else {"run": run.id, "path": key, "plan": run.control["plan"], "gen": run.generation}
-    start(run.world, StartRequest(run.tenant, plan, wait["input"], run_id=wait["child"], parent=parent))
+    try:
+        start(run.world, StartRequest(run.tenant, plan, wait["input"], run_id=wait["child"], parent=parent))
+    except Rejected as refusal:
+        segment.failed(claim_of(item), StepError("InputInvalid", refusal.message, permanent=True), stands(item))
+        return
     if wait["detached"]:
         resolve(segment, item, wait["child"])
 
@@ -230,6 +237,8 @@ def _look_at_child(segment: Segment, item: Item) -> bool:
         return True
     status = RunStatus(control["status"])
     if not status.is_final:
+        if run.now - control["started_at"] < OPENING_MS:
+            _start_child(segment, item)  # whoever started it may have died before it sent its first messages
         return False
     if status is RunStatus.SUCCEEDED:
         resolve(segment, item, output_of_run(run.world, control))

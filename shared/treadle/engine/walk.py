@@ -15,7 +15,7 @@ from ..ports import AtMost, Condition, Item, all_of
 from . import ending
 from .claims import claim_of, stands, write_fact
 from .failures import failed_for_good, resolve_failure
-from .items import is_fact, step_key, stop_key
+from .items import error_of, is_fact, step_key, stop_key
 from .progress import Ready, after
 from .pulse import Pulse
 from .run import Run
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 
 OVERDUE_MS = 90_000  # a message this late is taken for lost
 LOOK_AGAIN_MS = 15 * 60_000
+
+
+def tell_failure_again(run: Run, item: Item) -> None:
+    """Its event may never have been put."""
+    error = error_of(item["error"]) or StepError("TaskFailed")
+    ending.tell_failure(run, item["sk"][2:], item["attempt"], error, item.get("until"))
 
 
 class Walk:
@@ -159,7 +165,9 @@ class Walk:
             case State.WAITING:
                 self._waiting(key, item, pulse)
             case State.RETRY if "until" not in item:
-                pulse.moves()
+                pulse.moves(now + OVERDUE_MS)
+                if self.repair:
+                    tell_failure_again(self.run, item)
                 if now - item.get("attempt_at", now) > OVERDUE_MS:
                     resolve_failure(self.segment, item)
                     self.changed = True
