@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..core import paths
-from ..core.errors import NotFound, Rejected, WrongState
+from ..core.errors import NotFound, WrongState
 from ..core.model import Json, Outcome, RunStatus, State, StepError
 from ..ports import Change, Item, OneOf
 from . import retrying
@@ -102,9 +102,9 @@ def waiting_item(run: Run, path: str, kind: str) -> Item:
     """The item of a step that waits for such a thing. Raises NotFound, WrongState."""
     item = run.world.store.get(step_key(run.id, key_of(run, path)))
     if item is None:
-        known = paths.step_id(path) in run.plan.steps
-        told = f"step {path} of run {run.id} has not been reached yet" if known else f"{run.plan.workflow} has no step {path}"
-        raise Rejected("not-found", told, status=404)
+        if paths.step_id(path) in run.plan.steps:
+            raise NotFound("begun step", f"{path}: run {run.id} has not reached it yet")
+        raise NotFound("step", f"{path} in {run.plan.workflow}")
     if item["state"] != State.WAITING or item["wait"]["for"] != kind:
         raise WrongState(f"step {path} of run {run.id} does not wait for {'an approval' if kind == 'approval' else 'a decision'}")
     return item
