@@ -8,8 +8,9 @@ from random import Random
 from .. import topology
 from ..core import paths
 from ..core.model import RunStatus, State
+from .actors import Move
 from .shapes import Act
-from .simulator import Move, Simulation
+from .simulator import Simulation
 
 RESTS = frozenset({RunStatus.WAITING, RunStatus.PAUSED})
 

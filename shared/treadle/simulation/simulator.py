@@ -9,24 +9,24 @@ each of its calls, so that any other worker may act in between.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 from greenlet import getcurrent, greenlet
 
 from .. import topology
-from ..core.errors import Conflict, NotFound, Rejected, Unavailable
+from ..core.errors import NotFound, Rejected, Unavailable
 from ..core.model import RunStatus
-from ..engine import Engine, Settings, World
+from ..engine import Settings, World
 from ..engine.items import run_key
 from ..operations import Operations
-from ..ports import Item, Key
+from ..ports import Item
 from ..topology import Names
 from ..wiring import Wiring, using
+from .actors import Context, Move, Observer, Schedule, SeenEngine, Worker
 from .faults import Crash, Faults, Kind, Refused
 from .queues import Received
 from .shapes import Act
@@ -39,83 +39,6 @@ START = Act("start")
 _CONSUMERS = {queue.name: queue for queue in topology.QUEUES}
 _FUNCTIONS = {function.name: function for function in topology.FUNCTIONS}
 _NAMES = Names("table", "bus", "blobs", "inbox", {queue.name: queue.name for queue in topology.QUEUES})
-
-
-@dataclass(eq=False)
-class Worker:
-    """`wakes_at`: suspended until then by a task that takes time. `deadline`: when Lambda ends it."""
-
-    number: int
-    function: str
-    deadline: int
-    body: Callable[[], Any]
-    thread: greenlet | None = None
-    messages: tuple[Received, ...] = ()
-    act: Act | None = None
-    wakes_at: int = 0
-    outlives: bool = False  # frozen and thawed: it goes on although its time is over
-    fault: Kind | None = None  # that the call under way will have, once it is done
-
-
-class Observer(Protocol):
-    """Sees all that happens. Raises nothing: what is wrong it keeps."""
-
-    def wrote(self, simulation: Simulation, key: Key, old: Item | None, new: Item | None) -> None: ...
-    def began(self, simulation: Simulation, run_id: str, path: str, attempt: int) -> None: ...
-    def ended(self, simulation: Simulation, run_id: str, path: str) -> None: ...
-    def failed(self, simulation: Simulation, fault: Exception) -> None: ...
-
-
-class SeenEngine(Engine):
-    """Tells of what a delivery fails with, other than the world: the handlers hand such a message back, and say no more."""
-
-    def __init__(self, world: World, tell: Callable[[Exception], None]) -> None:
-        super().__init__(world)
-        self._tell = tell
-
-    @contextmanager
-    def _seen(self) -> Iterator[None]:
-        try:
-            yield
-        except (Unavailable, Conflict):
-            raise
-        except Exception as fault:
-            self._tell(fault)
-            raise
-
-    def work(self, body: Mapping[str, Any], deadline: int) -> int | None:
-        with self._seen():
-            return super().work(body, deadline)
-
-    def completed(self, detail: Mapping[str, Any], deadline: int) -> None:
-        with self._seen():
-            super().completed(detail, deadline)
-
-    def failed(self, detail: Mapping[str, Any], deadline: int) -> None:
-        with self._seen():
-            super().failed(detail, deadline)
-
-    def sweep(self) -> int:
-        with self._seen():
-            return super().sweep()
-
-
-@dataclass(frozen=True, slots=True)
-class Move:
-    """`go`: a worker makes its next call. `take`: a message is delivered. `act`: somebody asks for something. `time`: nothing is left
-    to do now. `again`: a message in hand is delivered a second time. `kill`: a worker dies. `late`: time passes, workers stand still."""
-
-    kind: str
-    worker: Worker | None = None
-    queue: str = ""
-    messages: tuple[str, ...] = ()
-    ms: int = 0
-
-
-class Schedule(Protocol):
-    def choose(self, simulation: Simulation) -> Move | None:
-        """The next move; None when nothing can happen any more."""
-        ...
 
 
 @dataclass
@@ -138,7 +61,7 @@ class Simulation:
         self.current: Worker | None = None
         self.acts: list[Act] = [START, *self.prepared.shape.acts]
         self.deliveries = 0
-        self.disturbed_at: int | None = None  # when the last fault happened, or somebody last asked for something
+        self.disturbed_at = 0  # when the last fault happened, or somebody last asked for something
         self.run_id = ""
         self.refused: Rejected | None = None  # the request that was to start the run
         self._count = 0
@@ -414,14 +337,3 @@ class Simulation:
         """Workers that may make their next call now."""
         now = self.now
         return (worker for worker in self.workers if worker.wakes_at <= now)
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Lambda's context, as far as the handlers look at it."""
-
-    get_remaining_time_in_millis: Callable[[], int]
-    function_name: str = "simulated"
-    memory_limit_in_mb: int = 256
-    invoked_function_arn: str = "arn:aws:lambda:us-east-1:000000000000:function:simulated"
-    aws_request_id: str = "simulated"

@@ -1,0 +1,328 @@
+"""Faults of the protocol, made by hand: what each rule of the engine guards against, taken away.
+
+A rule about writes is taken away at the port (a condition dropped, an answer not looked at); a rule about what is done when is taken
+away in the function that keeps it. A mutant that no invariant names would mean a rule without a reason, or a check without teeth.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from treadle.core.errors import Unavailable
+from treadle.core.model import FINAL, State
+from treadle.engine import Engine, World, chunks, compensation, control, ending, failures, joins, loops, progress, segment, waits
+from treadle.engine.claims import Claim
+from treadle.engine.run import Gate, Run
+from treadle.engine.segment import Segment
+from treadle.ports import AllOf, AtMost, Change, Condition, Event, Item, Key, Message, Written
+
+Rule = Callable[[Key, Mapping[str, Any], Condition | None], Condition | None]
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`shapes`: where it shows. `caught_by`: the invariants one of which has to name it. `with_faults`: singles are tried first."""
+
+    name: str
+    caught_by: tuple[str, ...]
+    shapes: tuple[str, ...]
+    wrap: Callable[[World], World] | None = None
+    patch: Patch | None = None
+
+
+class Delegating:
+    """Whatever is not said otherwise is left to the port itself."""
+
+    def __init__(self, port: Any) -> None:
+        self._port = port
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._port, name)
+
+
+class RuleLess(Delegating):
+    """A table that makes some conditions other ones. `written`: the item that is put, or what an update sets."""
+
+    def __init__(self, store: Any, rule: Rule) -> None:
+        super().__init__(store)
+        self._rule = rule
+
+    def put(self, item: Item, condition: Condition | None = None) -> Written:
+        return self._port.put(item, self._rule((item["pk"], item["sk"]), item, condition))
+
+    def update(self, key: Key, change: Change, condition: Condition | None = None) -> Written:
+        return self._port.update(key, change, self._rule(key, {**change.set, "add": change.add}, condition))
+
+    def delete(self, key: Key, condition: Condition | None = None) -> Written:
+        return self._port.delete(key, self._rule(key, {}, condition))
+
+
+def without_rule(rule: Rule) -> Callable[[World], World]:
+    return lambda world: replace(world, store=RuleLess(world.store, rule))
+
+
+def unconditional(where: Callable[[Key, Mapping[str, Any]], bool]) -> Callable[[World], World]:
+    """The condition is dropped where `where` holds."""
+    return without_rule(lambda key, written, condition: None if where(key, written) else condition)
+
+
+def without(kind: type, condition: Condition | None) -> Condition | None:
+    """The condition without its parts of that kind."""
+    if isinstance(condition, AllOf):
+        left = tuple(part for part in condition.parts if not isinstance(part, kind))
+        return AllOf(left) if left else None
+    return None if isinstance(condition, kind) else condition
+
+
+def step_state(*states: State) -> Callable[[Key, Mapping[str, Any]], bool]:
+    return lambda key, written: key[1].startswith("s#") and written.get("state") in states
+
+
+def sets_status(*statuses: str) -> Callable[[Key, Mapping[str, Any]], bool]:
+    return lambda key, written: key[1] == "!" and written.get("status") in statuses
+
+
+class Stale(Delegating):
+    """Facts are read as they were some writes ago, as eventually consistent reads may."""
+
+    def __init__(self, store: Any) -> None:
+        super().__init__(store)
+        self._before: OrderedDict[Key, Item | None] = OrderedDict()
+
+    def put(self, item: Item, condition: Condition | None = None) -> Written:
+        key = (item["pk"], item["sk"])
+        if key[1].startswith("s#") and item["state"] == State.ENDED:
+            self._before[key] = self._port.peek(key)
+            while len(self._before) > 3:
+                self._before.popitem(last=False)
+        return self._port.put(item, condition)
+
+    def get(self, key: Key, *, consistent: bool = True) -> Item | None:
+        return self.get_many([key]).get(key)
+
+    def get_many(self, keys: Sequence[Key], *, consistent: bool = True) -> dict[Key, Item]:
+        found = self._port.get_many(keys, consistent=consistent)
+        for key in self._before.keys() & set(keys):
+            found.pop(key, None)
+            if (before := self._before[key]) is not None:
+                found[key] = dict(before)
+        return found
+
+
+class Deaf(Delegating):
+    """Answers are not looked at: a batch with refused entries counts as sent."""
+
+    def send(self, messages: Sequence[Message]) -> None:
+        try:
+            self._port.send(messages)
+        except Unavailable:
+            return
+
+    def put(self, events: Sequence[Event]) -> None:
+        try:
+            self._port.put(events)
+        except Unavailable:
+            return
+
+
+class Forgetful(Delegating):
+    """Messages of some kinds are never sent."""
+
+    def __init__(self, lanes: Any, *kinds: str) -> None:
+        super().__init__(lanes)
+        self._kinds = kinds
+
+    def send(self, messages: Sequence[Message]) -> None:
+        self._port.send([message for message in messages if message.body["kind"] not in self._kinds])
+
+
+def with_store(make: Callable[[Any], Any]) -> Callable[[World], World]:
+    return lambda world: replace(world, store=make(world.store))
+
+
+def with_lanes(make: Callable[[Any], Any]) -> Callable[[World], World]:
+    return lambda world: replace(world, lanes=make(world.lanes))
+
+
+def with_bus(make: Callable[[Any], Any]) -> Callable[[World], World]:
+    return lambda world: replace(world, bus=make(world.bus))
+
+
+def setting(owner: Any, name: str, value: Any) -> Patch:
+    return lambda monkeypatch: monkeypatch.setattr(owner, name, value)
+
+
+# ------------------------------------------------------------------------------------------------ writes without their rule
+
+
+ENDED, CLAIMED, WAITING, RETRY, OPEN, RELEASED = State.ENDED, State.CLAIMED, State.WAITING, State.RETRY, State.OPEN, State.RELEASED
+JOINS = ("diamond", "wide-join", "chain", "any")
+FINALS = tuple(status.value for status in FINAL)
+
+
+def _is_claim(key: Key, written: Mapping[str, Any]) -> bool:
+    return key[1].startswith("s#") and written.get("state") == CLAIMED
+
+
+WRITES = [
+    Mutant("facts are written blindly", ("I1", "I5"), ("stop-beside", "cancel", "signal", "chain"), unconditional(step_state(ENDED))),
+    Mutant("claims are written blindly", ("I1", "I12", "I5"), JOINS, unconditional(_is_claim)),
+    Mutant(
+        "a lease is not waited for", ("I12", "I1"), JOINS,
+        without_rule(lambda key, written, condition: without(AtMost, condition) if _is_claim(key, written) else condition),
+        setting(Segment, "_come_back", lambda self, at: None),
+    ),
+    Mutant("states on the way are written blindly", ("I1", "I5"), ("signal", "approval", "retry", "cancel-waiting", "wait"), unconditional(step_state(WAITING, RETRY, OPEN, RELEASED))),
+    Mutant("a final status is written blindly", ("I3",), ("cancel-early", "cancel", "run-timeout", "stop-beside"), unconditional(sets_status(*FINALS))),
+    Mutant("a stop is written blindly", ("I3",), ("cancel-early", "cancel", "chain", "stop"), unconditional(sets_status("stopping"))),
+    Mutant("pause and resume are written blindly", ("I3", "I9", "I8"), ("pause", "pause-wait"), unconditional(sets_status("paused", "running", "waiting"))),
+    Mutant("a run is started blindly", ("I3", "I8", "I1", "I5", "I11"), ("chain", "child"), unconditional(lambda key, written: key[1] == "!" and written.get("gen") == 1)),
+    Mutant("a mailbox is written blindly", ("I8", "I9", "I13"), ("two-signals",), unconditional(lambda key, written: key[1].startswith("signal#"))),
+    Mutant("a compensation is begun blindly", ("I12",), ("compensate", "compensate-group"), unconditional(lambda key, written: key[1].startswith("undo#") and written.get("state") == CLAIMED)),
+    Mutant("a chunk is claimed blindly", ("I12",), ("for-each", "for-each-slow"), unconditional(lambda key, written: key[1].startswith("c#") and written.get("state") == CLAIMED)),
+    Mutant("a lane is taken blindly", ("I12", "I15"), ("for-each-lanes",), unconditional(lambda key, written: key[1] == "cursor" and any(name.startswith("l_") for name in written))),
+    Mutant("a lane moves on blindly", ("I8", "I12", "I13", "I9"), ("for-each-lanes", "for-each-lane-groups"), unconditional(lambda key, written: key[1] == "cursor" and bool(written.get("add")))),
+    Mutant("a retry of a run is written blindly", ("I3", "I1"), ("run-again", "run-again-group"), unconditional(sets_status("retrying"))),
+]  # fmt: skip
+
+# ------------------------------------------------------------------------------------------------ what is read and sent
+
+READS = [
+    Mutant("siblings are read eventually consistent", ("I9", "I13", "I11", "I8"), ("diamond", "nested"), with_store(Stale)),
+    Mutant("refused messages are not looked at", ("I8", "I9", "I11", "I13"), ("wide-end", "chain", "wait"), with_lanes(Deaf)),
+    Mutant("refused events are not looked at", ("I16", "I13", "I9"), ("chain", "catch-then"), with_bus(Deaf)),
+    Mutant("nothing is sent for a step", ("I9", "I13", "I14"), ("wide-end",), with_lanes(lambda lanes: Forgetful(lanes, "step"))),
+    Mutant("nobody is woken", ("I9", "I11", "I13"), ("wait", "signal"), with_lanes(lambda lanes: Forgetful(lanes, "wake"))),
+    Mutant("nothing is settled", ("I9", "I11", "I13"), ("pause", "run-again"), with_lanes(lambda lanes: Forgetful(lanes, "settle"))),
+    Mutant("a failed send ends in silence", ("I8", "I9", "I11", "I13"), ("diamond", "for-each-slow"), with_lanes(Deaf)),
+]
+
+# ------------------------------------------------------------------------------------------------ what is done when
+
+
+def _sends_before_it_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = Segment.ended
+
+    def early(self: Segment, claim: Claim, fact: Any, condition: Condition | None = None) -> Any:
+        step = self.run.step(fact.key)
+        self.run.send([self.step_message(name) for name in step.targets])
+        return ended(self, claim, fact, condition)
+
+    monkeypatch.setattr(Segment, "ended", early)
+
+
+def _counts_members(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A join that counts how often it was told, and fires when the number is right."""
+
+    def add(run: Run, container: str, name: str, width: int, members: Mapping[int, Any], *, early: bool = False) -> Any:
+        key = (f"{run.id}#count#{container}#{name}", "join")
+        written = run.world.store.update(key, Change(add={"n": len(members)}))
+        return joins.Tally(live=width) if (written.item or {})["n"] >= width else None
+
+    monkeypatch.setattr(joins, "add", add)
+
+
+def _runs_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed condition is taken for a success."""
+    real = segment.write_fact
+    monkeypatch.setattr(segment, "write_fact", lambda *given: Written(True, real(*given).item))
+
+
+def _never_reads_control(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Run.read_control
+
+    def once(self: Run, key: str | None = None) -> None:
+        if "status" not in self.control:
+            if "plan" in self.control:
+                self.control = {**self.control, "status": "running", "tenant": "local", "rev": 0, "workflow": "x", "version": "1.0.0", "started_at": 0}
+            else:
+                real(self, key)
+
+    monkeypatch.setattr(Run, "read_control", once)
+
+
+def _counts_losses_as_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def take_lost(self: Segment, standing: Item) -> None:
+        self._take(standing, standing["attempt"] + 1)
+
+    monkeypatch.setattr(Segment, "_take_lost", take_lost)
+
+
+def _retries_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    meet = Segment.meet
+
+    def eager(self: Segment, key: str, standing: Item) -> None:
+        if standing["state"] == RETRY and "until" in standing:
+            self._take(standing, standing["attempt"] + 1)
+        else:
+            meet(self, key, standing)
+
+    monkeypatch.setattr(Segment, "meet", eager)
+
+
+def _timers_ring_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    look = waits.look
+
+    def eager(self: Segment, item: Item) -> None:
+        if item["wait"]["for"] == "timer" and not item["wait"].get("fails"):
+            self.run.read_control(item["sk"][2:])
+            waits.resolve(self, item, None)
+        else:
+            look(self, item)
+
+    monkeypatch.setattr(waits, "look", eager)
+
+
+def _forgets_who_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    def take(box: Item, key: str) -> str | None:
+        return str(box["queue"].pop(0)) if box["queue"] else None
+
+    monkeypatch.setattr(waits, "_take", take)
+
+
+def _sweeper_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes whatever is due for lost, and frees its claims."""
+    sweep = Engine.sweep
+
+    def deciding(self: Engine) -> int:
+        store: Any = self.world.store
+        for item in store.peek_all():
+            if item["sk"].startswith("s#") and item["state"] == CLAIMED:
+                store.put({**item, "state": RELEASED.value, "lease": 0})
+        return sweep(self)
+
+    monkeypatch.setattr(Engine, "sweep", deciding)
+
+
+ORDER = [
+    Mutant("a message is sent before the fact is written", ("I2",), ("chain", "diamond"), patch=_sends_before_it_writes),
+    Mutant("a join counts and fires", ("I2", "I8"), ("wide-join", "for-each", "wide-end"), patch=_counts_members),
+    Mutant("a failed condition runs on", ("I12", "I1", "I5", "I8"), ("chain", "diamond", "stop-beside", "group"), patch=_runs_on),
+    Mutant("control is not read after the claim", ("I5", "I8", "I9"), ("cancel", "cancel-early", "stop", "pause"), patch=_never_reads_control),
+    Mutant("a lost attempt counts as one", ("I6",), ("chain", "retry"), patch=_counts_losses_as_attempts),
+    Mutant("a back-off is not waited for", ("I7",), ("retry", "retry-late"), patch=_retries_at_once),
+    Mutant("a timer is not waited for", ("I7",), ("wait", "wait-long"), patch=_timers_ring_at_once),
+    Mutant("nobody remembers who took a signal", ("I8", "I9"), ("signal",), patch=_forgets_who_took),
+    Mutant("the sweeper decides", ("I12",), ("slow-chain",), patch=_sweeper_decides),
+    Mutant("a fact that is met is not followed", ("I13", "I9", "I16"), ("chain", "wait", "diamond"), patch=setting(Segment, "follow", lambda self, item: self.run.read_control())),
+    Mutant("who backs off says nothing", ("I9", "I11", "I13"), ("cancel", "pause"), patch=setting(Segment, "_back_off", lambda self, claim, gate: None)),
+    Mutant("a failure is told and not decided", ("I9", "I11", "I13"), ("catch-then", "stop"), patch=setting(failures, "resolve_failure", lambda segment, item: None)),
+    Mutant("a cancel cancels nothing that waits", ("I8", "I9"), ("cancel-waiting",), patch=setting(control, "stop_run", lambda run, reason, error: True)),
+    Mutant("events are dropped", ("I16", "I9", "I13"), ("chain", "stop"), patch=setting(Run, "publish", lambda self: None)),
+    Mutant("the gate is always open", ("I5", "I8", "I10"), ("cancel", "stop", "group-cleanup", "pause"), patch=setting(Run, "gate", lambda self, key: Gate.OPEN)),
+    Mutant("a stop is forgotten", ("I8", "I9", "I13"), ("for-each-fails", "group-retry"), patch=setting(loops, "stop_container", lambda run, container, kind, error: None)),
+    Mutant("every failed item is tolerated", ("I8",), ("for-each-fails",), patch=setting(loops, "is_tolerated", lambda *given: True)),
+    Mutant("a chunk's rest is forgotten", ("I9", "I13", "I11"), ("for-each-slow",), patch=setting(chunks, "_hand_on", lambda *given: None)),
+    Mutant("the parent is not told", ("I9", "I11", "I13"), ("child",), patch=setting(ending, "wake_parent", lambda run, ready: None)),
+    Mutant("the end is not told", ("I16",), ("chain",), patch=setting(ending, "tell_end", lambda run: None)),
+    Mutant("skips are not written", ("I9", "I11", "I13"), ("switch", "skips"), patch=setting(progress, "_skip", lambda *given: [])),
+    Mutant("nothing is undone", ("I8", "I9"), ("compensate",), patch=setting(compensation, "to_undo", lambda run: [])),
+]  # fmt: skip
+
+MUTANTS = [*WRITES, *READS, *ORDER]
