@@ -1,0 +1,75 @@
+"""The history of a run: what happened and who did what, in order. Folded from facts, archived facts and acts; no log beside them.
+
+Each entry has `at`, `what` and `path` (None: the run as a whole). `what` is `RunStarted`, `Acted` (somebody did something: `act`,
+`by`, and what was said with it), `StepStarted`, `StepEnded` or `RunEnded`. What a retry took back has the `generation` it was of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from . import acts
+from .core import paths
+from .core.moments import rfc3339
+from .engine.items import body_key
+from .engine.run import Run
+from .engine.snapshot import archived, snapshot
+from .engine.world import World
+from .ports import Item
+from .viewing import shown_status, step_view
+
+Entry = dict[str, Any]
+Place = tuple[int, list[int]]  # in the story: the time, and where among what happened at that time
+
+_FIRST, _BEFORE, _LAST = -2, -1, 1 << 60
+
+
+def history(world: World, control: Item) -> list[Entry]:
+    run = Run(world, control["pk"], control)
+    items = snapshot(run)
+    told: list[tuple[Place, Entry]] = [_began(run), *map(_acted, acts.of_run(run))]
+    for key, item in items.items():
+        told += _of_step(run, key, item, items)
+    for generation, key, item in archived(run, items):
+        told += [(place, {**entry, "generation": generation}) for place, entry in _of_step(run, key, item, items)]
+    if control.get("ended_at"):
+        entry = {"at": rfc3339(control["ended_at"]), "what": "RunEnded", "path": None, "status": shown_status(run.status)}
+        told.append(((control["ended_at"], [_LAST]), entry))
+    return [entry for _, entry in sorted(told, key=lambda placed: placed[0])]
+
+
+def _began(run: Run) -> tuple[Place, Entry]:
+    by = (run.world.store.get(body_key(run.id)) or {}).get("by")
+    at = run.control["started_at"]
+    return (at, [_FIRST]), {"at": rfc3339(at), "what": "RunStarted", "path": None} | ({"by": by} if by else {})
+
+
+def _acted(act: acts.Act) -> tuple[Place, Entry]:
+    entry = {"at": rfc3339(act.at), "what": "Acted", "path": None, "act": act.verb, "by": act.by, **act.told}
+    return (act.at, [_BEFORE]), entry
+
+
+def _of_step(run: Run, key: str, item: Item, items: Mapping[str, Item]) -> Iterator[tuple[Place, Entry]]:
+    path, step, among = paths.shown(key), step_view(run, item, over=False, full=False), _among(key, item, items)
+    if step.started_at:
+        yield (item["started_at"], [*among, 0]), {"at": step.started_at, "what": "StepStarted", "path": path}
+    if step.ended_at:
+        shown: Entry = {"at": step.ended_at, "what": "StepEnded", "path": path, "status": step.status, "attempts": step.attempts}
+        told = ({"error": step.error} if step.error else {}) | ({"why": step.why} if step.why else {})
+        yield (item["ended_at"], [*among, 2]), shown | told
+
+
+def _among(key: str, item: Item, items: Mapping[str, Item]) -> list[int]:
+    """Of what has the same time: a step after its predecessors, and what is inside of it between its start and its end."""
+    found: list[int] = []
+    around = paths.scope(key)
+    if paths.index(key) is not None:
+        found = _around(paths.whole(key), items)
+    elif around:
+        found = _around(paths.owner(around)[0], items)
+    return [*found, item.get("seq", _LAST)]
+
+
+def _around(key: str, items: Mapping[str, Item]) -> list[int]:
+    return [*_among(key, items.get(key, {}), items), 1]
