@@ -84,7 +84,9 @@ def test_no_test_sleeps() -> None:
 AROUND_TASKS = {
     "shared/treadle/deliveries.py",  # the dispatcher's own batch: what Powertools does for the other handlers
     "shared/treadle/engine/actions.py",
+    "shared/treadle/hooks/__init__.py",  # whatever a hook does, the run goes on
     "shared/treadle/simulation/reference_steps.py",
+    "shared/treadle/tasks/answering.py",  # a task as a Lambda of its own
 }
 
 

@@ -20,9 +20,12 @@ from .viewing import summary
 from .views import RunView
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .core.model import Json
     from .definition import Diagnostic
     from .operations import Registered
+    from .tasks import Outside
 
 __all__ = ["Definition", "LocalEngine"]
 
@@ -40,13 +43,22 @@ class LocalEngine:
     `tasks`: functions, modules, module names, paths of Python files, or lists of these. `skip_time`: waits, delays and
     back-offs take no real time: the clock jumps when no task runs and no message is due, as soon as somebody waits (or half
     a second later); it does not jump between a `wait` that returned and what the test does next. All times in a run are the
-    logical clock's. `config`: the engine's settings.
+    logical clock's. `config`: the engine's settings, and `allow` and `extensions` as a deployment has them. `hooks`: objects that
+    are told what happens. `outside`: what the tasks http, lambda and aws may reach, and by what; a test gives an `invoke` of its own.
 
     Refusals are raised as `core.errors.Rejected`, with `.code` and `.diagnostics`.
     """
 
-    def __init__(self, tasks: Any = (), *, skip_time: bool = False, config: Config = None) -> None:
-        self._stack = Stack(tasks, config=config, skip_time=skip_time)
+    def __init__(
+        self,
+        tasks: Any = (),
+        *,
+        skip_time: bool = False,
+        config: Config = None,
+        hooks: Sequence[object] = (),
+        outside: Outside | None = None,
+    ) -> None:
+        self._stack = Stack(tasks, config=config, skip_time=skip_time, hooks=hooks, outside=outside)
 
     def __enter__(self) -> LocalEngine:
         self._stack.__enter__()
@@ -146,6 +158,19 @@ class LocalEngine:
         """What becomes of a step that failed and waits for a person."""
         with self._stack.pump.request():
             return self._stack.operations.decide(TENANT, run_id, step, choice, input=input, output=output)
+
+    def succeed(self, token: str, output: Json = None) -> None:
+        """End a step that waits for a callback, as whoever has its token does."""
+        with self._stack.pump.request():
+            self._stack.operations.succeed(token, output)
+
+    def fail(self, token: str, error: str, message: str = "", details: Json = None) -> None:
+        with self._stack.pump.request():
+            self._stack.operations.fail(token, error, message, details)
+
+    def heartbeat(self, token: str) -> None:
+        with self._stack.pump.request():
+            self._stack.operations.heartbeat(token)
 
     def pause(self, run_id: str) -> RunView:
         with self._stack.pump.request():

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .engine import Engine, Settings, World
+from .hooks import Extension, Hooks
 from .ports import Blobs, Clock
-from .tasks.registry import Registry
+from .tasks import Allowed, Outside, Registry
 from .topology import ENVIRONMENT, QUEUES, Names
 
 if TYPE_CHECKING:
@@ -56,15 +57,23 @@ def names_from_environment(environment: os._Environ[str] | dict[str, str] = os.e
 
 
 def wire(
-    names: Names, tasks: Registry, clock: Clock, settings: Settings | None = None, clients: object | None = None, tenant: str = "default"
+    names: Names,
+    tasks: Registry,
+    clock: Clock,
+    settings: Settings | None = None,
+    clients: object | None = None,
+    tenant: str = "default",
+    *,
+    hooks: Hooks | None = None,
+    url: str | None = None,
 ) -> Wiring:
-    """The engine over AWS adapters."""
+    """The engine over AWS adapters. `url`: of the HTTP API, where callbacks are posted to."""
     from .aws import connect
     from .cel import Cel
 
     adapters = connect(names, clients=clients)  # type: ignore[arg-type]
     ports = (adapters.store, adapters.lanes, adapters.bus, adapters.blobs, clock)
-    world = World(*ports, Cel(), tasks, settings=settings or Settings(), violations=_violations)
+    world = World(*ports, Cel(), tasks, settings=settings or Settings(), violations=_violations, hooks=hooks, url=url)
     return Wiring(Engine(world), tasks, names, adapters.inbox, tenant)
 
 
@@ -77,8 +86,18 @@ def _violations(schema: object, value: object) -> list[tuple[str, str]]:
 
 @lru_cache(maxsize=1)
 def from_environment() -> Wiring:
-    settings = Settings(**json.loads(os.environ.get("TREADLE_SETTINGS", "{}")))
-    return wire(names_from_environment(), Registry.load(*os.environ.get("TREADLE_TASKS", "").split()), SystemClock(), settings)
+    """Raises ValueError for variables that say what cannot be. A hook that cannot be used is told of and left out."""
+    settings = Settings(**_given("TREADLE_SETTINGS", {}))
+    outside = Outside(Allowed.from_json(_given("TREADLE_ALLOW", {})))
+    tasks = Registry.load(*os.environ.get("TREADLE_TASKS", "").split(), outside=outside)
+    hooks = Hooks.load(extensions=[Extension.from_json(each) for each in _given("TREADLE_EXTENSIONS", [])], strict=False)
+    return wire(names_from_environment(), tasks, SystemClock(), settings, hooks=hooks, url=os.environ.get("TREADLE_URL"))
+
+
+def _given(variable: str, default: Any) -> Any:
+    """JSON."""
+    text = os.environ.get(variable)
+    return json.loads(text) if text else default
 
 
 _override: ContextVar[Wiring | None] = ContextVar("treadle_wiring", default=None)

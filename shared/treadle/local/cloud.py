@@ -74,6 +74,13 @@ class Cloud:
     def adapters(self, clients: aws.Clients | None = None) -> aws.Adapters:
         return aws.connect(self.names, clients=clients or self.clients)
 
+    def client(self, service: str, config: Any = None) -> Any:
+        """A boto3 client of this account for any service that moto has here: what the task `aws` works with."""
+        with _session_lock:
+            client = _session().client(service, config=config)  # type: ignore[call-overload]
+        express.connect(client, self.account)
+        return client
+
     def _url(self, queue: str) -> str:
         return f"https://sqs.{REGION}.amazonaws.com/{self.account}/{PREFIX}-{queue}"
 

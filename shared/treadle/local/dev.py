@@ -37,4 +37,5 @@ def serve(port: int = 0, *, tasks: Any = (), config: Config = None, skip_time: b
         AwsEndpoint(stack.cloud.account, aws_port) as endpoint,
     ):
         names = stack.cloud.names
+        stack.wiring.engine.world.url = api.url
         yield Dev(api.url, key.token(tenant=TENANT), endpoint.url, names.bus, names.inbox, key, stack)

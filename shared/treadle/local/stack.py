@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,10 @@ import yaml
 
 from .. import topology, wiring
 from ..engine import Settings
+from ..hooks import Extension, Hooks
 from ..operations import Operations
-from ..tasks import Registry, Task, TaskContext
+from ..tasks import Allowed, Outside, Registry, Task, TaskContext
+from ..tasks.allowed import NOTHING
 from .clock import LocalClock
 from .cloud import REGION, Cloud
 from .invocation import context_of
@@ -30,13 +32,26 @@ Handler = Callable[[dict[str, Any], Any], Any]
 
 class Stack:
     """Use it as a context manager. `tasks`: whatever `Registry.load` takes. `config`: the engine's settings, a mapping of
-    them, or a YAML or JSON file of such a mapping. Raises ImportError, ValueError for what cannot be used."""
+    them, or a YAML or JSON file of such a mapping; beside them `allow`, what the tasks http, lambda and aws may reach, and
+    `extensions`, which hooks there are. `hooks`: objects, told first. `outside`: in place of `allow`, how outside is reached.
 
-    def __init__(self, tasks: Any = (), *, config: Config = None, skip_time: bool = False) -> None:
+    Raises ImportError, ValueError for what cannot be used.
+    """
+
+    def __init__(
+        self,
+        tasks: Any = (),
+        *,
+        config: Config = None,
+        skip_time: bool = False,
+        hooks: Sequence[object] = (),
+        outside: Outside | None = None,
+    ) -> None:
         self._crowd = Crowd()
-        self.tasks = _watched(Registry.load(tasks), self._crowd)
-        self.settings = _settings(config)
+        self.settings, allowed, extensions = _read(config)
         self.cloud = Cloud(LocalClock(skip=skip_time))
+        self.hooks = Hooks.load(*hooks, extensions=extensions)
+        self.tasks = _watched(Registry.load(tasks, outside=outside or Outside(allowed, self.cloud.client)), self._crowd)
         self.wiring: wiring.Wiring
         self.operations: Operations
         self.pump: Pump
@@ -46,7 +61,7 @@ class Stack:
     def __enter__(self) -> Stack:
         with ExitStack() as opening:  # what was opened is closed again if the rest fails
             cloud = opening.enter_context(self.cloud)
-            self.wiring = wiring.wire(cloud.names, self.tasks, cloud.clock, self.settings, cloud.clients, TENANT)
+            self.wiring = wiring.wire(cloud.names, self.tasks, cloud.clock, self.settings, cloud.clients, TENANT, hooks=self.hooks)
             self.operations = self.wiring.operations
             self._handlers = {function.name: _handler(function.name) for function in topology.FUNCTIONS}
             self.pump = opening.enter_context(Pump(cloud, self.invoke, self._crowd))
@@ -83,7 +98,7 @@ def _watched(registry: Registry, crowd: Crowd) -> Registry:
 
         return replace(task, function=run, takes_context=True)
 
-    return Registry(watch(task) for name in registry if (task := registry.find(name)))
+    return Registry([watch(task) for name in registry if (task := registry.find(name))])
 
 
 def _handler(function: str) -> Handler:
@@ -91,11 +106,14 @@ def _handler(function: str) -> Handler:
     return found
 
 
-def _settings(config: Config) -> Settings:
+def _read(config: Config) -> tuple[Settings, Allowed, list[Extension]]:
     if isinstance(config, Settings):
-        return config
-    given: Any = yaml.safe_load(Path(config).read_text(encoding="utf-8")) if isinstance(config, str | os.PathLike) else config
+        return config, NOTHING, []
+    read: Any = yaml.safe_load(Path(config).read_text(encoding="utf-8")) if isinstance(config, str | os.PathLike) else config
+    given = dict(read or {})
+    allowed = Allowed.from_json(given.pop("allow", {}))
+    extensions = [Extension.from_json(each) for each in given.pop("extensions", [])]
     try:
-        return Settings(**(given or {}))
+        return Settings(**given), allowed, extensions
     except TypeError:
         raise ValueError(f"the engine's settings are {', '.join(Settings.__dataclass_fields__)}, not {given!r}") from None

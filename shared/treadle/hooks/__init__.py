@@ -1,0 +1,186 @@
+"""Hooks: objects that are told what happens to runs, steps and attempts; by the entry point group `treadle.hooks`.
+
+The laws:
+- A hook watches. Only one that says `replaces = True` sees a task's input and output, and may give another in their place.
+- A hook that breaks never breaks a run: the first time it does is told, by the log and by a `HookFailed` event, and it is called on.
+- Each call is measured. Moments come at least once: a delivery that is repeated tells them again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from threading import Lock
+from typing import Any, Final
+
+from ..core.model import Json, StepError
+
+__all__ = ["INTERFACE", "MOMENTS", "Extension", "Hooks", "Instead", "Timing"]
+
+INTERFACE: Final = 1  # what a hook's attribute `interface` says that it was written for; later ones are refused
+MOMENTS: Final = ("before_run", "after_run", "before_step", "after_step", "before_attempt", "after_attempt")
+REPLACING: Final = ("before_attempt", "after_attempt")
+
+log = logging.getLogger("treadle.hooks")
+
+
+@dataclass(frozen=True, slots=True)
+class Instead:
+    """What a replacing hook returns: of `before_attempt`, the result of an attempt that then does not run; of `after_attempt`, the
+    output that is kept in the place of the task's."""
+
+    output: Json = None
+    error: StepError | None = None
+
+
+@dataclass(slots=True)
+class Timing:
+    """How often one hook was called for one moment, and how long it took, in ms."""
+
+    calls: int = 0
+    failures: int = 0
+    total_ms: float = 0.0
+    longest_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """What a deployment says of a hook: `{name, enabled, config}` in its `extensions`."""
+
+    name: str
+    enabled: bool = True
+    config: Mapping[str, Any] | None = None
+
+    @classmethod
+    def from_json(cls, given: Any) -> Extension:
+        """Raises ValueError."""
+        wanted = {"name": str, "enabled": bool, "config": Mapping}
+        fits = isinstance(given, Mapping) and given.keys() <= set(wanted) and "name" in given
+        if not fits or not all(isinstance(value, wanted[key]) for key, value in given.items()):
+            raise ValueError(f"an extension is a map of name, enabled and config, not {given!r}")
+        return cls(**given)
+
+
+class Hooks:
+    """`hooks`: by name, in the order in which they are told. Raises ValueError for what is no hook."""
+
+    def __init__(self, hooks: Mapping[str, object]) -> None:
+        self._calls: dict[str, list[tuple[str, Callable[[dict[str, Any]], Any], bool]]] = {moment: [] for moment in MOMENTS}
+        for name, hook in hooks.items():
+            for moment, call in calls_of(name, hook).items():
+                replaces = moment in REPLACING and bool(getattr(hook, "replaces", False))
+                self._calls[moment].append((name, call, replaces))
+        self.timings: dict[tuple[str, str], Timing] = {}  # by (hook, moment)
+        self._broken: dict[str, str] = {}
+        self._untold: list[tuple[str, str]] = []
+        self._lock = Lock()
+
+    @classmethod
+    def load(cls, *given: object, extensions: Iterable[Extension] = (), plugins: bool = True, strict: bool = True) -> Hooks | None:
+        """`given` ones first, then those of installed packages that `extensions` does not switch off. A class or a function is
+        called with its `config` as keywords, which makes the hook. None: there is none.
+
+        Raises ValueError for a hook that cannot be used, or an extension that names none; unless `strict`, it is only told.
+        """
+        said = {extension.name: extension for extension in extensions}
+        found: dict[str, object] = {_name_of(hook): hook for hook in given}
+        points = {point.name: point for point in entry_points(group="treadle.hooks")} if plugins else {}
+        broken: dict[str, str] = {}
+        for name in dict.fromkeys((*said, *points)):
+            extension = said.get(name, Extension(name))
+            try:
+                if extension.enabled:
+                    found[name] = _made(name, points.get(name) or SHIPPED.get(name), extension.config or {})
+            except ValueError as fault:
+                if strict:
+                    raise
+                broken[name] = str(fault)
+        if not found and not broken:
+            return None
+        hooks = cls(found)
+        for name, why in broken.items():
+            hooks._broke(name, "load", why)
+        return hooks
+
+    def tell(self, moment: str, event: dict[str, Any], payload: Callable[[], dict[str, Any]] | None = None) -> Instead | None:
+        """Every hook in turn. The first `before_attempt` that replaces is the last that is asked; each `after_attempt` sees the
+        output as the one before it left it. Raises nothing."""
+        instead: Instead | None = None
+        for name, call, replaces in self._calls[moment]:
+            more = {} if payload is None or not replaces else payload() if instead is None else {"output": instead.output}
+            given = self._call(name, moment, call, {**event, **more})
+            if replaces and payload is not None and isinstance(given, Instead):
+                instead = given
+                if moment == "before_attempt" or given.error is not None:
+                    break
+        return instead
+
+    def newly_broken(self) -> list[tuple[str, str]]:
+        """(name, why) of those that failed for the first time since this was asked."""
+        if not self._untold:
+            return []
+        with self._lock:
+            told, self._untold = self._untold, []
+        return told
+
+    def _call(self, name: str, moment: str, call: Callable[[dict[str, Any]], Any], event: dict[str, Any]) -> Any:
+        began = time.perf_counter()
+        try:
+            return call(event)
+        except Exception as raised:  # noqa: BLE001 (whatever a hook does, the run goes on)
+            self._broke(name, moment, f"{type(raised).__name__}: {raised}"[:500])
+            return None
+        finally:
+            took_ms = (time.perf_counter() - began) * 1000
+            with self._lock:
+                timing = self.timings.setdefault((name, moment), Timing())
+                timing.calls += 1
+                timing.total_ms += took_ms
+                timing.longest_ms = max(timing.longest_ms, took_ms)
+
+    def _broke(self, name: str, moment: str, why: str) -> None:
+        with self._lock:
+            self.timings.setdefault((name, moment), Timing()).failures += 1
+            if name in self._broken:
+                return
+            self._broken[name] = why
+            self._untold.append((name, why))
+        log.warning("a hook failed", extra={"hook": name, "moment": moment, "error": why})
+
+
+def calls_of(name: str, hook: object) -> dict[str, Callable[[dict[str, Any]], Any]]:
+    """By moment. Raises ValueError."""
+    interface = getattr(hook, "interface", INTERFACE)
+    if interface != INTERFACE:
+        raise ValueError(f"hook {name} is written for interface {interface!r}, this is {INTERFACE}")
+    found = {moment: call for moment in MOMENTS if callable(call := getattr(hook, moment, None))}
+    if not found:
+        raise ValueError(f"hook {name} has none of {', '.join(MOMENTS)}")
+    return found
+
+
+def _name_of(hook: object) -> str:
+    return str(getattr(hook, "name", None) or type(hook).__name__)
+
+
+def _made(name: str, point: EntryPoint | None, config: Mapping[str, Any]) -> object:
+    """What the entry point names; of a class or a function the hook that it makes. Raises ValueError."""
+    if point is None:
+        raise ValueError(f"no installed package has a hook named {name}")
+    try:
+        loaded = point.load()
+        hook = loaded(**config) if callable(loaded) else loaded
+    except (ImportError, AttributeError, TypeError, ValueError) as fault:
+        raise ValueError(f"hook {name} cannot be made: {fault}") from fault
+    calls_of(name, hook)
+    return hook
+
+
+# Come with treadle, and are told only where `extensions` names them.
+SHIPPED: Final = {
+    "custom_logger": EntryPoint("custom_logger", "treadle.hooks.custom_logger:CustomLogger", "treadle.hooks"),
+    "metrics": EntryPoint("metrics", "treadle.hooks.metrics:Metrics", "treadle.hooks"),
+}
