@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import aws_cdk as cdk
+from treadle import topology
+from treadle.config import Effects, Target, effects_of, load
+from treadle.config.effects import FIXED, NONE, changed_settings
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")  # it begins the names of queues
 
@@ -23,6 +27,7 @@ class Deployment:
     `retain`: table, buckets, key and logs outlive the stack. `alarm_topic`: ARN of the SNS topic that alarms tell; None: they
     only show. `function_arns`: the Lambdas that the task `lambda` may invoke. `tasks`: the modules that the
     workers load tasks from, `task_layers` ARNs of the layers that bring them, `settings` the engine's, by name.
+    `effects`: what the `workflow_engine:` file (`config`) asks for; `settings` stand above its own.
     `layer`: `staged` is the real one, `placeholder` an empty folder, enough to look at the template without a package index.
     """
 
@@ -36,6 +41,7 @@ class Deployment:
     task_layers: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     layer: str = "staged"
+    effects: Effects = field(default_factory=Effects)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -63,17 +69,32 @@ class Deployment:
             task_layers=_list(given("taskLayers")),
             settings=_object(given("settings")),
             layer=given("layer") or cls.layer,
+            effects=_configured(given("config")),
         )
 
     @property
     def environment(self) -> dict[str, str]:
         """What the choices mean to a worker: variables beside those of the topology."""
-        chosen = {"TREADLE_TASKS": " ".join(self.tasks), "TREADLE_SETTINGS": json.dumps(self.settings) if self.settings else ""}
+        settings = changed_settings(self.effects.settings) | dict(self.settings)
+        said = {"TREADLE_SETTINGS": settings, "TREADLE_EXTENSIONS": list(self.effects.extensions), "TREADLE_ALLOW": self.effects.allow}
+        chosen = {"TREADLE_TASKS": " ".join(self.tasks)} | {name: json.dumps(value) if value else "" for name, value in said.items()}
         return {name: value for name, value in chosen.items() if value}
+
+    def concurrency_of(self, queue: topology.Queue) -> int:
+        """Invocations at a time of the workers behind a queue."""
+        return {"auto": queue.max_concurrency, "fixed": min(FIXED, queue.max_concurrency), "none": NONE}[self.effects.scaling]
 
     @property
     def removal(self) -> cdk.RemovalPolicy:
         return cdk.RemovalPolicy.RETAIN if self.retain else cdk.RemovalPolicy.DESTROY
+
+
+def _configured(file: str | None) -> Effects:
+    """Raises InvalidConfiguration, a ValueError with every fault."""
+    loaded = load(file, target=Target.DEPLOYED)
+    for warning in loaded.warnings:
+        print(warning, file=sys.stderr)
+    return effects_of(loaded.required()) if loaded.origins or loaded.findings else Effects()
 
 
 def _list(value: Any) -> tuple[str, ...]:

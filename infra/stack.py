@@ -37,7 +37,7 @@ class TreadleStack(cdk.Stack):
 
         # What is kept, and what carries it.
         at_rest = AtRest(self, "AtRest", removal=deployment.removal)
-        state = State(self, "State", at_rest=at_rest)
+        state = State(self, "State", at_rest=at_rest, recovery=deployment.effects.recovery)
         blobs = Bucket(self, "Blobs", at_rest=at_rest)
         inbox = Bucket(self, "Inbox", at_rest=at_rest, keep_days=SUBMISSIONS_KEPT_DAYS, announces=True)
         bus = Bus(self, "Bus", prefix=prefix, at_rest=at_rest)
@@ -62,22 +62,24 @@ class TreadleStack(cdk.Stack):
                 at_rest=at_rest,
             )
             for function in topology.FUNCTIONS
+            if deployment.effects.api or not function.http
         }
         for lane in lanes.values():
-            workers[lane.declared.consumer].feed(lane)
+            workers[lane.declared.consumer].feed(lane, deployment.concurrency_of(lane.declared))
         for worker in workers.values():
             if worker.declared.schedule_s is not None:
                 worker.tick(worker.declared.schedule_s)
 
         # Who may come in, and who hears of it when something is wrong.
-        api = next(worker for worker in workers.values() if worker.declared.http)
-        issuer, audience = self._tokens(deployment)
-        door = Door(self, "Door", worker=api, issuer=issuer, audience=audience, at_rest=at_rest)
+        for api in (worker for worker in workers.values() if worker.declared.http):
+            issuer, audience = self._tokens(deployment)
+            door = Door(self, "Door", worker=api, issuer=issuer, audience=audience, at_rest=at_rest)
+            self._tell(Url=door.url)
         Alarms(self, "Alarms", lanes=list(lanes.values()), bus=bus, workers=list(workers.values()), topic=deployment.alarm_topic)
         for finding, reason in (STACK_WIDE if deployment.alarm_topic else STACK_WIDE | WITHOUT_TOPIC).items():
             explain(self, finding, reason)
 
-        self._tell(Url=door.url, InboxBucket=inbox.name, BusName=bus.name, TableName=state.name)
+        self._tell(InboxBucket=inbox.name, BusName=bus.name, TableName=state.name)
 
     def _tokens(self, deployment: Deployment) -> tuple[str, Sequence[str]]:
         """Issuer and audience of the tokens that the API takes; a user pool is made when the deployment names none."""

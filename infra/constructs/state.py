@@ -8,12 +8,15 @@ from constructs import Construct
 from treadle import topology
 
 from infra.constructs.at_rest import AtRest
+from infra.findings import explain
 
+_NOT_REPLICATED = "The configuration says state_replication: false."
 _TYPES = {"S": dynamodb.AttributeType.STRING, "N": dynamodb.AttributeType.NUMBER}
 
 
 class State(Construct):
-    def __init__(self, scope: Construct, id: str, *, at_rest: AtRest) -> None:
+    def __init__(self, scope: Construct, id: str, *, at_rest: AtRest, recovery: bool = True) -> None:
+        """`recovery`: to any second of the last 35 days."""
         super().__init__(scope, id)
         self.table = dynamodb.Table(
             self,
@@ -23,13 +26,16 @@ class State(Construct):
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
             encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
             encryption_key=at_rest.key,
-            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=True),
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(point_in_time_recovery_enabled=recovery),
             time_to_live_attribute="expires",
             deletion_protection=at_rest.removal is cdk.RemovalPolicy.RETAIN,
             removal_policy=at_rest.removal,
         )
         for index in topology.INDEXES:
             self._add(index)
+        if not recovery:
+            explain(self.table, "AwsSolutions-DDB3", _NOT_REPLICATED)
+            explain(self.table, "NIST.800.53.R5-DynamoDBPITREnabled", _NOT_REPLICATED)
 
     @property
     def name(self) -> str:

@@ -63,15 +63,15 @@ class Worker(Construct):
             recursive_loop=lambda_.RecursiveLoop.ALLOW,
         )
 
-    def feed(self, lane: Lane) -> None:
-        """Wake this function for messages of `lane`. Failed ones of a batch come back alone."""
+    def feed(self, lane: Lane, max_concurrency: int) -> None:
+        """Wake this function for messages of `lane`, so many at a time. Failed ones of a batch come back alone."""
         lambda_.EventSourceMapping(
             self,
             f"Feed-{lane.declared.name}",
             target=self.function,
             event_source_arn=lane.arn,
             batch_size=lane.declared.batch_size,
-            max_concurrency=lane.declared.max_concurrency,
+            max_concurrency=max_concurrency,
             report_batch_item_failures=True,
         )
 

@@ -39,9 +39,11 @@ class Wiring:
     def operations(self) -> Operations:
         """Imported on demand: the dispatcher does without pydantic, YAML and JSON Schema."""
         from .definition import Checker
+        from .definition.resources import pools_up_to
         from .operations import Operations
 
-        return Operations(self.engine, Checker(self.tasks, self.engine.world.expressions))
+        world = self.engine.world
+        return Operations(self.engine, Checker(self.tasks, world.expressions, pools_up_to(world.settings.largest)))
 
 
 class SystemClock:
@@ -88,7 +90,7 @@ def _violations(schema: object, value: object) -> list[tuple[str, str]]:
 def from_environment() -> Wiring:
     """Raises ValueError for variables that say what cannot be. A hook that cannot be used is told of and left out."""
     settings = Settings(**_given("TREADLE_SETTINGS", {}))
-    outside = Outside(Allowed.from_json(_given("TREADLE_ALLOW", {})))
+    outside = Outside(Allowed.from_json(_given("TREADLE_ALLOW", {})), is_on=settings.outward)
     tasks = Registry.load(*os.environ.get("TREADLE_TASKS", "").split(), outside=outside)
     hooks = Hooks.load(extensions=[Extension.from_json(each) for each in _given("TREADLE_EXTENSIONS", [])], strict=False)
     return wire(names_from_environment(), tasks, SystemClock(), settings, hooks=hooks, url=os.environ.get("TREADLE_URL"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 MB_PER_CPU = 1769  # Lambda gives one vCPU for this much memory (AWS: "Configure Lambda function memory")
@@ -50,3 +50,10 @@ def smallest_pool(wanted: Mapping[str, Any], pools: Sequence[Pool] = DEFAULT_POO
     storage = parse_amount(wanted.get("storage", "0MB"), "size")
     fitting = [pool for pool in pools if pool.cpu >= cpu and pool.memory_mb >= memory and pool.storage_mb >= storage]
     return min(fitting, key=lambda pool: (pool.memory_mb, pool.cpu), default=None)
+
+
+def pools_up_to(largest: Mapping[str, float], pools: Sequence[Pool] = DEFAULT_POOLS) -> tuple[Pool, ...]:
+    """Those that do not exceed `largest`: `cpu` in vCPU, `memory` and `storage` in MB; what it does not name has no limit."""
+    cpu, memory, storage = (largest.get(name, float("inf")) for name in ("cpu", "memory", "storage"))
+    fitting = [pool for pool in pools if pool.cpu <= cpu and pool.memory_mb <= memory]
+    return tuple(replace(pool, storage_mb=int(min(pool.storage_mb, storage))) for pool in fitting)

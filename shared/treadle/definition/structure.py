@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, cast
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import ErrorDetails
 
@@ -29,25 +29,25 @@ _EXPECTED = {
 }
 
 
-def structure_faults(document: Any) -> list[Fault]:
+def structure_faults(document: Any, model: type[BaseModel] = Workflow) -> list[Fault]:
     """What is wrong key by key: missing, unknown, of the wrong type, not among the allowed values."""
     try:
-        Workflow.model_validate(document)
+        model.model_validate(document)
     except ValidationError as error:
-        return list(_faults(error))
+        return list(_faults(error, model))
     return []
 
 
-def _faults(error: ValidationError) -> Iterator[Fault]:
+def _faults(error: ValidationError, model: type[BaseModel]) -> Iterator[Fault]:
     """In the order of the document; of one kind no more than will be told, for hints take their time."""
     counts: Counter[str] = Counter()
     for details in error.errors(include_url=False):
         counts[details["type"]] += 1
         if counts[details["type"]] <= MAX_PER_CODE:
-            yield _fault(details)
+            yield _fault(details, model)
 
 
-def _fault(error: ErrorDetails) -> Fault:
+def _fault(error: ErrorDetails, model: type[BaseModel]) -> Fault:
     path: Path = tuple(part for part in error["loc"] if not (isinstance(part, str) and part.startswith(TAG)))
     name = str(path[-1]) if path else "the document"
     given, context = error["input"], error.get("ctx", {})
@@ -55,7 +55,7 @@ def _fault(error: ErrorDetails) -> Fault:
         case "missing":
             return Fault(Code.MISSING_FIELD, f"`{name}` is missing", path[:-1])
         case "extra_forbidden":
-            known = _known_keys(path[:-1])
+            known = _known_keys(path[:-1], model)
             hint = nearest(name, known) or _listed(known)
             return Fault(Code.UNKNOWN_FIELD, f"there is no key `{name[:60]}` here", path, hint, at_key=True)
         case "literal_error" if isinstance(given, str):
@@ -128,28 +128,34 @@ def _copied(value: Any) -> Any:
     return [_copied(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _known_keys(path: Path) -> list[str]:
-    """The keys that the language has in the map at `path`, by walking the schema along it."""
-    schemas = [_generated()]
+@lru_cache(maxsize=4)
+def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
+    return _generated() if model is Workflow else model.model_json_schema(by_alias=True)
+
+
+def _known_keys(path: Path, model: type[BaseModel]) -> list[str]:
+    """The keys that may be in the map at `path`, by walking the schema along it."""
+    root = _schema_of(model)
+    schemas = [root]
     for part in path:
-        schemas = [inner for around in schemas for inner in _inside(around, part)]
-    return sorted({key for around in schemas for option in _options(around) for key in option.get("properties", {})})
+        schemas = [inner for around in schemas for inner in _inside(around, part, root)]
+    return sorted({key for around in schemas for option in _options(around, root) for key in option.get("properties", {})})
 
 
-def _inside(around: dict[str, Any], part: str | int) -> Iterator[dict[str, Any]]:
-    for option in _options(around):
+def _inside(around: dict[str, Any], part: str | int, root: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for option in _options(around, root):
         if isinstance(part, int) and "items" in option:
             yield option["items"]
         elif isinstance(part, str) and part in option.get("properties", {}):
             yield option["properties"][part]
 
 
-def _options(around: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _options(around: dict[str, Any], root: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """A schema with its references followed and its unions opened."""
     if "$ref" in around:
-        yield from _options(_generated()["$defs"][around["$ref"].rpartition("/")[2]])
+        yield from _options(root["$defs"][around["$ref"].rpartition("/")[2]], root)
     elif "properties" not in around and ("oneOf" in around or "anyOf" in around):
         for option in around.get("oneOf", around.get("anyOf", [])):
-            yield from _options(option)
+            yield from _options(option, root)
     else:
         yield around

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import importlib
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .. import topology, wiring
-from ..engine import Settings
-from ..hooks import Extension, Hooks
+from ..hooks import Hooks
 from ..operations import Operations
-from ..tasks import Allowed, Outside, Registry, Task, TaskContext
-from ..tasks.allowed import NOTHING
+from ..tasks import Outside, Registry, Task, TaskContext
 from .clock import LocalClock
 from .cloud import REGION, Cloud
+from .configured import Config, configured
 from .invocation import context_of
 from .pump import Pump
 from .workers import Crowd
 
+__all__ = ["TENANT", "Config", "Stack"]
+
 TENANT = "local"
 
-Config = Settings | Mapping[str, Any] | str | os.PathLike[str] | None
 Handler = Callable[[dict[str, Any], Any], Any]
 
 
 class Stack:
-    """Use it as a context manager. `tasks`: whatever `Registry.load` takes. `config`: the engine's settings, a mapping of
-    them, or a YAML or JSON file of such a mapping; beside them `allow`, what the tasks http, lambda and aws may reach, and
+    """Use it as a context manager. `tasks`: whatever `Registry.load` takes. `config`: a `workflow_engine:` file (its path, text or
+    data), the engine's settings, or a mapping of them; beside them `allow`, what the tasks http, lambda and aws may reach, and
     `extensions`, which hooks there are. `hooks`: objects, told first. `outside`: in place of `allow`, how outside is reached.
 
     Raises ImportError, ValueError for what cannot be used.
@@ -48,10 +44,14 @@ class Stack:
         outside: Outside | None = None,
     ) -> None:
         self._crowd = Crowd()
-        self.settings, allowed, extensions = _read(config)
+        self.metrics: list[str] = []  # the lines that a deployed engine would log
+        self.configured = configured(config, self.metrics)
+        self.settings = self.configured.settings
         self.cloud = Cloud(LocalClock(skip=skip_time))
-        self.hooks = Hooks.load(*hooks, extensions=extensions)
-        self.tasks = _watched(Registry.load(tasks, outside=outside or Outside(allowed, self.cloud.client)), self._crowd)
+        watching = [*hooks, *([self.configured.metrics] if self.configured.metrics else [])]
+        self.hooks = Hooks.load(*watching, extensions=self.configured.extensions)
+        reach = outside or Outside(self.configured.allowed, self.cloud.client, is_on=self.settings.outward)
+        self.tasks = _watched(Registry.load(tasks, outside=reach), self._crowd, reach)
         self.wiring: wiring.Wiring
         self.operations: Operations
         self.pump: Pump
@@ -88,7 +88,7 @@ class Stack:
         return answer
 
 
-def _watched(registry: Registry, crowd: Crowd) -> Registry:
+def _watched(registry: Registry, crowd: Crowd, outside: Outside) -> Registry:
     """The same tasks; the crowd knows which of them run."""
 
     def watch(task: Task) -> Task:
@@ -98,22 +98,9 @@ def _watched(registry: Registry, crowd: Crowd) -> Registry:
 
         return replace(task, function=run, takes_context=True)
 
-    return Registry([watch(task) for name in registry if (task := registry.find(name))])
+    return Registry([watch(task) for name in registry if (task := registry.find(name))], outside)
 
 
 def _handler(function: str) -> Handler:
     found: Handler = importlib.import_module(f"functions.{function}.handler").handler
     return found
-
-
-def _read(config: Config) -> tuple[Settings, Allowed, list[Extension]]:
-    if isinstance(config, Settings):
-        return config, NOTHING, []
-    read: Any = yaml.safe_load(Path(config).read_text(encoding="utf-8")) if isinstance(config, str | os.PathLike) else config
-    given = dict(read or {})
-    allowed = Allowed.from_json(given.pop("allow", {}))
-    extensions = [Extension.from_json(each) for each in given.pop("extensions", [])]
-    try:
-        return Settings(**given), allowed, extensions
-    except TypeError:
-        raise ValueError(f"the engine's settings are {', '.join(Settings.__dataclass_fields__)}, not {given!r}") from None

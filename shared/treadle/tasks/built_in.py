@@ -20,14 +20,17 @@ OUTWARD = ("http", "lambda", "aws")
 @dataclass
 class Outside:
     """What the built-in tasks may reach and by what: `clients` makes boto3 clients, `invoke` invokes Lambdas, `resolve` finds
-    addresses; each as the worker's own environment does it where it is None."""
+    addresses; each as the worker's own environment does it where it is None. `is_on`: False where there are no such tasks at all."""
 
     allowed: Allowed = NOTHING
     clients: Callable[[str, Any], Any] | None = None
     invoke: Invoke | None = None
     resolve: Callable[[str, int], list[str]] | None = None
+    is_on: bool = True
 
     def tasks(self) -> Iterator[tuple[str, Callable[[Json, TaskContext], Json]]]:
+        if not self.is_on:
+            return
         yield "http", lambda given, context: self._http(given)
         yield "lambda", lambda given, context: self._lambda(given, context)
         yield "aws", lambda given, context: self._aws(given)

@@ -1,0 +1,131 @@
+"""What a configuration that is right key by key can still have wrong: keys that exclude each other, extensions that are not
+installed, and what is asked for and has no effect yet (a warning, so that nobody relies on it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..definition.diagnostics import Diagnostic, Path, Severity, nearest
+from ..tasks.allowed import Allowed
+from .effects import pools_within
+from .model import Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """`path`: below `workflow_engine`."""
+
+    code: str
+    message: str
+    path: Path
+    hint: str | None = None
+    severity: Severity = Severity.ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A fault or a warning, and where it stands. `source`: the file, the variable or the parameter; line and column from 1."""
+
+    source: str
+    code: str
+    severity: Severity
+    message: str
+    path: str
+    line: int | None = None
+    column: int | None = None
+    hint: str | None = None
+
+    @classmethod
+    def of(cls, source: str, told: Diagnostic) -> Finding:
+        return cls(source, told.code.value, told.severity, told.message, told.path, told.line, told.column, told.hint)
+
+    def __str__(self) -> str:
+        place = f"{self.source}:{self.line}:{self.column}" if self.line else f"{self.source}: {self.path}" if self.path else self.source
+        return f"{place}: {self.severity}: {self.message} [{self.code}]" + (f" ({self.hint})" if self.hint else "")
+
+
+def troubles(config: Configuration, said: Collection[Path], extensions: Collection[str], *, deployed: bool) -> Iterator[Trouble]:
+    """`said`: the paths of the values that some source gave; what nobody said troubles nobody."""
+    yield from _contradictions(config, said)
+    yield from _impossible(config, deployed)
+    yield from _extensions(config, extensions)
+    yield from _not_yet(config)
+
+
+def _contradictions(config: Configuration, said: Collection[Path]) -> Iterator[Trouble]:
+    def conflict(message: str, *path: str) -> Trouble:
+        return Trouble("conflicting-settings", message, path)
+
+    scale, trust, monitoring = config.scalability, config.reliability, config.initialization.monitoring
+    if not scale.horizontal_scaling and scale.auto_scaling and ("scalability", "auto_scaling") in said:
+        yield conflict("auto_scaling needs horizontal_scaling: there is nothing to scale to", "scalability", "auto_scaling")
+    if not trust.fault_tolerance and ("reliability", "recovery_strategy") in said:
+        told = "there is nothing to recover with fault_tolerance off: a step that is lost has failed"
+        yield conflict(told, "reliability", "recovery_strategy")
+    if not trust.state_replication and trust.replica_regions:
+        yield conflict("replica_regions need state_replication", "reliability", "replica_regions")
+    if not config.initialization.state_persistence and trust.state_replication and ("reliability", "state_replication") in said:
+        yield conflict("state that does not persist cannot be replicated", "reliability", "state_replication")
+    if not config.integration.external_system_integration and config.integration.allow:
+        yield conflict("nothing may be reached with external_system_integration off", "integration", "allow")
+    if not monitoring.enabled and monitoring.metrics and ("initialization", "monitoring", "metrics") in said:
+        yield conflict("no metrics are emitted with monitoring off", "initialization", "monitoring", "metrics")
+    if not monitoring.enabled and config.integration.monitoring_integration:
+        yield conflict("there is nothing to export with monitoring off", "integration", "monitoring_integration")
+
+
+def _impossible(config: Configuration, deployed: bool) -> Iterator[Trouble]:
+    if deployed and not config.initialization.state_persistence:
+        told = "a deployed engine keeps its state in a table: only a local one, which ends with its process, does without"
+        yield Trouble("bad-value", told, ("initialization", "state_persistence"))
+    if not pools_within(config.scalability.resource_limits):
+        told = "no worker is that small: the smallest has 256MB and 0.15 vCPU"
+        yield Trouble("no-such-resources", told, ("scalability", "resource_limits"))
+    try:
+        Allowed.from_json(config.integration.allow)
+    except ValueError as fault:
+        yield Trouble("bad-value", str(fault), ("integration", "allow"))
+    if config.reliability.replica_regions:
+        told = "a table in several regions cannot be deployed yet: leave replica_regions out (point-in-time recovery is there without)"
+        yield Trouble("not-yet", told, ("reliability", "replica_regions"))
+
+
+def _extensions(config: Configuration, known: Collection[str]) -> Iterator[Trouble]:
+    names: set[str] = set()
+    for index, extension in enumerate(config.initialization.extensions):
+        path: Path = ("initialization", "extensions", index, "name")
+        if extension.name in names:
+            yield Trouble("conflicting-settings", f"{extension.name} is listed twice", path)
+        names.add(extension.name)
+        if extension.name not in known:
+            told = f"no installed package has a hook named {extension.name}"
+            yield Trouble("unknown-extension", told, path, nearest(extension.name, known) or "pip install the package that brings it")
+
+
+def _not_yet(config: Configuration) -> Iterator[Trouble]:
+    def warn(message: str, *path: str) -> Trouble:
+        return Trouble("not-yet", message, path, severity=Severity.WARNING)
+
+    if config.performance.resource_optimization:
+        told = "has no effect yet: pools are chosen by what a step declares, not by what it was seen to need"
+        yield warn(told, "performance", "resource_optimization")
+    if config.reliability.checkpoint_frequency is not None:
+        told = "has no effect yet: every result is kept as soon as it is there, but nothing makes checkpoints to restore by itself"
+        yield warn(told, "reliability", "checkpoint_frequency")
+    if config.integration.webhook_support:
+        told = "has no effect yet: rules on the engine's bus can tell any address of what happens to runs"
+        yield warn(told, "integration", "webhook_support")
+    if config.integration.monitoring_integration:
+        told = "has no effect yet: metrics go to CloudWatch and traces to X-Ray, nothing is exported to OpenTelemetry"
+        yield warn(told, "integration", "monitoring_integration")
+
+
+def of_source(trouble: Trouble, source: str, line: int | None, column: int | None, shown: str) -> Finding:
+    return Finding(source, trouble.code, trouble.severity, trouble.message, shown, line, column, trouble.hint)
+
+
+def is_error(finding: Any) -> bool:
+    return bool(finding.severity is Severity.ERROR)
