@@ -10,7 +10,7 @@ from treadle.simulation.generate import Notebook
 
 FAN = {
     "id": "fan", "name": "Fan", "version": "1.0.0",
-    "steps": [{"id": f"s{n}", "task": "record", "with": {"label": n}} for n in range(6)],
+    "steps": [{"id": f"s{n}", "task": "record"} for n in range(6)],
 }  # fmt: skip
 WAITS = {
     "id": "waits", "name": "Waits", "version": "1.0.0",
@@ -28,7 +28,7 @@ def order(seed: int | None) -> list[Any]:
 def test_a_seed_is_a_trace() -> None:
     assert order(3) == order(3)
     assert len({tuple(order(seed)) for seed in range(8)}) > 1
-    assert sorted(order(3)) == [0, 1, 2, 3, 4, 5]
+    assert sorted(order(3)) == ["s0", "s1", "s2", "s3", "s4", "s5"]
 
 
 def test_without_a_seed_messages_come_in_turn() -> None:

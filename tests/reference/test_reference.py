@@ -30,8 +30,9 @@ def wait(name: str, duration: str, **more: Any) -> Definition:
     return {"id": name, "wait": duration, **more}
 
 
-def note(name: str, label: Any = None, **more: Any) -> Definition:
-    return {"id": name, "task": "record", "with": {"label": label or name}, **more}
+def note(name: str, **more: Any) -> Definition:
+    """Writes its path into the log."""
+    return {"id": name, "task": "record", **more}
 
 
 def flaky(name: str, fails: Any, **more: Any) -> Definition:
@@ -43,8 +44,8 @@ def choose(name: str, *targets: str, **more: Any) -> Definition:
     return {"id": name, "switch": [{"when": False, "then": list(targets)}], **more}
 
 
-def undo(label: str) -> Definition:
-    return {"task": "record", "with": {"label": label}}
+def undo(name: str) -> Definition:
+    return {"task": "revert", "with": {"step": name}}
 
 
 def on(source: str, how: str) -> Definition:
@@ -128,12 +129,12 @@ CASES = [
     Case(
         "compensation runs backwards by the time of completion",
         [wait("a", "3m", compensate=undo("a")), wait("b", "1m", compensate=undo("b")), fail("c", after=["a", "b"])],
-        MODE, status="failed", error="Boom", log=["a", "b"], compensated=True,
+        MODE, status="failed", error="Boom", log=["undo a", "undo b"], compensated=True,
     ),
     Case(
         "a group's own compensation stands for those inside it",
         [{"id": "g", "group": {"steps": [give("a", compensate=undo("a"))]}, "compensate": undo("g")}, fail("c", after=["g"])],
-        MODE, status="failed", error="Boom", log=["g"], compensated=True,
+        MODE, status="failed", error="Boom", log=["undo g"], compensated=True,
     ),
     Case("a compensation that fails", [give("a", compensate=UNDO_FAILS), fail("b", after=["a"])],
          MODE, status="failed", error="Boom", compensated=False),

@@ -21,7 +21,7 @@ MAX_DEPTH = 2
 
 
 class Notebook:
-    """The tasks of generated definitions, and what `record` wrote: labels by run, in order."""
+    """The tasks of generated definitions, and what `record` and `revert` wrote: labels by run, in order."""
 
     def __init__(self) -> None:
         self.labels: dict[str, list[Any]] = {}
@@ -29,9 +29,13 @@ class Notebook:
 
     def tasks(self) -> list[Task]:
         def record(given: Any, context: TaskContext) -> Any:
-            """Writes `label` down, then returns its input."""
-            self.labels.setdefault(context.run_id, []).append(given["label"])
+            """Writes the path of its step down, then returns its input."""
+            self.labels.setdefault(context.run_id, []).append(context.step_id)
             return given
+
+        def revert(given: Any, context: TaskContext) -> None:
+            """Writes down of which step."""
+            self.labels.setdefault(context.run_id, []).append(f"undo {given['step']}")
 
         def flaky(given: Any, context: TaskContext) -> Any:
             """Fails the first `fails` attempts with `error`, then returns `value`."""
@@ -46,7 +50,7 @@ class Notebook:
                 raise _named(given["error"])
             return calls
 
-        return [task(record), task(flaky), task(fail_first)]
+        return [task(record), task(revert), task(flaky), task(fail_first)]
 
 
 def _named(name: str) -> TaskError:
@@ -102,7 +106,6 @@ class _Author:
     calls_children: bool = False
     mode: str = "stop"
     is_inside_loop: bool = False
-    has_default_retry: bool = False
 
     def odds(self, percent: float) -> bool:
         return self.random.random() * 100 < percent
@@ -112,7 +115,6 @@ class _Author:
         errors: Definition = {"onFailure": self.mode}
         if self.odds(15):
             errors["retry"] = self._retry()
-            self.has_default_retry = True
         definition: Definition = {"id": name, "name": name, "version": "1.0.0", "errorHandling": errors}
         definition["steps"] = self._steps(self.random.randint(2, 9), depth=0, path="")
         if self.odds(15):
@@ -249,7 +251,7 @@ class _Author:
             case "echo":
                 step |= {"task": "echo", "with": {"v": self._value(step, sources)}}
             case "record":
-                step |= {"task": "record", "with": {"label": step["id"] + (f"[{turn}]" if turn else "")}}
+                step |= {"task": "record", "with": {"v": self._value(step, sources)}}
             case "flaky":
                 fails: Any = self.random.choice([0, 1, 1, 2, 9])
                 if "forEach" in step and self.odds(70):
@@ -270,9 +272,9 @@ class _Author:
             self.script.append({"at": self._duration(), "do": act, "step": path + step["id"], "by": "ann"})
 
     def _decision(self, step: Definition, path: str) -> None:
-        """What a person chooses if it has failed by then. Which attempt it is after `retry`, and of which items, is not said."""
-        is_sure = not {"forEach", "repeat", "retry"} & step.keys() and not self.has_default_retry and step.get("task") != "flaky"
-        choice = self.random.choice(["retry", "skip", "fail"] if is_sure else ["skip", "fail"])
+        """What a person chooses if it has failed by then. Which items of a loop `retry` runs again is not said."""
+        is_loop = "forEach" in step or "repeat" in step
+        choice = self.random.choice(["skip", "fail"] if is_loop else ["retry", "skip", "fail"])
         entry = {"at": self._duration(300, 900), "do": "decide", "step": path + step["id"], "choice": choice, "output": "decided"}
         self.script.append(entry)
 
@@ -313,7 +315,7 @@ class _Author:
 
     def _undo(self, step: Definition) -> Definition:
         if self.odds(75):
-            return {"task": "record", "with": {"label": f"undo {step['id']}"}}
+            return {"task": "revert", "with": {"step": step["id"]}}
         return {"task": "flaky", "with": {"fails": self.random.choice([1, 9]), "error": "Red", "value": None}}
 
     def _fallback(self) -> Any:
