@@ -53,7 +53,6 @@ class Watch:
     violations: list[Violation] = field(default_factory=list)
     ran: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # (run, path, attempt)
     _running: dict[tuple[str, str], dict[int, Worker | None]] = field(default_factory=lambda: defaultdict(dict))
-    _decisions: Counter[str] = field(default_factory=Counter)  # of people, by run: each allows another attempt
 
     def violated(self, invariant: str, told: str) -> None:
         self.violations.append(Violation(invariant, told))
@@ -86,7 +85,7 @@ class Watch:
         plan = simulation.prepared.plans[control["plan"]]
         if begins and not (new["state"] == State.ENDED and new["outcome"] in ("dead", "blocked")) and "until" not in new:
             self._may_begin(simulation, plan, control, key)
-        self._attempts(plan, key, old, new)
+        self._attempts(plan, key, new)
         self._timers(simulation, plan, key, old, new)
 
     def _fact_is_final(self, simulation: Simulation, key: str, old: Item, new: Item | None) -> None:
@@ -112,14 +111,13 @@ class Watch:
         if ended < needed:
             self.violated("I2", f"{key} began after {ended} of {needed} that it waits for")
 
-    def _attempts(self, plan: Plan, key: str, old: Item | None, new: Item) -> None:
+    def _attempts(self, plan: Plan, key: str, new: Item) -> None:
+        """`base`: the attempts before a person had the step tried again; they count no more."""
         step = plan.steps[paths.step_id(key)]
-        attempt = new.get("attempt", 0)
-        if old is not None and old["state"] == State.WAITING and new["state"] == State.RETRY and old["wait"]["for"] == "person":
-            self._decisions[key] += 1
-        most = (step.retry.max_attempts if step.retry else 1) + self._decisions[key]
-        if attempt > most:
-            self.violated("I6", f"{key} has attempt {attempt} of at most {most}")
+        most = step.retry.max_attempts if step.retry else 1
+        counted = new.get("attempt", 0) - new.get("base", 0)
+        if counted > most:
+            self.violated("I6", f"{key} has attempt {counted} of at most {most}")
 
     def _timers(self, simulation: Simulation, plan: Plan, key: str, old: Item | None, new: Item) -> None:
         until = old.get("until") if old is not None else None

@@ -85,6 +85,8 @@ def check(simulation: Simulation, watch: Watch, expected: Result | None, result:
     _nothing_left(simulation, watch)
     _told(simulation, watch)
     _once(simulation, watch)
+    if expected is None and simulation.sweeps and not simulation.prepared.shape.sweeps:
+        watch.violated("I11", "the sweeper came by although nothing went wrong")
     if expected is not None:
         _same(simulation, watch, expected, result)
         _in_time(simulation, watch, expected)
@@ -96,7 +98,7 @@ def _once(simulation: Simulation, watch: Watch) -> None:
     if any(not name.startswith(DUPLICATES) for name, _ in fired):
         return
     plan = simulation.prepared.plans[(simulation.control or {})["plan"]]
-    if simulation.generation(simulation.run_id) > 1 or any(step.action == "group" and step.retry for step in plan.steps.values()):
+    if simulation.is_tried_anew(simulation.run_id) or any(step.action == "group" and step.retry for step in plan.steps.values()):
         return
     twice = {f"{path} attempt {attempt}": count for (_, path, attempt), count in watch.ran.items() if count > 1}
     if twice:

@@ -40,6 +40,7 @@ class Shape:
     is_small: bool = False  # all pairs of faults are tried on it
     answers: bool = False  # whoever is asked answers: approvals are given, signals sent, failed steps skipped
     advance: str = "inline"
+    sweeps: bool = False  # it waits for longer than a message can, so that the sweeper comes by although nothing goes wrong
 
 
 @cache
@@ -52,7 +53,7 @@ def _shape(name: str, written: dict[str, Any]) -> Shape:
     children = tuple(_workflow(child, {"steps": steps}) for child, steps in written.pop("children", {}).items())
     acts = tuple(_act(dict(act)) for act in written.pop("acts", ()))
     loose, ends = (tuple(written.pop(key, ())) for key in ("loose", "ends"))
-    more = {"is_small": written.pop("small", False), "advance": written.pop("advance", "inline")}
+    more = {"is_small": written.pop("small", False), "advance": written.pop("advance", "inline"), "sweeps": written.pop("sweeps", False)}
     return Shape(name, _workflow(name, written), None, acts, children, loose, ends, **more)
 
 
@@ -66,7 +67,7 @@ def _act(written: dict[str, Any]) -> Act:
 
 def shape_of(definition: Definition, given: Any = None) -> Shape:
     """Of any definition. Where joins or timeouts make its result a matter of timing, only the rules that need no result are checked."""
-    return Shape(str(definition["id"]), definition, given, loose=("*",) if has_races(definition) else (), answers=True)
+    return Shape(str(definition["id"]), definition, given, loose=("*",) if has_races(definition) else (), answers=True, sweeps=True)
 
 
 def has_races(value: Any) -> bool:

@@ -61,8 +61,10 @@ class Simulation:
         self.current: Worker | None = None
         self.acts: list[Act] = [START, *self.prepared.shape.acts]
         self.deliveries = 0
+        self.sweeps = 0
         self.disturbed_at = 0  # when the last fault happened, or somebody last asked for something
         self.run_id = ""
+        self.has_asked_again = False  # a person asked for a failed step to be tried again
         self.refused: Rejected | None = None  # the request that was to start the run
         self._count = 0
         self._swept_at = self.cloud.clock.now()
@@ -251,6 +253,7 @@ class Simulation:
 
     def _act(self, act: Act) -> None:
         self.disturbed_at = self.now
+        self.has_asked_again = self.has_asked_again or act.arguments.get("choice") == "retry"
         self._begin("api", CLIENT_TIMEOUT_S, lambda: self._ask(act), act=act)
 
     def _ask(self, act: Act) -> None:
@@ -304,6 +307,7 @@ class Simulation:
         self.cloud.clock.advance_to(at)
         if sweep is not None and sweep <= self.now:
             self._swept_at = sweep
+            self.sweeps += 1
             self._begin("sweeper", _FUNCTIONS["sweeper"].timeout_s, self._sweep)
 
     def _sweep(self) -> None:
@@ -317,6 +321,9 @@ class Simulation:
     def generation(self, run_id: str) -> int:
         control = self.cloud.store.peek(run_key(run_id))
         return control["gen"] if control else 1
+
+    def is_tried_anew(self, run_id: str) -> bool:
+        return self.has_asked_again or self.generation(run_id) > 1
 
     def began(self, run_id: str, path: str, attempt: int) -> None:
         self.observer.began(self, run_id, path, attempt)

@@ -84,7 +84,7 @@ class Began:
 class Host(Protocol):
     """What the tasks need of the simulation that they run in."""
 
-    def generation(self, run_id: str) -> int: ...
+    def is_tried_anew(self, run_id: str) -> bool: ...
     def began(self, run_id: str, path: str, attempt: int) -> None: ...
     def ended(self, run_id: str, path: str) -> None: ...
     def spend(self, ms: int) -> None: ...
@@ -114,7 +114,7 @@ class Tasks:
                 if isinstance(value, dict) and value.get("takes"):
                     self.host.spend(value["takes"])
                 if given.function is _do:
-                    attempt = context.attempt + LATER * (self.host.generation(context.run_id) - 1)
+                    attempt = context.attempt + (LATER if self.host.is_tried_anew(context.run_id) else 0)
                     return _do({"out": context.step_id, **value}, attempt)
                 return given.run(value, context)
             finally:
@@ -123,7 +123,7 @@ class Tasks:
         return Task(given.name, run, True, given.permanent)
 
 
-LATER = 100  # attempts by which a retried run is ahead: what failed in its first generation succeeds in the next
+LATER = 100  # attempts by which a step is ahead once a person has it tried again: what failed before succeeds then
 
 
 def _do(value: Json, attempt: Any) -> Json:
