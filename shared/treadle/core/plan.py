@@ -138,6 +138,7 @@ class Plan:
     name: str
     root: Scope
     on_failure: str = "stop"
+    retry: Retry | None = None  # of steps that have none
     timeout: int | None = None
     escalation: tuple[Mapping[str, Any], ...] = ()
     thresholds: Mapping[str, Any] | None = None
@@ -178,13 +179,14 @@ class Plan:
 
     @classmethod
     def from_json(cls, source: Mapping[str, Any]) -> Plan:
-        defaults = source.get("retry")
+        retry = Retry.from_json(source["retry"]) if source.get("retry") else None
         return cls(
             workflow=source["workflow"],
             version=source["version"],
             name=source["name"],
-            root=_scope_from_json("", source["root"], Retry.from_json(defaults) if defaults else None),
+            root=_scope_from_json("", source["root"], retry),
             on_failure=source.get("onFailure", "stop"),
+            retry=retry,
             timeout=source.get("timeout"),
             escalation=tuple(source.get("escalation", ())),
             thresholds=source.get("thresholds"),

@@ -30,6 +30,7 @@ class Claim:
     started_at: int  # of the first attempt
     attempt_at: int  # of this one
     losses: int = 0
+    seq: int = 0  # greater than that of every step it came after
     base: int = 0  # attempts before a person had the step tried anew: they count no more
     n: int | None = None  # of a loop: how many items it has
     saw: tuple[str, ...] | None = None  # sources that a join `any` / N saw when it was decided
@@ -65,6 +66,7 @@ class Claim:
         optional = {
             "losses": self.losses,
             "base": self.base,
+            "seq": self.seq,
             "n": self.n,
             "given": self.given,
             "list": self.values,
@@ -75,10 +77,10 @@ class Claim:
         return item | {name: value for name, value in optional.items() if value}
 
 
-def take(run: Run, key: str, saw: tuple[str, ...] | None = None, of: str | None = None) -> Claim | Item:
+def take(run: Run, key: str, saw: tuple[str, ...] | None = None, of: str | None = None, seq: int = 0) -> Claim | Item:
     """Claim a step that nobody began; the item that stands if somebody did."""
     now = run.now
-    claim = Claim(key, run.world.new_fence(), now + run.world.settings.lease_s * 1000, 1, now, now, saw=saw, of=of)
+    claim = Claim(key, run.world.new_fence(), now + run.world.settings.lease_s * 1000, 1, now, now, seq=seq, saw=saw, of=of)
     written = run.world.store.put(claim.item(run), NOBODY_BEGAN_IT)
     return claim if written.ok else written.item or {}
 
@@ -104,9 +106,9 @@ def take_over(run: Run, standing: Item, *, attempt: int, losses: int = 0) -> Cla
     return claim if written.ok else written.item or {}
 
 
-def fused(previous: Claim, key: str, now: int) -> Claim:
+def fused(previous: Claim, key: str, now: int, seq: int) -> Claim:
     """The successor that a fact names in `next` is held by the same fence and lease."""
-    return Claim(key, previous.fence, previous.lease, 1, now, now, is_fused=True)
+    return Claim(key, previous.fence, previous.lease, 1, now, now, seq=seq, is_fused=True)
 
 
 def write_fact(run: Run, fact: Fact, claim: Claim, condition: Condition | None = None) -> Written:
@@ -157,6 +159,7 @@ def claim_of(item: Item) -> Claim:
         started_at=item.get("started_at", 0),
         attempt_at=item.get("attempt_at", 0),
         losses=item.get("losses", 0),
+        seq=item.get("seq", 0),
         base=item.get("base", 0),
         n=item.get("n"),
         saw=tuple(item["saw"]) if "saw" in item else None,

@@ -135,7 +135,7 @@ def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, stand
 
 def _retries(run: Run, key: str, claimed: Item, error: StepError, ready: Ready) -> bool:
     """Retried like steps, by its own policy or the step's."""
-    wait = next_attempt(_retry_of(run.step(key)), error, claimed["attempt"], run.world.random.random())
+    wait = next_attempt(_retry_of(run, run.step(key)), error, claimed["attempt"], run.world.random.random())
     if wait is None:
         return False
     later = {**claimed, "state": State.RETRY.value, "until": run.now + wait, "error": error_text(error)}
@@ -189,10 +189,10 @@ def _child_ended(run: Run, number: int, standing: Item) -> Outcome | None:
     return _write(run, standing, None if status is RunStatus.SUCCEEDED else StepError("ChildFailed", f"{standing['child']} ended {status}"))
 
 
-def _retry_of(step: Step) -> Retry | None:
-    """Its own, or the step's."""
+def _retry_of(run: Run, step: Step) -> Retry | None:
+    """Its own, the step's, or the workflow's (a group takes none for itself, but what undoes it is no group)."""
     written = (step.compensate or {}).get("retry")
-    return Retry.from_json(written) if written else step.retry
+    return Retry.from_json(written) if written else step.retry or run.plan.retry
 
 
 def _act(run: Run, number: int, key: str, claimed: Item, deadline: int) -> Json | StepError | Pending:

@@ -55,7 +55,15 @@ def scope_ended(run: Run, scope_key: str, last: Fact, ready: Ready) -> list[Fact
     except ExpressionFault as fault:
         fail_attempt(run, claim_of(item), expression_error(fault), stands(item))
         return []
-    return complete(run, claim_of(item), done.output, last, stands(item))
+    return complete(run, claim_of(item), done.output, _last_of(run, scope_key, last), stands(item))
+
+
+def _last_of(run: Run, scope_key: str, last: Fact) -> Fact:
+    """What is undone goes by the order of completion: there the group comes after everything inside of it."""
+    if not run.plan.compensates:
+        return last
+    found = run.find_facts(paths.join(scope_key, name) for name in run.plan.scopes[paths.step_id(scope_key)].steps)
+    return max(found.values(), key=lambda fact: (fact.ended_at, fact.seq), default=last)
 
 
 def complete(run: Run, claim: Claim, output: Json, after: Fact | None, condition: Condition | None = None) -> list[Fact]:
@@ -67,7 +75,7 @@ def complete(run: Run, claim: Claim, output: Json, after: Fact | None, condition
         attempts=claim.number,
         started_at=claim.started_at,
         ended_at=max(run.now, after.ended_at if after else 0),
-        seq=after.seq + 1 if after else 0,
+        seq=max(claim.seq, after.seq if after else 0) + 1,
     )
     if not write_fact(run, fact, claim, condition).ok:
         return []

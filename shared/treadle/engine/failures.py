@@ -20,6 +20,7 @@ from .names import names
 from .progress import after
 from .run import Run
 from .schedule import wake
+from .snapshot import snapshot
 from .stopping import stop_container, stop_run
 from .waits import mark_people
 
@@ -102,6 +103,14 @@ def climb_ladder(segment: Segment, item: Item) -> None:
                 run.send(wake(run, item["sk"][2:], standing["until"]))
 
 
+def last_inside(run: Run, key: str) -> int:
+    """What is undone goes by the order of completion: a group ended after everything inside of it."""
+    if not run.plan.compensates or run.step(key).inner is None:
+        return 0
+    inside = (f"{key}.", f"{key}[", f"{key}~")
+    return 1 + max((item.get("seq", 0) for name, item in snapshot(run).items() if name.startswith(inside)), default=-1)
+
+
 def write_end(
     segment: Segment, item: Item, outcome: Outcome, *, output: Json = None, error: StepError | None = None, chosen: tuple[str, ...] = ()
 ) -> None:
@@ -115,7 +124,7 @@ def write_end(
         started_at=claim.started_at,
         ended_at=max(run.now, claim.started_at),
         chosen=chosen,
-        seq=segment.seq,
+        seq=max(segment.seq, claim.seq, last_inside(run, claim.key)),
     )
     written = write_fact(run, fact, claim, stands(item))
     if not written.ok:

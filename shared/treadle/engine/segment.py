@@ -64,7 +64,7 @@ class Segment:
     def drain(self) -> None:
         while self.local:
             key, self.seq, of = self.local.popleft()
-            claim = take(self.run, key, self._seen(key), of)
+            claim = take(self.run, key, self._seen(key), of, self.seq)
             if isinstance(claim, Claim):
                 self.chain(claim)
             else:
@@ -278,7 +278,7 @@ class Segment:
             ended_at=max(self.run.now, claim.started_at),
             chosen=chosen,
             why=why,
-            seq=self.seq,
+            seq=max(self.seq, claim.seq),
         )
 
     def failed(self, claim: Claim, error: StepError, condition: Condition | None = None) -> None:
@@ -312,7 +312,7 @@ class Segment:
             self.loose[fact.key] = None
         self.share(ready, following, fact.key)
         self.seq = fact.seq + 1
-        return None if following is None else fused(claim, following, run.now)
+        return None if following is None else fused(claim, following, run.now, self.seq)
 
     def _successor(self, fact: Fact) -> str | None:
         """A step with this one as its only source goes on in the same hands, if it belongs in the same lane."""

@@ -46,14 +46,15 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
                 _look_again(run, Pulse(due=[run.now + LOOK_AGAIN_MS]))
                 return
             run.event("RunStarted", startedAt=run.control["started_at"], version=run.control["version"])
-        if run.status is RunStatus.PAUSED:
-            _look_again(run, Pulse())  # nothing is sent until it is resumed
-            return
-        walk = Walk(run, segment, repair)
+        is_paused = run.status is RunStatus.PAUSED
+        walk = Walk(run, segment, repair and not is_paused)
         pulse = walk.scope("", run.plan.root, _closing(run))
         segment.send(walk.ready)
         if walk.changed or run.must_settle:
             continue
+        if is_paused:
+            _look_again(run, Pulse(due=pulse.due))  # nothing new is sent until it is resumed; timeouts go on
+            return
         if run.status in (RunStatus.STOPPING, RunStatus.COMPENSATING):
             if pulse.is_still and not walk.ready.starts:
                 _finish(run, segment)

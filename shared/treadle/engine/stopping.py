@@ -33,7 +33,8 @@ def stop_container(run: Run, container: str, kind: str, error: Json) -> None:
     """Nothing more starts in the loop or group; the first reason stands. Whoever is at it settles it next."""
     pk, sk = stop_key(run.id, run.generation, container)
     item: Item = {"pk": pk, "sk": sk, "schema": 1, "kind": kind, "error": error, "at": run.now}
-    nothing_stopped_it = any_of(Absent(), Equals("kind", "continue")) if kind != "continue" else Absent()
+    weaker = {"continue": (), "stop": ("continue",), "cancel": ("continue", "stop")}[kind]  # a timeout ends its clean-up as well
+    nothing_stopped_it = any_of(Absent(), *(Equals("kind", before) for before in weaker))
     written = run.world.store.put(item | ({"expires": run.control["expires"]} if "expires" in run.control else {}), nothing_stopped_it)
     run.stops[container] = item if written.ok else written.item or item
     run.must_settle = True

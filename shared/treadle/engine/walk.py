@@ -231,7 +231,7 @@ class Walk:
         stop = None if closing else self.stop_of(scope_key)
         until = item.get("until")
         is_late = not closing and until is not None and until <= run.now
-        if is_late and (stop is None or stop["kind"] == "continue"):
+        if is_late and (stop is None or stop["kind"] != "cancel"):
             stop_container(run, scope_key, "cancel", StepError("Timeout", "the group took longer than its timeout").to_json())
             stop = run.stops[scope_key]
         inner = "cancel" if closing or is_late else stop["kind"] if stop and stop["kind"] != "continue" else None
