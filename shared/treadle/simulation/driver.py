@@ -5,7 +5,8 @@
 
 Law: nothing happens but in `step`, one message at a time, and the same seed gives the same trace. With a seed the next
 message is any of those that are visible (SQS promises no order); without one it is the first of the first queue that has any.
-The clock moves only when no message is visible: to the next moment at which one is, or something is due.
+The clock moves only when no message is visible: to the next moment at which one is, or something is due; the sweeper comes
+then, and at most once at any moment.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class MemoryEngine:
         self.wiring = Wiring(self.engine, self.tasks, names, self.cloud.inbox, TENANT)
         self.operations = self.wiring.operations
         self.delivered = 0
+        self._swept_at = -1
 
     # ------------------------------------------------------------------------------------------------- time passes
 
@@ -89,6 +91,7 @@ class MemoryEngine:
         if moment is None or moment > until:
             return False
         self.cloud.clock.advance_to(moment)
+        self._swept_at = moment
         self.engine.sweep()
         return True
 
@@ -111,7 +114,11 @@ class MemoryEngine:
         raise RuntimeError(f"no rest after {MOST_DELIVERIES} deliveries")
 
     def _next_moment(self) -> int | None:
+        """When something is due or visible next. What was due and is so still after a sweep waits for the sweep that follows."""
         moments = [due for shard in range(topology.DUE_SHARDS) for _, due in self.cloud.store.query_due(shard, _FOREVER, limit=1)]
+        if self.now() == self._swept_at:
+            next_sweep = self._swept_at + topology.SWEEP_EVERY_S * 1000
+            moments = [due if due > self._swept_at else next_sweep for due in moments]
         visible_at = self.cloud.lanes.next_visible_at(*(queue.name for queue in topology.QUEUES))
         return min(moments if visible_at is None else [*moments, visible_at], default=None)
 
