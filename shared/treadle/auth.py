@@ -42,9 +42,10 @@ class Permission(StrEnum):
     READ = "read"  # workflows, runs, counts
     HISTORY = "history"  # who did what in one run
     START = "start"
-    CONTROL = "control"  # signal, pause, resume, cancel, retry, decide
+    CONTROL = "control"  # signal, pause, resume, cancel, retry, decide, patch, checkpoint
     REGISTER = "register"
     APPROVE = "approve"  # approve and reject
+    AUDIT = "audit"  # read the audit trail
 
 
 _PEOPLE_OF_RUNS = frozenset({Role.VIEWER, Role.OPERATOR, Role.AUTHOR, Role.APPROVER, Role.ADMIN})
@@ -57,6 +58,7 @@ POLICY: Mapping[Permission, frozenset[Role]] = MappingProxyType(
         Permission.CONTROL: frozenset({Role.OPERATOR, Role.ADMIN}),
         Permission.REGISTER: frozenset({Role.AUTHOR, Role.ADMIN}),
         Permission.APPROVE: frozenset({Role.APPROVER, Role.ADMIN}),
+        Permission.AUDIT: frozenset({Role.AUDITOR, Role.ADMIN}),
     }
 )
 

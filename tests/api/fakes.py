@@ -10,10 +10,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from treadle.api.app import answer
+from treadle.audit import FIRST, Head, Trail
 from treadle.auth import Role, as_gateway_claims
 from treadle.core.errors import NotFound, Rejected
 
 OWNER = "acme"
+TOKEN = "t" * 43
+CHECKPOINT = {"id": "c1", "run": "r1", "workflow": "order", "version": "1.0.0", "at": "2026-11-23T00:00:00.000Z", "steps": ["a"]}
+QUESTION = {"run": "r1", "workflow": "order", "step": "ok", "kind": "approval", "since": "2026-11-23T00:00:00.000Z"}
 BROKEN = {"code": "no-action", "severity": "error", "message": "no action", "path": "/steps/0", "line": None, "column": None, "hint": None}
 
 
@@ -58,6 +62,7 @@ class FakeOperations:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     fails_with: Exception | None = None
     step_status: str = "succeeded"
+    trail: list[dict[str, Any]] = field(default_factory=list)
 
     def _note(self, verb: str, tenant: str | None = None, run: str | None = None, of: str | None = None, **given: Any) -> None:
         self.calls.append((verb, {"tenant": tenant, **given}))
@@ -72,7 +77,7 @@ class FakeOperations:
         self._note("validate", source=source)
         return [BROKEN] if b"broken" in source else []
 
-    def register(self, tenant: str, source: Any) -> Any:
+    def register(self, tenant: str, source: Any, *, by: str | None = None) -> Any:
         self._note("register", tenant, source=source)
         if b"broken" in source:
             raise Rejected("invalid-definition", "1 error", status=422, diagnostics=[BROKEN])
@@ -118,6 +123,19 @@ class FakeOperations:
     def decide(self, tenant: str, run_id: str, step: str, choice: str, **given: Any) -> Run:
         return self._act("decide", tenant, run_id, step=step, choice=choice, **given)
 
+    def know(self, token: str) -> None:
+        if token != TOKEN:
+            raise NotFound("callback", "with this token")
+
+    def succeed(self, token: str, output: Any) -> None:
+        self._note("succeed", token=token, output=output)
+
+    def fail(self, token: str, error: str, message: str, details: Any, *, permanent: bool) -> None:
+        self._note("fail", token=token, error=error, message=message, details=details, permanent=permanent)
+
+    def heartbeat(self, token: str) -> None:
+        self._note("heartbeat", token=token)
+
     def pause(self, tenant: str, run_id: str, **given: Any) -> Run:
         return self._act("pause", tenant, run_id, **given)
 
@@ -135,6 +153,45 @@ class FakeOperations:
         if expected not in (None, "17"):
             raise Rejected("precondition-failed", "it is at 17", status=412)
         return {"added": [], "changed": [], "removed": []}
+
+    def amendment(self, tenant: str, run_id: str, source: Any) -> dict[str, list[str]]:
+        self._note("amendment", tenant, run=run_id, source=source)
+        return {"added": ["b"], "changed": [], "removed": ["c"]}
+
+    def update(self, tenant: str, run_id: str, patch: Any, **given: Any) -> tuple[list[dict[str, Any]], Run]:
+        return [{"path": "/status", "before": "running", "after": "paused"}], self._act("update", tenant, run_id, patch=patch, **given)
+
+    def prospect(self, tenant: str, run_id: str, **given: Any) -> dict[str, list[str]]:
+        self._note("prospect", tenant, run=run_id, **given)
+        return {"reopened": ["b"], "kept": ["a"]}
+
+    def rerun(self, tenant: str, run_id: str, **given: Any) -> Run:
+        return self._act("rerun", tenant, run_id, **given)
+
+    def checkpoint(self, tenant: str, run_id: str, **given: Any) -> dict[str, Any]:
+        self._note("checkpoint", tenant, run=run_id, **given)
+        return CHECKPOINT
+
+    def checkpoints(self, tenant: str, run_id: str) -> list[dict[str, Any]]:
+        self._note("checkpoints", tenant, run=run_id)
+        return [CHECKPOINT]
+
+    def restore(self, tenant: str, checkpoint_id: str, **given: Any) -> Run:
+        self._note("restore", tenant, **given)
+        if (tenant, checkpoint_id) != (OWNER, "c1"):
+            raise NotFound("checkpoint", checkpoint_id)
+        return Run("r2")
+
+    def approvals(self, tenant: str, **given: Any) -> tuple[list[dict[str, Any]], str | None]:
+        self._note("approvals", tenant, **given)
+        return ([QUESTION] if tenant == OWNER and given["kinds"] else []), None
+
+    def audit(self, tenant: str, *, limit: int = 100, cursor: str | None = None) -> tuple[Trail, str | None]:
+        self._note("audit", tenant, limit=limit, cursor=cursor)
+        trail = self.trail if tenant == OWNER else []
+        at = int(cursor or 0)
+        head = Head(len(trail), trail[-1]["hash"] if trail else FIRST)
+        return Trail(trail[at : at + limit], head), str(at + limit) if at + limit < len(trail) else None
 
     def _act(self, verb: str, tenant: str, run_id: str, **given: Any) -> Run:
         self._note(verb, tenant, run=run_id, **given)

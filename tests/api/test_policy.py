@@ -8,7 +8,7 @@ import pytest
 from treadle.api.routes import ROUTES, Route
 from treadle.auth import Role
 
-from tests.api.fakes import OWNER, FakeOperations, ask
+from tests.api.fakes import OWNER, TOKEN, FakeOperations, ask
 
 EVERYBODY = set(Role)
 READERS = EVERYBODY - {Role.AUDITOR}
@@ -32,14 +32,24 @@ TABLE: dict[str, tuple[set[Role], str, Any, bool]] = {
     "pauseRun": (OPERATORS, "/v1/runs/r1/pause", None, True),
     "resumeRun": (OPERATORS, "/v1/runs/r1/resume", None, True),
     "cancelRun": (OPERATORS, "/v1/runs/r1/cancel", None, True),
-    "amendRun": ({Role.ADMIN}, "/v1/runs/r1/plan", DEFINITION, True),
+    "amendRun": (AUTHORS, "/v1/runs/r1/plan", DEFINITION, True),
     "retryRun": (OPERATORS, "/v1/runs/r1/retry", {}, True),
     "sendSignal": (OPERATORS, "/v1/runs/r1/signals/paid", {"payload": 1}, True),
     "approveStep": (APPROVERS, "/v1/runs/r1/steps/a/approve", {}, True),
     "rejectStep": (APPROVERS, "/v1/runs/r1/steps/a/reject", {}, True),
     "decideStep": (OPERATORS, "/v1/runs/r1/steps/a/decide", {"choice": "skip"}, True),
+    "compareRun": (READERS, "/v1/runs/r1/plan/difference", DEFINITION, True),
+    "updateRun": (OPERATORS, "/v1/runs/r1", {"status": "paused"}, True),
+    "getRetry": (READERS, "/v1/runs/r1/retry", None, True),
+    "rerunRun": (OPERATORS, "/v1/runs/r1/rerun", None, True),
+    "takeCheckpoint": (OPERATORS, "/v1/runs/r1/checkpoints", None, True),
+    "listCheckpoints": (READERS, "/v1/runs/r1/checkpoints", None, True),
+    "restoreCheckpoint": (OPERATORS, "/v1/checkpoints/c1/restore", None, True),
+    "listApprovals": (READERS, "/v1/approvals", None, False),
+    "getAudit": ({Role.AUDITOR, Role.ADMIN}, "/v1/audit", None, False),
     "getStats": (READERS, "/v1/stats", None, False),
 }
+CALLBACKS = {"succeedCallback": "succeed", "failCallback": "fail", "beatCallback": "heartbeat"}
 PUBLIC = {"getHealth": "/v1/health", "getOpenApi": "/v1/openapi.json"}
 BY_NAME = {route.name: route for route in ROUTES}
 WHICHEVER = {"if-match": "*"}  # where a route needs it
@@ -47,7 +57,7 @@ CASES = [pytest.param(BY_NAME[name], *row, id=name) for name, row in TABLE.items
 
 
 def test_the_table_names_every_route() -> None:
-    assert set(TABLE) | set(PUBLIC) == set(BY_NAME)
+    assert set(TABLE) | set(PUBLIC) | set(CALLBACKS) == set(BY_NAME)
     assert len(BY_NAME) == len(ROUTES)
 
 
@@ -79,10 +89,18 @@ def test_another_tenant_meets_nothing(route: Route, allowed: set[Role], path: st
 def test_what_is_anothers_looks_like_what_does_not_exist(route: Route, allowed: set[Role], path: str, body: Any, hidden: bool) -> None:
     anothers = ask(FakeOperations(), route.method, path, body=body, tenant="rival", headers=WHICHEVER)
     absent = ask(
-        FakeOperations(), route.method, path.replace("r1", "r9").replace("order", "other"), body=body, tenant=OWNER, headers=WHICHEVER
+        FakeOperations(),
+        route.method,
+        path.replace("r1", "r9").replace("c1", "c9").replace("order", "other"),
+        body=body,
+        tenant=OWNER,
+        headers=WHICHEVER,
     )
     assert absent.status == anothers.status == 404
-    assert {**absent.body, "detail": absent.body["detail"].replace("r9", "r1").replace("other", "order")} == anothers.body
+    assert {
+        **absent.body,
+        "detail": absent.body["detail"].replace("r9", "r1").replace("c9", "c1").replace("other", "order"),
+    } == anothers.body
 
 
 @pytest.mark.parametrize(("route", "allowed", "path", "body", "hidden"), CASES)
@@ -100,6 +118,16 @@ def test_nobody_may_do_anything(
 @pytest.mark.parametrize("path", PUBLIC.values())
 def test_health_and_the_document_need_no_token(path: str) -> None:
     assert ask(FakeOperations(), "GET", path, roles=None).status == 200
+
+
+@pytest.mark.parametrize("verb", CALLBACKS.values())
+@pytest.mark.parametrize("roles", [None, (), (Role.ADMIN,)], ids=["no token", "no roles", "admin"])
+def test_a_callback_asks_for_its_own_token_and_for_no_other(verb: str, roles: tuple[str, ...] | None) -> None:
+    body = {"name": "Oops"} if verb == "fail" else {}
+    assert ask(FakeOperations(), "POST", f"/v1/callbacks/{TOKEN}/{verb}", body=body, roles=roles).status == 200
+    operations = FakeOperations()
+    found = ask(operations, "POST", f"/v1/callbacks/{OWNER}/{verb}", body={"no": "shape"}, roles=roles)
+    assert (found.status, found.body["code"], operations.calls) == (404, "not-found", [])
 
 
 def test_two_roles_together_may_run_a_definition() -> None:

@@ -193,12 +193,16 @@ RUN = {"tenant": "acme"}
          {"input": [1], "version": "2.0.0", "attributes": {"a": 1, "b": True}, "priority": "high", "key": None, "by": "ann"}),
         ("POST", "/v1/runs", {"definition": {"id": "x"}, "input": 1}, "run_definition",
          {"source": {"id": "x"}, "input": 1, "key": None, "by": "ann"}),
-        ("POST", "/v1/runs/r1/pause", None, "pause", {"by": "ann"}),
-        ("POST", "/v1/runs/r1/pause", {}, "pause", {"by": "ann"}),
-        ("POST", "/v1/runs/r1/resume", None, "resume", {"by": "ann"}),
-        ("POST", "/v1/runs/r1/cancel", None, "cancel", {"by": "ann"}),
-        ("POST", "/v1/runs/r1/retry", None, "retry", {"from_step": None, "input": None, "by": "ann"}),
-        ("POST", "/v1/runs/r1/retry", {"from": "a", "input": {"x": 1}}, "retry", {"from_step": "a", "input": {"x": 1}, "by": "ann"}),
+        ("POST", "/v1/runs/r1/pause", None, "pause", {"by": "ann", "reason": None}),
+        ("POST", "/v1/runs/r1/pause", {}, "pause", {"by": "ann", "reason": None}),
+        ("POST", "/v1/runs/r1/resume", None, "resume", {"by": "ann", "reason": None}),
+        ("POST", "/v1/runs/r1/cancel", None, "cancel", {"by": "ann", "reason": None}),
+        ("POST", "/v1/runs/r1/retry", None, "retry", {"from_step": None, "input": None, "by": "ann", "reason": None}),
+        ("POST", "/v1/runs/r1/retry", {"from": "a", "input": {"x": 1}, "reason": "fixed"}, "retry",
+         {"from_step": "a", "input": {"x": 1}, "by": "ann", "reason": "fixed"}),
+        ("POST", "/v1/runs/r1/rerun", None, "rerun", {"key": None, "by": "ann"}),
+        ("GET", "/v1/approvals", None, "approvals", {"kinds": ("approval", "decision"), "by": "ann", "limit": 100, "cursor": None}),
+        ("GET", "/v1/audit", None, "audit", {"limit": 100, "cursor": None}),
         ("POST", "/v1/runs/r1/signals/paid", {"payload": {"x": 1}}, "signal", {"name": "paid", "payload": {"x": 1}, "by": "ann"}),
         ("POST", "/v1/runs/r1/signals/paid", None, "signal", {"name": "paid", "payload": None, "by": "ann"}),
         ("POST", "/v1/runs/r1/steps/ok%5B3%5D/approve", {"comment": "fine"}, "approve", {"step": "ok[3]", "by": "ann", "comment": "fine"}),
@@ -281,6 +285,62 @@ def test_the_etag_changes_with_the_steps() -> None:
     assert started != ended
 
 
+def test_a_checkpoint_is_taken_and_restored_once_for_a_key() -> None:
+    operations = FakeOperations()
+    made = ask(operations, "POST", "/v1/runs/r1/checkpoints")
+    assert (made.status, made.body["id"]) == (201, "c1")
+    found = ask(operations, "POST", made.headers["location"], headers={"idempotency-key": "k"})
+    assert (found.status, found.headers["location"]) == (202, "/v1/runs/r2")
+    assert operations.calls[1] == ("restore", {"tenant": "acme", "key": "k", "by": "ann"})
+
+
+def test_what_would_be_retried_is_asked_without_a_change() -> None:
+    operations = FakeOperations()
+    found = ask(operations, "GET", "/v1/runs/r1/retry", query={"from": "a"})
+    assert (found.status, found.body) == (200, {"reopened": ["b"], "kept": ["a"]})
+    assert operations.calls == [("prospect", {"tenant": "acme", "from_step": "a"})]
+
+
+def test_a_patch_has_what_it_names_and_nothing_else() -> None:
+    """A null is a member to remove; one that is not there stays as it is."""
+    operations = FakeOperations()
+    patch = {"attributes": {"region": None, "size": 3}, "status": "paused"}
+    found = ask(operations, "PATCH", "/v1/runs/r1", body=patch, headers={"if-match": '"17-0123456789abcdef"'})
+    assert found.body["changes"] == [{"path": "/status", "before": "running", "after": "paused"}]
+    assert operations.calls == [("update", {"tenant": "acme", "patch": patch, "expected": "17", "by": "ann"})]
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        pytest.param({"data": {}}, id="results are facts"),
+        pytest.param({"status": "succeeded"}, id="a status that nobody can ask for"),
+        pytest.param({"attributes": {"a": [1]}}, id="an attribute that cannot be searched for"),
+    ],
+)
+def test_a_patch_of_what_cannot_be_patched_is_refused(patch: Any) -> None:
+    operations = FakeOperations()
+    found = ask(operations, "PATCH", "/v1/runs/r1", body=patch, headers={"if-match": "*"})
+    assert (found.status, operations.calls) == (400, [])
+
+
+@pytest.mark.parametrize(
+    ("role", "query", "kinds"),
+    [
+        ("approver", {}, ("approval",)),
+        ("operator", {}, ("decision",)),
+        ("viewer", {}, ()),
+        ("admin", {"kind": "decision"}, ("decision",)),
+        ("approver", {"kind": "decision"}, ()),
+    ],
+)
+def test_people_are_shown_what_they_may_answer(role: str, query: dict[str, str], kinds: tuple[str, ...]) -> None:
+    operations = FakeOperations()
+    found = ask(operations, "GET", "/v1/approvals", roles=(role,), query=query)
+    assert operations.calls[0][1]["kinds"] == kinds
+    assert len(found.body["items"]) == bool(kinds)
+
+
 @pytest.mark.parametrize("text", ["2026-11-23T00:00:00Z", "2026-11-23T01:00:00+01:00", "2026-11-22T19:00:00.000-05:00"])
 def test_times_reach_the_engine_in_utc(text: str) -> None:
     operations = FakeOperations()
@@ -297,11 +357,12 @@ def test_times_reach_the_engine_in_utc(text: str) -> None:
         ("GET", "/v1/runs/", 404),
         ("GET", "/v1/runs/r1/nothing", 404),
         ("GET", "/v1/workflows//versions/1", 404),
-        ("PATCH", "/v1/runs/r1", 405),
+        ("DELETE", "/v1/runs/r1", 405),
+        ("PATCH", "/v1/runs/r1", 428),
         ("DELETE", "/v1/workflows", 405),
         ("HEAD", "/v1/runs/r1", 200),
-        ("POST", "/v1/runs/r1/checkpoints", 404),
-        ("GET", "/v1/audit", 404),
+        ("POST", "/v1/runs/r1/checkpoints", 201),
+        ("GET", "/v1/audit/1", 404),
     ],
 )
 def test_addresses(method: str, path: str, status: int) -> None:

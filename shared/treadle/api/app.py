@@ -14,9 +14,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
-from .. import auth
+from .. import audit, auth
 from ..core.errors import Conflict, Rejected, Unavailable
 from . import openapi, problems, shapes
+from .callbacks import whoever_has
 from .calls import NotJson, Reply, Request
 from .problems import refusal
 from .reading import read_json
@@ -56,10 +57,12 @@ def _reply(event: Event, operations: Operations) -> Reply:
     route, path = _route(event)
     if isinstance(route.does, Special):
         return Reply(openapi.document() if route.does is Special.OPENAPI else openapi.health())
-    principal = _allowed(event, route)
+    principal = whoever_has(path["token"], operations) if route.by_callback else _allowed(event, route)
     headers = _headers(event)
     query, attributes = _query(event, route)
-    return route.does(Request(principal, path, query, _body(event, route, headers), attributes, headers), operations)
+    request = Request(principal, path, query, _body(event, route, headers), attributes, headers)
+    with audit.coming_from(event["requestContext"]["http"].get("sourceIp")):
+        return route.does(request, operations)
 
 
 # ------------------------------------------------------------------------------------------------ address and caller

@@ -65,7 +65,7 @@ class NotJson(bytes):
         return {"code": "syntax", "severity": "error", "message": message, **place}
 
 
-def _text_of(request: Request) -> bytes:
+def text_of(request: Request) -> bytes:
     """Of the definition that the request carries. Raises Rejected: invalid-definition."""
     text: bytes = request.body
     if isinstance(text, NotJson):
@@ -75,7 +75,7 @@ def _text_of(request: Request) -> bytes:
 
 
 def register(request: Request, operations: Operations) -> Reply:
-    made = operations.register(request.tenant, _text_of(request))
+    made = operations.register(request.tenant, text_of(request), by=request.by)
     body = {"id": made.id, "version": made.version, "plan": made.plan, "created": made.created}
     place = f"{BASE}/workflows/{made.id}/versions/{quote(made.version)}"
     return Reply(body, HTTPStatus.CREATED if made.created else HTTPStatus.OK, {"location": place})
@@ -108,16 +108,16 @@ def start_run(request: Request, operations: Operations) -> Reply:
         version=wanted.version,
         attributes=wanted.attributes,
         priority=wanted.priority,
-        key=_idempotency_key(request),
+        key=idempotency_key(request),
         by=request.by,
     )
-    return _accepted(run)
+    return accepted(run)
 
 
 def run_definition(request: Request, operations: Operations) -> Reply:
     wanted: shapes.RunDefinition = request.body
-    key = _idempotency_key(request)
-    return _accepted(operations.run_definition(request.tenant, wanted.definition, wanted.input, key=key, by=request.by))
+    key = idempotency_key(request)
+    return accepted(operations.run_definition(request.tenant, wanted.definition, wanted.input, key=key, by=request.by))
 
 
 def list_runs(request: Request, operations: Operations) -> Reply:
@@ -132,18 +132,18 @@ def list_runs(request: Request, operations: Operations) -> Reply:
         limit=query.limit,
         cursor=query.cursor,
     )
-    return Reply({"items": [_json(run) for run in runs], "next": after})
+    return Reply({"items": [as_shown(run) for run in runs], "next": after})
 
 
 def get_run(request: Request, operations: Operations) -> Reply:
     """With the run's etag; 304 without a body when `If-None-Match` has it."""
     run = operations.show(request.tenant, request.path["run"], full=request.query.full, cursor=request.query.cursor)
-    etag = _etag(run)
+    etag = etag_of(run)
     known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
     headers = {"etag": etag, "cache-control": "private, no-cache"}
     if etag in known or "*" in known:
         return Reply(None, HTTPStatus.NOT_MODIFIED, headers)
-    return Reply(_json(run), headers=headers)
+    return Reply(as_shown(run), headers=headers)
 
 
 def get_history(request: Request, operations: Operations) -> Reply:
@@ -151,52 +151,41 @@ def get_history(request: Request, operations: Operations) -> Reply:
 
 
 def pause(request: Request, operations: Operations) -> Reply:
-    return _accepted(operations.pause(request.tenant, request.path["run"], by=request.by))
+    return accepted(operations.pause(request.tenant, request.path["run"], by=request.by, reason=request.body.reason))
 
 
 def resume(request: Request, operations: Operations) -> Reply:
-    return _accepted(operations.resume(request.tenant, request.path["run"], by=request.by))
+    return accepted(operations.resume(request.tenant, request.path["run"], by=request.by, reason=request.body.reason))
 
 
 def cancel(request: Request, operations: Operations) -> Reply:
-    return _accepted(operations.cancel(request.tenant, request.path["run"], by=request.by))
+    return accepted(operations.cancel(request.tenant, request.path["run"], by=request.by, reason=request.body.reason))
 
 
 def retry(request: Request, operations: Operations) -> Reply:
     wanted: shapes.Retry = request.body
-    return _accepted(operations.retry(request.tenant, request.path["run"], from_step=wanted.from_step, input=wanted.input, by=request.by))
-
-
-def amend(request: Request, operations: Operations) -> Reply:
-    """`If-Match` names the version that the caller looked at: the `etag` in the run, or the header of `GET /runs/{run}`."""
-    asked = request.headers.get("if-match", "").strip()
-    if not asked:
-        raise refusal("precondition-required", "say which version of the run this changes: `If-Match: ETAG`, with the run's `etag`")
-    expected = None if asked == "*" else asked.removeprefix("W/").strip('"').partition("-")[0]
-    run_id = request.path["run"]
-    operations.amend(request.tenant, run_id, _text_of(request), expected=expected, by=request.by)
-    run = operations.show(request.tenant, run_id, full=False)
-    return Reply(_json(run), headers={"etag": _etag(run)})
+    more = {"by": request.by, "reason": wanted.reason}
+    return accepted(operations.retry(request.tenant, request.path["run"], from_step=wanted.from_step, input=wanted.input, **more))
 
 
 def signal(request: Request, operations: Operations) -> Reply:
-    return _accepted(operations.signal(request.tenant, request.path["run"], request.path["name"], request.body.payload, by=request.by))
+    return accepted(operations.signal(request.tenant, request.path["run"], request.path["name"], request.body.payload, by=request.by))
 
 
 def approve(request: Request, operations: Operations) -> Reply:
     run, step = request.path["run"], request.path["step"]
-    return _accepted(operations.approve(request.tenant, run, step, by=request.by, comment=request.body.comment))
+    return accepted(operations.approve(request.tenant, run, step, by=request.by, comment=request.body.comment))
 
 
 def reject(request: Request, operations: Operations) -> Reply:
     run, step = request.path["run"], request.path["step"]
-    return _accepted(operations.reject(request.tenant, run, step, by=request.by, comment=request.body.comment))
+    return accepted(operations.reject(request.tenant, run, step, by=request.by, comment=request.body.comment))
 
 
 def decide(request: Request, operations: Operations) -> Reply:
     wanted: shapes.Decision = request.body
     run, step = request.path["run"], request.path["step"]
-    return _accepted(
+    return accepted(
         operations.decide(
             request.tenant, run, step, wanted.choice, input=wanted.input, output=wanted.output, by=request.by, reason=wanted.reason
         )
@@ -222,21 +211,29 @@ def stats(request: Request, operations: Operations) -> Reply:
 # ------------------------------------------------------------------------------------------------ common
 
 
-def _accepted(run: RunView) -> Reply:
-    return Reply(_json(run), HTTPStatus.ACCEPTED, {"location": f"{BASE}/runs/{run.id}"})
+def accepted(run: RunView) -> Reply:
+    return Reply(as_shown(run), HTTPStatus.ACCEPTED, {"location": f"{BASE}/runs/{run.id}"})
 
 
-def _json(run: RunView) -> Any:
+def as_shown(run: RunView) -> Any:
     return run.model_dump(mode="json", by_alias=True)
 
 
-def _etag(run: RunView) -> str:
+def etag_of(run: RunView) -> str:
     """The run's own says nothing of its steps, and nothing of the page."""
-    digest = hashlib.sha256(json.dumps(_json(run), sort_keys=True).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(json.dumps(as_shown(run), sort_keys=True).encode()).hexdigest()[:16]
     return f'"{run.etag}-{digest}"'
 
 
-def _idempotency_key(request: Request) -> str | None:
+def expected_version(request: Request) -> str | None:
+    """`If-Match` names the version that the caller looked at: the `etag` in the run, or the header of `GET /runs/{run}`; None: `*`."""
+    asked = request.headers.get("if-match", "").strip()
+    if not asked:
+        raise refusal("precondition-required", "say which version of the run this changes: `If-Match: ETAG`, with the run's `etag`")
+    return None if asked == "*" else asked.removeprefix("W/").strip('"').partition("-")[0]
+
+
+def idempotency_key(request: Request) -> str | None:
     key = request.headers.get("idempotency-key")
     if key is not None and not (0 < len(key) <= MAX_KEY and key.isascii() and key.isprintable()):
         raise refusal("bad-value", f"`Idempotency-Key` must be 1 to {MAX_KEY} printable ASCII characters")

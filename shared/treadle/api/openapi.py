@@ -11,7 +11,8 @@ from .calls import BASE
 from .routes import ROUTES, Route
 
 _REF = "#/components/schemas/{model}"
-_SHAPES = (shapes.Registration, shapes.Validation, shapes.Listing, shapes.Stats, shapes.Health, shapes.Problem)
+_SHAPES = (shapes.Registration, shapes.Validation, shapes.Listing, shapes.Stats, shapes.Health, shapes.Problem, shapes.Difference,
+           shapes.Prospect, shapes.Checkpoint, shapes.Trail)  # fmt: skip
 _BODY_CODES = ("invalid-json", "invalid-encoding", "invalid-number", "duplicate-key", "too-deep", "unknown-field", "missing-field",
                "bad-type", "bad-value", "payload-too-large", "unsupported-media-type")  # fmt: skip
 _QUERY_CODES = ("unknown-field", "bad-value")
@@ -27,6 +28,18 @@ _PLAIN: dict[str, Any] = {
         "type": "object",
         "required": ["id", "name", "version", "steps"],
         "description": "A workflow definition; `treadle schema` prints its JSON Schema.",
+    },
+    "Amended": {
+        "description": "The run, and what was changed of its plan.",
+        "allOf": [
+            {"$ref": _REF.format(model="Run")},
+            {"type": "object", "required": ["amended"], "properties": {"amended": {"$ref": _REF.format(model="Difference")}}},
+        ],
+    },
+    "Updated": {
+        "type": "object",
+        "required": ["changes", "run"],
+        "properties": {"changes": {"type": "array", "items": {"type": "object"}}, "run": {"$ref": _REF.format(model="Run")}},
     },
     "OpenApi": {"type": "object"},
 }

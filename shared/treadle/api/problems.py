@@ -46,6 +46,8 @@ CATALOGUE: Mapping[str, Kind] = MappingProxyType(
         "step-locked": Kind(409, "A step has begun: it cannot be amended any more"),
         "version-conflict": Kind(409, "This version is registered with other content"),
         "idempotency-conflict": Kind(409, "The idempotency key was used with another request"),
+        "already-used": Kind(409, "The callback was answered before, and otherwise"),
+        "too-late": Kind(410, "Nobody waits for the callback any more"),
         "conflict": Kind(409, "Somebody else changed it at the same moment"),
         "precondition-failed": Kind(412, "It has changed since the caller looked"),
         "precondition-required": Kind(428, "The header If-Match is needed"),

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ..auth import Permission
-from . import calls, shapes
+from . import callbacks, calls, people, shapes
 from .calls import BASE, Reply, Request
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Route:
     takes_match: bool = False
     max_bytes: int = INPUT_BYTES
     refuses: tuple[str, ...] = ()  # codes beyond those that every route can answer with
+    by_callback: bool = False  # the token in the path is the credential
 
     @property
     def segments(self) -> tuple[str, ...]:
@@ -78,6 +79,18 @@ def _get(path: str, name: str, summary: str, does: Call, answer: str, **more: An
 
 def _act(verb: str, name: str, summary: str, does: Call, needs: Permission, body: type[shapes.Shape] = shapes.Nothing) -> Route:
     return Route("POST", f"/runs/{{run}}/{verb}", name, summary, does, _RUN, needs=(needs,), body=body, refuses=_NOT_NOW)
+
+
+def _once(path: str, name: str, summary: str, does: Call) -> Route:
+    """Starts a run; the same key again gives the same one."""
+    needs = (Permission.START,)
+    return Route("POST", path, name, summary, does, _RUN, needs=needs, body=shapes.Nothing, takes_key=True, refuses=_ABSENT)
+
+
+def _callback(verb: str, name: str, summary: str, does: Call, body: type[shapes.Shape]) -> Route:
+    refuses = ("not-found", "already-used", "too-late", "rate-limited", "unavailable")
+    path = f"/callbacks/{{token}}/{verb}"
+    return Route("POST", path, name, summary, does, {200: "Nothing"}, body=body, refuses=refuses, by_callback=True)
 
 
 ROUTES: tuple[Route, ...] = (
@@ -149,22 +162,71 @@ ROUTES: tuple[Route, ...] = (
         needs=(Permission.HISTORY,),
         refuses=_ABSENT,
     ),
-    _act("pause", "pauseRun", "Dispatch nothing new until it is resumed.", calls.pause, Permission.CONTROL),
-    _act("resume", "resumeRun", "Go on after a pause.", calls.resume, Permission.CONTROL),
-    _act("cancel", "cancelRun", "End the run; steps that run are told.", calls.cancel, Permission.CONTROL),
+    _act("pause", "pauseRun", "Dispatch nothing new until it is resumed.", calls.pause, Permission.CONTROL, shapes.Reason),
+    _act("resume", "resumeRun", "Go on after a pause.", calls.resume, Permission.CONTROL, shapes.Reason),
+    _act("cancel", "cancelRun", "End the run; steps that run are told.", calls.cancel, Permission.CONTROL, shapes.Reason),
     Route(
         "PATCH",
         "/runs/{run}/plan",
         "amendRun",
         "Change the steps that have not begun: the whole definition as it shall be.",
-        calls.amend,
-        {200: "Run"},
-        needs=(Permission.REGISTER, Permission.CONTROL),
+        people.amend,
+        {200: "Amended"},
+        needs=(Permission.REGISTER,),
         is_definition=True,
         takes_match=True,
         max_bytes=DEFINITION_BYTES,
         refuses=(*_NOT_NOW, "step-locked", "precondition-failed", "invalid-definition", "precondition-required"),
     ),
+    Route(
+        "POST",
+        "/runs/{run}/plan/difference",
+        "compareRun",
+        "What amending it would change; nothing is written.",
+        people.difference,
+        {200: "Difference"},
+        needs=(Permission.READ,),
+        is_definition=True,
+        max_bytes=DEFINITION_BYTES,
+        refuses=("not-found", "invalid-definition"),
+    ),
+    Route(
+        "PATCH",
+        "/runs/{run}",
+        "updateRun",
+        "Change attributes, metadata or whether it goes on: a JSON merge patch.",
+        people.update,
+        {200: "Updated"},
+        needs=(Permission.CONTROL,),
+        body=shapes.Update,
+        takes_match=True,
+        refuses=(*_NOT_NOW, "conflict", "precondition-failed", "precondition-required"),
+    ),
+    _get(
+        "/runs/{run}/retry",
+        "getRetry",
+        "What a retry would run again, and what it would keep.",
+        people.prospect,
+        "Prospect",
+        query=shapes.RetryQuery,
+        refuses=_NOT_NOW,
+    ),
+    _once("/runs/{run}/rerun", "rerunRun", "A new run with the same input and plan.", people.rerun),
+    Route(
+        "POST",
+        "/runs/{run}/checkpoints",
+        "takeCheckpoint",
+        "Keep what the run has come to.",
+        people.take_checkpoint,
+        {201: "Checkpoint"},
+        needs=(Permission.CONTROL,),
+        body=shapes.Nothing,
+        refuses=_ABSENT,
+    ),
+    _get(
+        "/runs/{run}/checkpoints", "listCheckpoints", "Those of a run, oldest first.", people.list_checkpoints, "Listing", refuses=_ABSENT
+    ),
+    _once("/checkpoints/{checkpoint}/restore", "restoreCheckpoint", "A new run that goes on from a checkpoint.", people.restore),
     _act("retry", "retryRun", "Go on from the steps that failed, or from a named one.", calls.retry, Permission.CONTROL, shapes.Retry),
     _act(
         "signals/{name}", "sendSignal", "Send a signal; it is kept until a step takes it.", calls.signal, Permission.CONTROL, shapes.Signal
@@ -181,7 +243,20 @@ ROUTES: tuple[Route, ...] = (
         Permission.CONTROL,
         shapes.Decision,
     ),
+    _get("/approvals", "listApprovals", "What the caller is asked.", people.approvals, "Listing", query=shapes.QuestionsQuery),
+    _get(
+        "/audit",
+        "getAudit",
+        "Who asked for what, from the first record on.",
+        people.audit,
+        "Trail",
+        needs=(Permission.AUDIT,),
+        query=shapes.Page,
+    ),
     _get("/stats", "getStats", "How many workflows and runs there are.", calls.stats, "Stats"),
+    _callback("succeed", "succeedCallback", "End a waiting attempt with a result.", callbacks.succeed, callbacks.Success),
+    _callback("fail", "failCallback", "End a waiting attempt with an error.", callbacks.fail, callbacks.Failure),
+    _callback("heartbeat", "beatCallback", "Say that a waiting attempt goes on.", callbacks.heartbeat, callbacks.Beat),
     Route("GET", "/health", "getHealth", "Whether the API answers.", Special.HEALTH, {200: "Health"}),
     Route("GET", "/openapi.json", "getOpenApi", "This document.", Special.OPENAPI, {200: "OpenApi"}),
 )

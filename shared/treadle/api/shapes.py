@@ -75,9 +75,23 @@ class Decision(Shape):
     reason: Annotated[str, Field(max_length=2000)] | None = None
 
 
-class Retry(Shape):
+class Reason(Shape):
+    """Why; the history keeps it."""
+
+    reason: Annotated[str, Field(max_length=2000)] | None = None
+
+
+class Retry(Reason):
     from_step: str | None = Field(None, alias="from", description="A step's path. Default: the steps that failed.")
     input: Any = Field(None, description="Another input for the run.")
+
+
+class Update(Shape):
+    """A JSON merge patch: a null removes a member, what is not named stays."""
+
+    attributes: dict[str, Attribute | None] | None = Field(None, description="Search attributes.")
+    metadata: dict[str, Any] | None = Field(None, description="Whatever belongs to the run, for people and programs around it.")
+    status: Literal["paused", "running", "cancelled"] | None = Field(None, description="As `pause`, `resume` and `cancel` do.")
 
 
 class Nothing(Shape):
@@ -106,6 +120,16 @@ class RunQuery(Shape):
     cursor: Annotated[str, Field(min_length=1, max_length=2000)] | None = Field(None, description="`stepsCursor` of the page before.")
 
 
+class QuestionsQuery(Page):
+    """What people are asked, newest first."""
+
+    kind: Literal["approval", "decision"] | None = None
+
+
+class RetryQuery(Shape):
+    from_step: str | None = Field(None, alias="from", description="A step's path. Default: the steps that failed.")
+
+
 class NoQuery(Shape):
     pass
 
@@ -128,6 +152,41 @@ class Registration(Shape):
 class Listing(Shape):
     items: list[dict[str, Any]]
     next: str | None = Field(description="Cursor of the next page; null: this was the last.")
+
+
+class Difference(Shape):
+    """The ids of steps."""
+
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+
+
+class Prospect(Shape):
+    """What a retry would do, by paths of steps."""
+
+    reopened: list[str] = Field(description="They are run again, and all that comes after them.")
+    kept: list[str] = Field(description="Their results stand.")
+
+
+class Checkpoint(Shape):
+    id: str
+    run: str
+    workflow: str
+    version: str
+    at: str
+    steps: list[str] = Field(description="The steps whose results it has; those inside of loops and groups are not named.")
+
+
+class Head(Shape):
+    n: int = Field(description="How many records there are.")
+    hash: str = Field(description="The last one's.")
+
+
+class Trail(Listing):
+    """A page of the audit trail, from its first record on."""
+
+    head: Head
 
 
 class Health(Shape):

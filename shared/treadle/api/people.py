@@ -1,0 +1,76 @@
+"""What each route does that is about people: what they are asked, what they asked for, and runs that begin from other runs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from ..auth import Permission
+from . import shapes
+from .calls import BASE, Reply, Request, accepted, as_shown, etag_of, expected_version, idempotency_key, text_of
+
+if TYPE_CHECKING:
+    from ..operations import Operations
+
+
+def amend(request: Request, operations: Operations) -> Reply:
+    """The run as it then is, and `amended`: the steps that were added, changed and removed."""
+    run_id = request.path["run"]
+    expected = expected_version(request)
+    amended = operations.amend(request.tenant, run_id, text_of(request), expected=expected, by=request.by)
+    run = operations.show(request.tenant, run_id, full=False)
+    return Reply(as_shown(run) | {"amended": amended}, headers={"etag": etag_of(run)})
+
+
+def difference(request: Request, operations: Operations) -> Reply:
+    return Reply(operations.amendment(request.tenant, request.path["run"], text_of(request)))
+
+
+def update(request: Request, operations: Operations) -> Reply:
+    wanted: shapes.Update = request.body
+    patch = wanted.model_dump(exclude_unset=True)
+    expected = expected_version(request)
+    changes, run = operations.update(request.tenant, request.path["run"], patch, expected=expected, by=request.by)
+    return Reply({"changes": changes, "run": as_shown(run)})
+
+
+def prospect(request: Request, operations: Operations) -> Reply:
+    return Reply(operations.prospect(request.tenant, request.path["run"], from_step=request.query.from_step))
+
+
+def rerun(request: Request, operations: Operations) -> Reply:
+    return accepted(operations.rerun(request.tenant, request.path["run"], key=idempotency_key(request), by=request.by))
+
+
+# ------------------------------------------------------------------------------------------------ checkpoints
+
+
+def take_checkpoint(request: Request, operations: Operations) -> Reply:
+    made = operations.checkpoint(request.tenant, request.path["run"], by=request.by)
+    return Reply(made, HTTPStatus.CREATED, {"location": f"{BASE}/checkpoints/{made['id']}/restore"})
+
+
+def list_checkpoints(request: Request, operations: Operations) -> Reply:
+    return Reply({"items": operations.checkpoints(request.tenant, request.path["run"]), "next": None})
+
+
+def restore(request: Request, operations: Operations) -> Reply:
+    return accepted(operations.restore(request.tenant, request.path["checkpoint"], key=idempotency_key(request), by=request.by))
+
+
+# ------------------------------------------------------------------------------------------------ who is asked, who asked
+
+
+def approvals(request: Request, operations: Operations) -> Reply:
+    """Only what the caller may answer: approvals for approvers, decisions for operators, and where a step names people, by them."""
+    may = {"approval": Permission.APPROVE, "decision": Permission.CONTROL}
+    kinds = tuple(kind for kind, needed in may.items() if request.principal.may(needed) and request.query.kind in (None, kind))
+    limit, cursor = request.query.limit, request.query.cursor
+    items, after = operations.approvals(request.tenant, kinds=kinds, by=request.by, limit=limit, cursor=cursor)
+    return Reply({"items": items, "next": after})
+
+
+def audit(request: Request, operations: Operations) -> Reply:
+    trail, after = operations.audit(request.tenant, limit=request.query.limit, cursor=request.query.cursor)
+    return Reply({"items": trail.records, "next": after, "head": asdict(trail.head)})
