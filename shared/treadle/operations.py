@@ -22,7 +22,7 @@ from .engine.starting import Registered, StartRequest, latest_plan, note_unregis
 from .engine.triggers import listed_key
 from .ports import Item
 from .story import history
-from .viewing import PAGE_OF_STEPS, shown_status, summary, view
+from .viewing import PAGE_OF_STEPS, fresh, shown_status, summary, view
 from .views import RunView
 
 Source = dict[str, Any] | str | bytes | os.PathLike[str]
@@ -126,8 +126,10 @@ class Operations:
 
     def _start(self, request: StartRequest) -> RunView:
         self._check_input(self.world.plan(request.plan), request.input)
-        item, _ = start(self.world, request)
-        return summary(item).model_copy(update={"input": request.input})
+        item, is_new = start(self.world, request)
+        if not is_new:
+            return view(self.world, item)
+        return fresh(self.world, item).model_copy(update={"input": request.input})
 
     def _check_input(self, plan: Plan, given: Json) -> None:
         schema = plan.source.get("input")
@@ -196,7 +198,7 @@ class Operations:
         self._check_signal(run, name, payload)
         with acts.noted(run, "signal", by, name=name):  # programs send them in any number: not in the tenant's one chain of records
             control.signal(run, name, payload)
-        return summary(run.control)
+        return view(self.world, run.control)
 
     def _check_signal(self, run: Run, name: str, payload: Json) -> None:
         """Against the schema of every step that waits for a signal of this name."""
@@ -210,13 +212,13 @@ class Operations:
         run = self._run(tenant, run_id)
         with self._acting(run, "approve", by, path=step, comment=comment):
             control.approve(run, step, by, comment)
-        return summary(run.control)
+        return view(self.world, run.control)
 
     def reject(self, tenant: str, run_id: str, step: str, *, by: str, comment: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
         with self._acting(run, "reject", by, path=step, comment=comment):
             control.reject(run, step, by, comment)
-        return summary(run.control)
+        return view(self.world, run.control)
 
     def decide(
         self,
@@ -233,7 +235,7 @@ class Operations:
         run = self._run(tenant, run_id)
         with self._acting(run, "decide", by, path=step, choice=choice, reason=reason):
             control.decide(run, step, choice, input, output)
-        return summary(run.control)
+        return view(self.world, run.control)
 
     # Callbacks: the token is the credential, and says whose run it is.
 
@@ -258,19 +260,19 @@ class Operations:
         run = self._run(tenant, run_id)
         with self._acting(run, "pause", by, reason=reason):
             control.pause(run)
-        return summary(run.control)
+        return view(self.world, run.control)
 
     def resume(self, tenant: str, run_id: str, *, by: str | None = None, reason: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
         with self._acting(run, "resume", by, reason=reason):
             control.resume(run)
-        return summary(run.control)
+        return view(self.world, run.control)
 
     def cancel(self, tenant: str, run_id: str, *, by: str | None = None, reason: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
         with self._acting(run, "cancel", by, reason=reason):
             control.cancel(run)
-        return summary(run.control)
+        return view(self.world, run.control)
 
     def retry(
         self,
@@ -287,7 +289,7 @@ class Operations:
         before = {"after": shown_status(run.status), "error": run.control.get("error")}
         with self._acting(run, "retry", by, reason=reason, **{"from": from_step}, **before):
             control.retry(run, from_step, input)
-        return summary(run.control)
+        return view(self.world, run.control)
 
     def prospect(self, tenant: str, run_id: str, *, from_step: str | None = None) -> dict[str, list[str]]:
         """What `retry` would do, without doing it: the paths that are `reopened`, and the results that are `kept`."""

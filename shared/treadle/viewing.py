@@ -46,6 +46,14 @@ def summary(control: Item) -> RunView:
     )
 
 
+def fresh(world: World, control: Item) -> RunView:
+    """A run that was started just now: nothing has to be read to know how its steps stand."""
+    names = list(world.plan(control["plan"]).root.steps)
+    page = names[:PAGE_OF_STEPS]
+    steps = {name: StepView(status=StepStatus.PENDING.value) for name in page}
+    return summary(control).model_copy(update={"steps": steps, "steps_cursor": page[-1] if len(names) > len(page) else None})
+
+
 def view(world: World, control: Item, *, full: bool = True, cursor: str | None = None, limit: int = PAGE_OF_STEPS) -> RunView:
     """The run with at most `limit` of its steps. `cursor`: the path behind which this page of steps begins."""
     run = Run(world, control["pk"], control)
