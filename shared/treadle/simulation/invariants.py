@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..core import paths
@@ -31,7 +32,7 @@ INVARIANTS = {
     "I12": "without crashes each attempt runs once",
     "I13": "after the last fault a run ends within a bound",
     "I14": "at rest nothing could start that has not started",
-    "I15": "never more items at once than maxConcurrency",
+    "I15": "never more at once than maxConcurrency or a concurrency key allow",
     "I16": "each end of a run is told on the bus",
     "I17": "a delivery fails only when the world does",
 }
@@ -52,7 +53,7 @@ class Watch:
 
     violations: list[Violation] = field(default_factory=list)
     ran: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # (run, path, attempt)
-    _running: dict[tuple[str, str], dict[int, Worker | None]] = field(default_factory=lambda: defaultdict(dict))
+    _running: dict[str, dict[int, Worker]] = field(default_factory=lambda: defaultdict(dict))
 
     def violated(self, invariant: str, told: str) -> None:
         self.violations.append(Violation(invariant, told))
@@ -63,6 +64,7 @@ class Watch:
         sk = key[1]
         if sk == "!":
             self._control(old, new)
+            self._live_runs(simulation, new)
         elif sk[:2] == "s#":
             self._step(simulation, sk[2:], old, new)
 
@@ -73,6 +75,15 @@ class Watch:
         if new is None or (new["status"] != old["status"] and not may_be_retried):
             self.violated("I3", f"{old['status']} became {new and new['status']}")
 
+    def _live_runs(self, simulation: Simulation, new: Item | None) -> None:
+        rule = simulation.plan_of(new).concurrency if new is not None else None
+        if new is None or rule is None:
+            return
+        alike = [item for item in simulation.cloud.store.peek_all() if item["sk"] == "!" and item.get("slot") == new.get("slot")]
+        live = [item for item in alike if item["status"] != RunStatus.PENDING and RunStatus(item["status"]) not in FINAL]
+        if len(live) > int(rule["limit"]):
+            self.violated("I15", f"{len(live)} runs at once, of at most {rule['limit']}")
+
     def _step(self, simulation: Simulation, key: str, old: Item | None, new: Item | None) -> None:
         if old is not None and old["state"] == State.ENDED:
             self._fact_is_final(simulation, key, old, new)
@@ -82,7 +93,7 @@ class Watch:
         control = simulation.cloud.store.peek(run_key(new["pk"].partition("#")[0]))
         if control is None:
             return
-        plan = simulation.prepared.plans[control["plan"]]
+        plan = simulation.plan_of(control)
         if begins and not (new["state"] == State.ENDED and new["outcome"] in ("dead", "blocked")) and "until" not in new:
             self._may_begin(simulation, plan, control, key)
         self._attempts(plan, key, new)
@@ -137,23 +148,31 @@ class Watch:
         is_alone = worker is not None and worker.deadline > simulation.now
         if control is not None and is_alone and RunStatus(control["status"]) in FINAL:
             self.violated("I5", f"{path} began in a run that is {control['status']}")
-        if "[" in path and worker is not None and control is not None:
-            self._lanes(simulation, simulation.prepared.plans[control["plan"]], run_id, path, worker)
+        if worker is not None and control is not None:
+            self._places(simulation, run_id, path, simulation.plan_of(control).steps[paths.step_id(path)], worker)
 
-    def _lanes(self, simulation: Simulation, plan: Plan, run_id: str, path: str, worker: Worker) -> None:
-        loop = path[: path.rindex("[")]
-        step: Step | None = plan.steps.get(paths.step_id(loop))
-        running = self._running[run_id, loop]
-        running[worker.number] = worker
-        alive = [
-            other for other in running.values() if other is not None and other.deadline > simulation.now and other in simulation.workers
-        ]
-        if step is not None and step.max_concurrency is not None and len(alive) > step.max_concurrency:
-            self.violated("I15", f"{len(alive)} items of {loop} at once")
+    def _places(self, simulation: Simulation, run_id: str, path: str, step: Step, worker: Worker) -> None:
+        for place, limit in _limits(run_id, path, step):
+            running = self._running[place]
+            running[worker.number] = worker
+            alive = [other for other in running.values() if other.deadline > simulation.now and other in simulation.workers]
+            if len(alive) > limit:
+                self.violated("I15", f"{path} is one of {len(alive)} at once, of at most {limit}")
 
     def ended(self, simulation: Simulation, run_id: str, path: str) -> None:
-        if "[" in path and simulation.current is not None:
-            self._running[run_id, path[: path.rindex("[")]].pop(simulation.current.number, None)
+        control, worker = simulation.cloud.store.peek(run_key(run_id)), simulation.current
+        if control is not None and worker is not None:
+            step = simulation.plan_of(control).steps[paths.step_id(path)]
+            for place, _ in _limits(run_id, path, step):
+                self._running[place].pop(worker.number, None)
 
     def failed(self, simulation: Simulation, fault: Exception) -> None:
         self.violated("I17", f"{type(fault).__name__}: {fault}")
+
+
+def _limits(run_id: str, path: str, step: Step) -> Iterator[tuple[str, int]]:
+    """(what is limited, how many at once): the items of a loop, the attempts under one concurrency key."""
+    if "[" in path and step.max_concurrency is not None:
+        yield f"{run_id}/{paths.whole(path)}", step.max_concurrency
+    if step.concurrency is not None:
+        yield f"key {step.concurrency['key']}", int(step.concurrency["limit"])

@@ -19,10 +19,6 @@ from .simulator import Simulation
 
 SLACK_MS = 15_000  # that the order of deliveries may cost: the delay after a lost race
 DUPLICATES = ("lane-", "completions", "errors", "submissions")  # what was delivered twice: no crash
-# From the last fault to the end, beside what the run takes when nothing goes wrong: one fault costs a visibility timeout at most
-# (or the first look of the sweeper at a run); several may hide each other from those who would have noticed.
-BOUND_MS = 6 * 60_000
-BOUND_OF_MANY_MS = 60 * 60_000
 
 
 @dataclass(frozen=True)
@@ -75,8 +71,9 @@ def result_of(simulation: Simulation, began: int) -> Result:
     return Result(control["status"], output, error_name, control.get("compensated"), steps, control.get("ended_at", simulation.now) - began)
 
 
-def check(simulation: Simulation, watch: Watch, expected: Result | None, result: Result) -> None:
-    """Add what is violated to the watch. `expected`: the result without faults; None while that is being found out."""
+def check(simulation: Simulation, watch: Watch, expected: Result | None, result: Result, bound_ms: int) -> None:
+    """Add what is violated to the watch. `expected`: the result without faults; None while that is being found out.
+    `bound_ms`: from the last fault to the end, beside what the run takes when nothing goes wrong."""
     if simulation.is_endless:
         watch.violated("I13", f"{simulation.deliveries} messages and no end")
         return
@@ -89,7 +86,7 @@ def check(simulation: Simulation, watch: Watch, expected: Result | None, result:
         watch.violated("I11", "the sweeper came by although nothing went wrong")
     if expected is not None:
         _same(simulation, watch, expected, result)
-        _in_time(simulation, watch, expected)
+        _in_time(simulation, watch, expected, bound_ms)
 
 
 def _once(simulation: Simulation, watch: Watch) -> None:
@@ -97,7 +94,7 @@ def _once(simulation: Simulation, watch: Watch) -> None:
     fired = simulation.faults.fired
     if any(not name.startswith(DUPLICATES) for name, _ in fired):
         return
-    plan = simulation.prepared.plans[(simulation.control or {})["plan"]]
+    plan = simulation.plan_of(simulation.control or {})
     if simulation.is_tried_anew(simulation.run_id) or any(step.action == "group" and step.retry for step in plan.steps.values()):
         return
     twice = {f"{path} attempt {attempt}": count for (_, path, attempt), count in watch.ran.items() if count > 1}
@@ -123,7 +120,7 @@ def _rests(simulation: Simulation, watch: Watch, run_id: str) -> None:
     if not (is_held or is_awaited):
         watch.violated("I9", f"the run is {status}, nothing moves, and {open_now or 'no step'} is under way")
     elif not is_held:
-        plan = simulation.prepared.plans[control["plan"]]
+        plan = simulation.plan_of(control)
         startable = _startable("", plan.root, steps)
         if startable:
             watch.violated("I14", f"{startable} could start")
@@ -163,12 +160,12 @@ def _same(simulation: Simulation, watch: Watch, expected: Result, result: Result
         watch.violated("I8", difference)
 
 
-def _in_time(simulation: Simulation, watch: Watch, expected: Result) -> None:
+def _in_time(simulation: Simulation, watch: Watch, expected: Result, bound_ms: int) -> None:
     control = simulation.control or {}
     if "ended_at" not in control:
         return
     late_ms = control["ended_at"] - simulation.disturbed_at - expected.took_ms
     if not simulation.faults.fired and late_ms > SLACK_MS:
         watch.violated("I11", f"it ended {late_ms // 1000} s late although nothing went wrong")
-    elif late_ms > (BOUND_MS if sum(simulation.faults.fired.values()) == 1 else BOUND_OF_MANY_MS):
+    elif late_ms > bound_ms:
         watch.violated("I13", f"it ended {late_ms // 60_000} minutes after the last fault")

@@ -35,7 +35,11 @@ class InOrder:
 def is_due(simulation: Simulation) -> bool:
     """The next thing that somebody asks for is asked for by now, whatever the run does."""
     acts = simulation.acts
-    return bool(acts) and (acts[0].verb == "start" or (acts[0].after is not None and simulation.deliveries >= acts[0].after))
+    return (
+        bool(acts)
+        and simulation.now >= simulation.asks_again_at
+        and (acts[0].verb == "start" or (acts[0].after is not None and simulation.deliveries >= acts[0].after))
+    )
 
 
 def is_resting(simulation: Simulation) -> bool:
@@ -43,7 +47,7 @@ def is_resting(simulation: Simulation) -> bool:
     status = simulation.status
     if status is RunStatus.WAITING and simulation.prepared.shape.answers and not simulation.acts:
         simulation.acts += answers(simulation)
-    if not simulation.acts or simulation.acts[0].after is not None or status is None:
+    if not simulation.acts or simulation.acts[0].after is not None or status is None or simulation.now < simulation.asks_again_at:
         return False
     return status.is_final if simulation.acts[0].verb == "retry" else status in RESTS
 
@@ -103,7 +107,7 @@ class AtRandom:
         return moves
 
     def _acts_now(self, simulation: Simulation, act: Act, is_busy: bool) -> bool:
-        if any(worker.act is not None for worker in simulation.workers):
+        if simulation.now < simulation.asks_again_at or any(worker.act is not None for worker in simulation.workers):
             return False  # one request at a time: what somebody asks for next depends on the answer
         if act.verb == "start":
             return True

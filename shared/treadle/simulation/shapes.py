@@ -50,7 +50,9 @@ def catalogue() -> Mapping[str, Shape]:
 
 
 def _shape(name: str, written: dict[str, Any]) -> Shape:
-    children = tuple(_workflow(child, {"steps": steps}) for child, steps in written.pop("children", {}).items())
+    children = tuple(
+        _workflow(child, {"steps": body} if isinstance(body, list) else body) for child, body in written.pop("children", {}).items()
+    )
     acts = tuple(_act(dict(act)) for act in written.pop("acts", ()))
     loose, ends = (tuple(written.pop(key, ())) for key in ("loose", "ends"))
     more = {"is_small": written.pop("small", False), "advance": written.pop("advance", "inline"), "sweeps": written.pop("sweeps", False)}

@@ -18,8 +18,9 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from .. import topology
-from ..core.errors import NotFound, Rejected, Unavailable
+from ..core.errors import Conflict, NotFound, Rejected, Unavailable
 from ..core.model import RunStatus
+from ..core.plan import Plan
 from ..engine import Settings, World
 from ..engine.items import run_key
 from ..operations import Operations
@@ -35,6 +36,7 @@ from .world import TENANT, Prepared, Tasks, expressions
 
 MAX_DELIVERIES = 1500  # of one simulation: whoever needs more will never end
 CLIENT_TIMEOUT_S = 29  # of a request to the API
+CLIENT_PAUSE_MS = 2000  # until a request that was answered 409 or 503 is made again
 START = Act("start")
 _CONSUMERS = {queue.name: queue for queue in topology.QUEUES}
 _FUNCTIONS = {function.name: function for function in topology.FUNCTIONS}
@@ -62,6 +64,7 @@ class Simulation:
         self.acts: list[Act] = [START, *self.prepared.shape.acts]
         self.deliveries = 0
         self.sweeps = 0
+        self.asks_again_at = 0  # somebody who was refused for the time being asks again
         self.disturbed_at = 0  # when the last fault happened, or somebody last asked for something
         self.run_id = ""
         self.has_asked_again = False  # a person asked for a failed step to be tried again
@@ -79,6 +82,7 @@ class Simulation:
         world = World(cloud.store, cloud.lanes, cloud.bus, cloud.blobs, cloud.clock, expressions(), tasks,
                       settings=Settings(advance=prepared.shape.advance), random=Random(self.seed))  # fmt: skip
         world.plans.update(prepared.plans)
+        self._world = world
         engine = SeenEngine(self.wrap(world), lambda fault: self.observer.failed(self, fault))
         wiring = Wiring(engine, tasks, _NAMES, cloud.inbox, TENANT)  # type: ignore[arg-type]
         wiring.__dict__["operations"] = Operations(engine, prepared.checker)
@@ -98,6 +102,10 @@ class Simulation:
     def status(self) -> RunStatus | None:
         control = self.control
         return RunStatus(control["status"]) if control else None
+
+    def plan_of(self, control: Item) -> Plan:
+        """Of a run: the one it was started with, or amended to."""
+        return self._world.plans[control["plan"]]
 
     # -------------------------------------------------------------------------------------------- the loop
 
@@ -265,8 +273,9 @@ class Simulation:
                 self.run_id = started.id
             else:
                 getattr(operations, act.verb)(TENANT, self.run_id, **act.arguments)
-        except Unavailable:
+        except (Unavailable, Conflict):
             self.acts.insert(0, act)
+            self.asks_again_at = self.now + CLIENT_PAUSE_MS
         except Rejected as refused:
             if act.verb == "start":
                 self.refused = refused
@@ -284,6 +293,7 @@ class Simulation:
     def next_time(self) -> int | None:
         """When something happens by itself: a message becomes visible, a worker goes on, the sweeper finds something."""
         times = [worker.wakes_at for worker in self.workers if worker.wakes_at > self.now]
+        times += [self.asks_again_at] if self.asks_again_at > self.now else []
         visible = self.cloud.lanes.next_visible_at()
         if visible is not None and (visible > self.now or not times):  # else it waits for a worker to be free
             times.append(visible)
