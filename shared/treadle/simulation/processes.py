@@ -1,6 +1,6 @@
 """Discrete events: processes (`async def`) over a clock that jumps, every order of what happens at one instant possible.
 
-Law: whatever could happen next at this instant may be next: with some seeds all of it is as likely, with others one chain of
+Law: whatever could happen next at this instant may be next: at some instants all of it is as likely, at others one chain of
 steps tends to run to its end before another begins. A process gives others their turn only where it awaits something that has
 not ended; between two awaits nothing else happens.
 """
@@ -12,6 +12,8 @@ from collections.abc import Callable, Coroutine, Generator
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any, Generic, TypeVar
+
+HASTES = (0.0, 0.5, 0.9, 0.98)  # how likely what was made ready last is to be next; drawn anew for every instant
 
 T = TypeVar("T")
 
@@ -120,7 +122,7 @@ class Kernel:
         self.current: Process[Any] | None = None
         self._random = random.Random(seed)
         self._count = count()
-        self._haste = self._random.choice([0.0, 0.5, 0.9, 0.98])  # how likely what was made ready last is to be next
+        self._haste = self._random.choice(HASTES)
         self._agenda: list[tuple[int, float, int, Callable[[], None]]] = []
         self._processes: list[Process[Any]] = []
 
@@ -162,7 +164,8 @@ class Kernel:
             if is_over:
                 return False
             time, _, _, call = heappop(self._agenda)
-            self.now = time
+            if time > self.now:
+                self.now, self._haste = time, self._random.choice(HASTES)
             call()
         return True
 
