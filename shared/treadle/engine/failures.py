@@ -82,6 +82,7 @@ def ask_a_person(segment: Segment, item: Item, error: StepError) -> None:
     listed = asks(run, key, run.now)
     written = write_state(run, claim_of(item), State.WAITING, stands(item), until=until, wait=wait, error=item["error"], **listed)
     if written.ok:
+        segment.loose[key] = None
         if until is not None:
             run.send(wake(run, key, until))
         mark_people(run)

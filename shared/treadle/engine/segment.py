@@ -167,7 +167,8 @@ class Segment:
 
     def _take_dangling(self, fact: Fact, item: Item) -> None:
         """`next` was claimed with the fact, and nothing came of it yet."""
-        if item["lease"] > self.run.now:
+        is_held = item.get("gen", 1) == self.run.generation  # else of before the run was retried: that worker is gone
+        if is_held and item["lease"] > self.run.now:
             self._come_back(item["lease"])
             return
         claim = take(self.run, str(fact.next))

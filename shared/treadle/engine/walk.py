@@ -104,6 +104,8 @@ class Walk:
                 continue
             name = paths.step_id(fact.next)
             lease = (self.item(fact.key) or {}).get("lease", 0)
+            if (self.item(fact.key) or {}).get("gen", 1) < self.run.generation:
+                continue  # of before the run was retried: its worker is gone
             is_untouched = name not in facts and name not in begun and self.item(fact.next) is None
             if is_untouched and lease > self.run.now:
                 held.add(name)

@@ -113,6 +113,8 @@ class LoopWalk:
         if len(facts) == item["n"]:
             self._count_again(key, item, facts)
             pulse.moves()
+        elif facts and self._count_again(key, item, facts):
+            pulse.moves()
         elif item["lanes"]:
             if pulse.is_still or not begun:
                 self.walk.ready.messages += loops.hand_out(self.walk.run, key, step, item["n"])
@@ -145,12 +147,14 @@ class LoopWalk:
             self.walk.changed = self.walk.changed or bool(found)
         pulse.moves()
 
-    def _count_again(self, key: str, item: Item, facts: dict[int, Item]) -> None:
+    def _count_again(self, key: str, item: Item, facts: dict[int, Item]) -> bool:
+        """Whoever ended them may have died before it counted them. True: that was the end of the loop."""
         failed = {number for number, child in facts.items() if child["outcome"] == Outcome.FAILED}
         members = {number: Edging.FAILED if number in failed else Edging.LIVE for number in facts}
         found = loops.members_ended(self.walk.run, key, item, members, None)
         self.walk.take(after(self.walk.run, *found))
         self.walk.changed = self.walk.changed or bool(found)
+        return bool(found)
 
     def _missing_chunks(self, key: str, step: Step, item: Item, pulse: Pulse) -> None:
         """Ranges that no chunk covers, and chunks whose worker is gone."""
