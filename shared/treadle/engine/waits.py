@@ -39,7 +39,7 @@ def enter(segment: Segment, claim: Claim, waits: Waits) -> None:
     """The step begins to wait."""
     run = segment.run
     kind = waits.wait["for"]
-    listed = asks(run, claim.key, run.now) if kind == "approval" else {}
+    listed: Item = asks(run, claim.key, run.now) if kind == "approval" else {}
     if not write_state(run, claim, State.WAITING, wait=waits.wait, until=waits.until, **listed).ok:
         return
     item = claim.item(run) | {"state": State.WAITING.value, "wait": waits.wait}
