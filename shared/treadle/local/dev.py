@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..auth import DevelopmentKey
+from ..tasks import Outside
 from .endpoint import AwsEndpoint
 from .http import HttpServer
 from .stack import TENANT, Config, Stack
@@ -28,11 +29,19 @@ class Dev:
 
 
 @contextmanager
-def serve(port: int = 0, *, tasks: Any = (), config: Config = None, skip_time: bool = False, aws_port: int = 0) -> Iterator[Dev]:
+def serve(
+    port: int = 0,
+    *,
+    tasks: Any = (),
+    config: Config = None,
+    skip_time: bool = False,
+    aws_port: int = 0,
+    outside: Outside | None = None,
+) -> Iterator[Dev]:
     """Ports of this machine only; 0: any free one. Raises OSError for a port that is taken, ImportError for tasks."""
     key = DevelopmentKey()
     with (
-        Stack(tasks, config=config, skip_time=skip_time) as stack,
+        Stack(tasks, config=config, skip_time=skip_time, outside=outside) as stack,
         HttpServer(stack.request, key.verifier, port) as api,
         AwsEndpoint(stack.cloud.account, aws_port) as endpoint,
     ):

@@ -117,6 +117,8 @@ def named(call: str) -> Iterator[None]:
         raise _of_service(call, str(told.get("Code") or "TaskFailed"), str(told.get("Message") or "")) from None
     except (exceptions.ParamValidationError, exceptions.UnknownServiceError) as fault:
         raise TaskError("InputInvalid", f"{call}: {fault}", permanent=True) from None
+    except (TypeError, AttributeError) as fault:  # some of botocore's own handlers take types for granted
+        raise TaskError("InputInvalid", f"{call}: {fault}", permanent=True) from None
     except (exceptions.ReadTimeoutError, exceptions.ConnectTimeoutError):
         raise TaskError("Timeout", f"{call} took too long") from None
     except exceptions.BotoCoreError as fault:

@@ -70,7 +70,7 @@ def _read(given: Json) -> tuple[str, Json, str]:
     function, mode = given.get("function"), given.get("mode", "wait")
     if not isinstance(function, str) or not function:
         raise _invalid("function must be the name or the ARN of a Lambda")
-    if mode not in MAX_EVENT:
+    if not isinstance(mode, str) or mode not in MAX_EVENT:
         raise _invalid("mode must be wait or callback")
     return function, given.get("payload"), mode
 
