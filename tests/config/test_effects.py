@@ -1,0 +1,261 @@
+"""Each key of the `workflow_engine:` file does what docs/reference/configuration.md says, on the whole local stack."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from treadle import TaskContext, task
+from treadle.config import InvalidConfiguration, effects_of, load
+from treadle.config.effects import changed_settings
+from treadle.core.errors import Rejected
+from treadle.engine import Settings
+from treadle.ports import Message
+from treadle.testing import LocalEngine
+
+
+def config(**sections: Any) -> dict[str, Any]:
+    return {"workflow_engine": sections}
+
+
+def workflow(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"id": "made", "name": "made", "version": "1.0.0", "steps": list(steps), **more}
+
+
+@task
+def fails(given: Any) -> Any:
+    raise ValueError("always")
+
+
+# ------------------------------------------------------------------------------------------------ initialization
+
+
+def test_live_runs_beyond_the_limit_stay_pending_and_go_on_first_come_first_served() -> None:
+    waits = workflow({"id": "paid", "signal": {"name": "paid"}})
+    with LocalEngine(config=config(initialization={"max_concurrent_workflows": 1})) as engine:
+        runs = [engine.start(waits, {"n": n}) for n in range(3)]
+        engine.wait(runs[0], status="waiting")
+        assert [engine.show(run).status for run in runs[1:]] == ["pending", "pending"]
+        for run, after in pairwise(runs):
+            engine.signal(run, "paid", {})
+            assert engine.wait(run).status == "succeeded"
+            engine.wait(after, status="waiting")
+        assert engine.show(runs[1]).status == "succeeded"
+
+
+def test_a_child_runs_in_the_place_of_its_parent() -> None:
+    with LocalEngine(config=config(initialization={"max_concurrent_workflows": 1})) as engine:
+        engine.register({**workflow({"id": "one", "set": 1}), "id": "child"})
+        assert engine.run(workflow({"id": "sub", "workflow": {"id": "child"}})).status == "succeeded"
+
+
+def test_a_retried_run_asks_for_its_place_again() -> None:
+    with LocalEngine([fails], config=config(initialization={"max_concurrent_workflows": 1})) as engine:
+        failed = engine.run(workflow({"id": "try", "task": "fails"}))
+        waiting = engine.start(workflow({"id": "paid", "signal": {"name": "paid"}}))
+        engine.wait(waiting, status="waiting")
+        engine.retry(failed.id)
+        assert engine.wait(failed.id, status="pending").status == "pending"
+        engine.cancel(waiting)
+        assert engine.wait(failed.id).status == "failed"
+
+
+def test_a_definition_without_retries_gets_those_of_the_engine() -> None:
+    handling = {"error_handling": {"retry_attempts": 2, "backoff_strategy": "fixed"}}
+    with LocalEngine([fails], skip_time=True, config=config(initialization=handling)) as engine:
+        assert engine.run(workflow({"id": "try", "task": "fails"})).steps["try"].attempts == 3
+        own = workflow({"id": "try", "task": "fails"}, errorHandling={"retryAttempts": 0})
+        assert engine.run(own).steps["try"].attempts == 1
+
+
+def test_manual_escalation_leaves_a_failed_step_to_a_person() -> None:
+    with LocalEngine([fails], config=config(initialization={"error_handling": {"escalation_policy": "manual"}})) as engine:
+        run = engine.start(workflow({"id": "try", "task": "fails"}))
+        assert engine.wait(run, status="waiting").steps["try"].status == "waiting"
+        engine.decide(run, "try", "skip", output=7)
+        assert engine.wait(run).steps["try"].output == 7
+        stops = workflow({"id": "try", "task": "fails"}, errorHandling={"onFailure": "stop"})
+        assert engine.run(stops).status == "failed"
+
+
+def test_a_definition_may_ask_for_a_person_by_the_founding_specs_name() -> None:
+    with LocalEngine([fails]) as engine:
+        run = engine.start(workflow({"id": "try", "task": "fails"}, errorHandling={"escalationPolicy": "manual"}))
+        assert engine.wait(run, status="waiting").steps["try"].status == "waiting"
+
+
+def test_thresholds_and_ladders_of_the_engine_are_those_of_a_definition_without() -> None:
+    handling = {"error_thresholds": {"maxFailedSteps": 1, "action": "cancel"}, "escalation_policy": [{"afterAttempts": 1, "notify": "ops"}]}
+    defaults = effects_of(load(config(initialization={"error_handling": handling}), environment={}).required()).settings.defaults
+    assert defaults == {"thresholds": {"maxFailedSteps": 1, "action": "cancel"}, "escalation": [{"afterAttempts": 1, "notify": "ops"}]}
+    steps = ({"id": "a", "task": "fails"}, {"id": "b", "task": "fails"}, {"id": "c", "signal": {"name": "never"}})
+    goes_on = workflow(*steps, errorHandling={"onFailure": "continue"})
+    with LocalEngine([fails], config=config(initialization={"error_handling": handling})) as engine:
+        assert engine.run(goes_on).status == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("monitoring", "names"),
+    [
+        pytest.param({}, {"AttemptLatency", "FailedAttempts", "EndedSteps", "FailedSteps", "EndedRuns", "FailedRuns"}, id="all groups"),
+        pytest.param({"metrics": ["latency"]}, {"AttemptLatency"}, id="one group"),
+        pytest.param({"metrics": []}, set(), id="no group"),
+        pytest.param({"enabled": False}, set(), id="off"),
+    ],
+)
+def test_the_groups_that_are_named_are_emitted(monitoring: dict[str, Any], names: set[str]) -> None:
+    with LocalEngine([fails], config=config(initialization={"monitoring": monitoring, "extensions": []})) as engine:
+        engine.run(workflow({"id": "try", "task": "fails"}))
+        lines = [json.loads(line) for line in engine.stack.metrics]
+    assert {metric["Name"] for line in lines for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]} == names
+    assert all(line["workflow"] == "made" for line in lines)
+
+
+def test_an_extension_is_told_what_happens_as_it_was_configured(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = {"name": "custom_logger", "config": {"log_level": "info", "output_format": "json"}}
+    with LocalEngine(config=config(initialization={"extensions": [logger]})) as engine:
+        engine.run(workflow({"id": "one", "set": 1}))
+    messages = [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines() if line.startswith("{")]
+    assert "the run has ended: succeeded" in messages
+
+
+# ------------------------------------------------------------------------------------------------ performance
+
+
+class Crowd:
+    """The task `work`, which knows how many of it ran at the same time at most."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = 0
+        self.most = 0
+        self.together = threading.Event()
+
+    def work(self, given: Any) -> Any:
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+            if self._now > 1:
+                self.together.set()
+        self.together.wait(0.05)
+        with self._lock:
+            self._now -= 1
+
+
+@pytest.mark.parametrize("shape", ["branches", "items"])
+def test_without_parallel_execution_one_task_of_a_run_runs_at_a_time(shape: str) -> None:
+    crowd = Crowd()
+    steps = [{"id": name, "task": "work"} for name in "abc"] if shape == "branches" else [{"id": "a", "task": "work", "forEach": [1, 2, 3]}]
+    with LocalEngine([task(crowd.work)], config=config(performance={"parallel_execution": False})) as engine:
+        assert engine.run(workflow(*steps, {"id": "grouped", "group": {"steps": [{"id": "d", "task": "work"}]}})).status == "succeeded"
+    assert crowd.most == 1
+
+
+def test_without_parallel_execution_a_step_may_have_no_places_of_its_own() -> None:
+    own = workflow({"id": "a", "task": "echo", "concurrency": {"key": "'x'", "limit": 2}})
+    with LocalEngine(config=config(performance={"parallel_execution": False})) as engine, pytest.raises(Rejected, match="as a would"):
+        engine.start(own)
+
+
+@pytest.mark.parametrize(("caching", "calls"), [(True, 1), (False, 2)])
+def test_without_caching_a_task_runs_whatever_is_cached_and_plans_are_read_anew(caching: bool, calls: int) -> None:
+    counted: list[Any] = []
+
+    @task
+    def count(given: Any) -> int:
+        counted.append(given)
+        return len(counted)
+
+    cached = workflow({"id": "a", "task": "count", "cache": {"key": "'k'", "ttl": "1h"}})
+    with LocalEngine([count], config=config(performance={"caching_enabled": caching})) as engine:
+        engine.run(cached)
+        engine.run(cached)
+        assert bool(engine.stack.operations.world.plans) is caching
+    assert len(counted) == calls
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_load_balancing_is_the_message_group_of_the_tenant(is_on: bool) -> None:
+    sent: list[Message] = []
+    with LocalEngine(config=config(performance={"load_balancing": is_on})) as engine:
+        world = engine.stack.operations.world
+        send = world.lanes.send
+        world.lanes.send = lambda messages: (sent.extend(messages), send(messages))[1]  # type: ignore[method-assign]
+        engine.run(workflow({"id": "a", "task": "echo"}))
+    assert {message.group for message in sent} == ({"local"} if is_on else {None})
+
+
+# ------------------------------------------------------------------------------------------------ reliability
+
+
+def lost_once(reliability: dict[str, Any]) -> Iterator[LocalEngine]:
+    """An engine whose first attempt of `work` is lost with its worker."""
+
+    @task
+    def work(given: Any, context: TaskContext) -> int:
+        return context.attempt
+
+    with LocalEngine([work], skip_time=True, config=config(reliability=reliability)) as engine:
+        engine.stack.pump.kill()
+        yield engine
+
+
+def test_a_lost_step_runs_again_by_itself() -> None:
+    for engine in lost_once({"recovery_strategy": "automatic"}):
+        assert engine.run(workflow({"id": "a", "task": "work"})).status == "succeeded"
+
+
+def test_with_manual_recovery_a_lost_step_waits_for_a_person() -> None:
+    for engine in lost_once({"recovery_strategy": "manual"}):
+        run = engine.start(workflow({"id": "a", "task": "work"}, {"id": "b", "task": "work", "after": ["a"]}))
+        lost = engine.wait(run, status="waiting").steps["a"]
+        assert (lost.status, lost.error and lost.error["name"]) == ("waiting", "Interrupted")
+        engine.decide(run, "a", "retry")
+        assert engine.wait(run).status == "succeeded"
+
+
+def test_without_fault_tolerance_a_lost_step_has_failed() -> None:
+    for engine in lost_once({"fault_tolerance": False}):
+        run = engine.run(workflow({"id": "a", "task": "work"}))
+        assert (run.status, run.error and run.error["name"]) == ("failed", "Interrupted")
+
+
+# ------------------------------------------------------------------------------------------------ scalability, integration
+
+
+def test_no_step_may_ask_for_more_than_the_resource_limits() -> None:
+    wants = workflow({"id": "a", "task": "echo", "resources": {"memory": "4GB"}})
+    with LocalEngine(config=config(scalability={"resource_limits": {"memory": "2GB"}})) as engine:
+        assert [fault.code for fault in engine.validate(wants)] == ["no-such-resources"]
+    with LocalEngine() as engine:
+        assert engine.validate(wants) == []
+
+
+def test_without_external_systems_there_are_no_tasks_that_reach_out() -> None:
+    steps = [{"id": name.replace("-", "_"), "task": name} for name in ("http", "aws", "lambda")]
+    with LocalEngine(config=config(integration={"external_system_integration": False})) as engine:
+        assert [fault.code for fault in engine.validate(workflow(*steps))] == ["unknown-task"] * 3
+        assert "http" not in engine.stack.tasks
+
+
+def test_both_ways_of_advancing_are_a_setting() -> None:
+    with LocalEngine(config=config(performance={"advance": "bus"})) as engine:
+        assert engine.run(workflow({"id": "a", "set": 1}, {"id": "b", "set": 2, "after": ["a"]})).status == "succeeded"
+        assert engine.stack.settings == Settings(advance="bus", largest={}, defaults={})
+
+
+def test_a_worker_is_told_of_what_differs_only() -> None:
+    assert changed_settings(effects_of(load({}, environment={}).required()).settings) == {}
+    slow = config(performance={"parallel_execution": False}, initialization={"max_concurrent_workflows": 3})
+    changed = changed_settings(effects_of(load(slow, environment={}).required()).settings)
+    assert changed == {"max_runs": 3, "one_at_a_time": True}
+    assert Settings(**json.loads(json.dumps(changed))).max_runs == 3
+
+
+def test_an_engine_does_not_start_with_a_configuration_that_is_wrong() -> None:
+    with pytest.raises(InvalidConfiguration, match="did you mean `performance`"):
+        LocalEngine(config=config(perfomance={}))
