@@ -59,6 +59,7 @@ def work(segment: Segment, body: dict[str, Any]) -> None:
         if standing is not None and is_fact(standing):
             segment.follow(standing)
         return
+    segment.seq = max(segment.seq, header.get("seq", 0))
     if body["kind"] == "chunk":
         _chunk(segment, body["path"], header, body["low"], body["high"])
     else:
