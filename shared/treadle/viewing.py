@@ -65,6 +65,7 @@ def view(world: World, control: Item, *, full: bool = True, cursor: str | None =
     body = world.store.get(body_key(run.id)) or {"input": "null"}
     shown = {
         "input": _shown(world, decode(body["input"]), full),
+        "metadata": decode(body["metadata"]) if "metadata" in body else {},
         "output": _output(world, control, full),
         "steps": {name: steps[name] for name in page},
         "steps_cursor": further,

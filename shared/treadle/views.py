@@ -43,6 +43,7 @@ class RunView(View):
     error: dict[str, Any] | None = None
     compensated: bool | None = None
     attributes: dict[str, Any] = Field(default_factory=dict)
+    metadata: dict[str, Any] = Field(default_factory=dict)
     started_at: str | None = None
     ended_at: str | None = None
     etag: str = "0"

@@ -63,11 +63,12 @@ class FakeOperations:
     fails_with: Exception | None = None
     step_status: str = "succeeded"
     trail: list[dict[str, Any]] = field(default_factory=list)
+    refuses: dict[str, Exception] = field(default_factory=dict)  # by verb
 
     def _note(self, verb: str, tenant: str | None = None, run: str | None = None, of: str | None = None, **given: Any) -> None:
         self.calls.append((verb, {"tenant": tenant, **given}))
-        if self.fails_with:
-            raise self.fails_with
+        if refused := self.fails_with or self.refuses.get(verb):
+            raise refused
         if run is not None and (tenant, run) != (OWNER, "r1"):
             raise NotFound("run", run)
         if of is not None and (tenant, of) != (OWNER, "order"):

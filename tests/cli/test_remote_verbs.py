@@ -146,8 +146,8 @@ def test_the_one_fault_of_an_input_is_told_once(engine: str, operations: FakeOpe
 
 def test_amending_names_the_version_that_was_seen(engine: str, operations: FakeOperations, call: Call, tmp_path: Path) -> None:
     (tmp_path / "w.yaml").write_text("id: order\n")
-    assert call("amend", "r1", tmp_path / "w.yaml").err == "r1 amended; now running\n"
-    assert operations.calls[1][1]["expected"] == "17"  # what `show` said a moment before
+    assert call("amend", "r1", tmp_path / "w.yaml").err == "+ b\n- c\nr1 amended; now running\n"
+    assert [given["expected"] for verb, given in operations.calls if verb == "amend"] == ["17"]  # what `show` said a moment before
     result = call("amend", "r1", tmp_path / "w.yaml", "--if-match", "16")
     assert (result.status, "[precondition-failed]" in result.err) == (4, True)
 

@@ -93,6 +93,18 @@ def target_options(command: Command) -> Command:
     return command
 
 
+def many_options(command: Command) -> Command:
+    """Of a verb that may be for every run that a filter finds."""
+    for option in (
+        click.option("--workflow", metavar="ID", help="Instead of a RUN: every one of this workflow."),
+        click.option("--status", metavar="STATUS", help="Instead of a RUN: every one with this status."),
+        click.option("--yes", "is_sure", is_flag=True, help="Do not ask whether so many are meant."),
+    ):
+        command = option(command)
+    return command
+
+
+reason_option = click.option("--reason", help="Kept in the history.")
 input_option = click.option("--input", "value", type=json_value, metavar=JSON, default="{}", help="The run's input.")
 timeout_option = click.option("--timeout", "timeout_s", type=seconds, metavar="DURATION", help="At most so long; then exit status 124.")
 tasks_option = click.option(

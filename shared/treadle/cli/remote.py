@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -59,6 +59,42 @@ class Remote:
     def amend(self, run: str, text: bytes, media_type: str, etag: str) -> dict[str, Any]:
         """`etag`: of the run as the caller has seen it."""
         return self._ask("PATCH", f"/runs/{_part(run)}/plan", text, {"content-type": media_type, "if-match": f'"{etag}"'})
+
+    def difference(self, run: str, text: bytes, media_type: str) -> dict[str, Any]:
+        """What `amend` would change."""
+        return self._ask("POST", f"/runs/{_part(run)}/plan/difference", text, {"content-type": media_type})
+
+    def prospect(self, run: str, from_step: str | None) -> dict[str, Any]:
+        """What a retry would do."""
+        return self._ask("GET", f"/runs/{_part(run)}/retry?" + urlencode({"from": from_step} if from_step else {}))
+
+    def update(self, run: str, patch: Json, etag: str) -> dict[str, Any]:
+        """`etag`: of the run as the caller has seen it."""
+        headers = {"content-type": "application/json", "if-match": f'"{etag}"'}
+        return self._ask("PATCH", f"/runs/{_part(run)}", json.dumps(patch).encode(), headers)
+
+    def once(self, parts: Sequence[str], key: str | None) -> dict[str, Any]:
+        """POST to an address, without a body; the same key again does it once."""
+        return self._post("/" + "/".join(map(_part, parts)), {}, {"idempotency-key": key} if key else {})
+
+    def page(self, path: str, **query: Any) -> Page:
+        """Of a list; what is None is left out of the query."""
+        found = self._ask("GET", f"{path}?" + urlencode({name: value for name, value in query.items() if value is not None}))
+        return found["items"], found["next"]
+
+    def trail(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """All records of the audit trail, and the head that was there before the first page was read."""
+        records: list[dict[str, Any]] = []
+        head: dict[str, Any] = {}
+        cursor: str | None = None
+        while True:
+            query = {"limit": 1000} | ({"cursor": cursor} if cursor else {})
+            found = self._ask("GET", "/audit?" + urlencode(query))
+            records += found["items"]
+            head = head or found["head"]
+            cursor = found["next"]
+            if cursor is None:
+                return records, head
 
     def signal(self, run: str, name: str, payload: Json) -> dict[str, Any]:
         return self._post(f"/runs/{_part(run)}/signals/{_part(name)}", {"payload": payload})

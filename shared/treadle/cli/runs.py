@@ -15,6 +15,7 @@ from .options import SOURCE, input_option, output_option, pair, target_options, 
 from .output import print_json, print_lines, print_list, print_run, print_table, print_value
 from .remote import Remote, changes, is_final
 from .target import remote
+from .telling import told
 
 LOOK_EVERY_S = 0.5
 
@@ -142,7 +143,7 @@ def history(run: str, form: str, **target: Any) -> None:
     elif form == "jsonl":
         print_lines(items)
     else:
-        print_table(items, list(dict.fromkeys(name for item in items for name in item)))
+        print_table([{"at": item["at"], "path": item["path"], "what": told(item)} for item in items], ("at", "path", "what"))
 
 
 def _follow(engine: Remote, run: str, form: str, timeout_s: float | None) -> int:

@@ -9,8 +9,9 @@ import click
 
 from .definitions import sent
 from .exits import Exit
-from .options import JSON, SOURCE, json_value, output_option, target_options
-from .output import print_run
+from .many import each
+from .options import JSON, SOURCE, json_value, many_options, output_option, reason_option, target_options
+from .output import print_run, print_table, print_value
 from .target import remote
 
 
@@ -26,10 +27,11 @@ def _plain(verb: str, what: str) -> click.Command:
 
     @click.command(verb)
     @click.argument("run")
+    @reason_option
     @target_options
     @output_option()
-    def command(run: str, form: str, **target: Any) -> None:
-        _done(form, remote(**target).act(run, verb), what)
+    def command(run: str, reason: str | None, form: str, **target: Any) -> None:
+        _done(form, remote(**target).act(run, verb, {"reason": reason}), what)
 
     return command
 
@@ -74,30 +76,112 @@ def decide(run: str, step: str, choice: str, value: Any, output: Any, reason: st
 
 
 @click.command
-@click.argument("run")
-@click.option("--from", "from_step", metavar="STEP", help="Go on from this step instead of those that failed.")
-@click.option("--input", "value", type=json_value, metavar=JSON, help="Another input for the run.")
+@click.argument("run", required=False)
+@reason_option
+@many_options
 @target_options
 @output_option()
-def retry(run: str, from_step: str | None, value: Any, form: str, **target: Any) -> None:
-    _done(form, remote(**target).act(run, "retry", {"from": from_step, "input": value}), "goes on")
+def cancel(run: str | None, reason: str | None, workflow: str | None, status: str | None, is_sure: bool, form: str, **target: Any) -> int:
+    """End RUN, or with --workflow or --status every run that matches."""
+    engine = remote(**target)
+    if run is None:
+        filters = _filters(workflow, status)
+        return each(engine, filters, "cancel", lambda one: engine.act(one, "cancel", {"reason": reason}), is_sure=is_sure, form=form)
+    _refuse_both(workflow, status)
+    _done(form, engine.act(run, "cancel", {"reason": reason}), "is being cancelled")
+    return Exit.OK
+
+
+@click.command
+@click.argument("run", required=False)
+@click.option("--from", "from_step", metavar="STEP", help="Go on from this step instead of those that failed.")
+@click.option("--input", "value", type=json_value, metavar=JSON, help="Another input for the run.")
+@click.option("--dry-run", "is_dry", is_flag=True, help="Only say what would be run again, and which results are kept.")
+@reason_option
+@many_options
+@target_options
+@output_option()
+def retry(
+    run: str | None,
+    from_step: str | None,
+    value: Any,
+    is_dry: bool,
+    reason: str | None,
+    workflow: str | None,
+    status: str | None,
+    is_sure: bool,
+    form: str,
+    **target: Any,
+) -> int:
+    """Go on with RUN, or with --workflow or --status every run that matches, from the steps that failed."""
+    engine = remote(**target)
+    body = {"from": from_step, "input": value, "reason": reason}
+    if run is None:
+        if is_dry:
+            raise click.UsageError("--dry-run is of one RUN")
+        return each(engine, _filters(workflow, status), "retry", lambda one: engine.act(one, "retry", body), is_sure=is_sure, form=form)
+    _refuse_both(workflow, status)
+    if is_dry:
+        _tell_prospect(form, engine.prospect(run, from_step))
+    else:
+        _done(form, engine.act(run, "retry", body), "goes on")
+    return Exit.OK
+
+
+def _filters(workflow: str | None, status: str | None) -> dict[str, str]:
+    given = {name: value for name, value in (("workflow", workflow), ("status", status)) if value}
+    if not given:
+        raise click.UsageError("name a RUN, or say which ones with --workflow or --status")
+    return given
+
+
+def _refuse_both(workflow: str | None, status: str | None) -> None:
+    if workflow or status:
+        raise click.UsageError("give a RUN or a filter, not both")
+
+
+def _tell_prospect(form: str, found: dict[str, list[str]]) -> None:
+    if form == "table":
+        print_table([{"step": path, "then": "run again"} for path in found["reopened"]]
+                    + [{"step": path, "then": "kept"} for path in found["kept"]], ("step", "then"))  # fmt: skip
+    else:
+        print_value(form, found)
 
 
 @click.command
 @click.argument("run")
 @click.argument("file", type=SOURCE)
 @click.option("--if-match", "etag", metavar="ETAG", help="Only if the run is still at this version. Default: as it is now.")
+@click.option("--dry-run", "is_dry", is_flag=True, help="Only say what would be changed.")
 @target_options
 @output_option()
-def amend(run: str, file: Path, etag: str | None, form: str, **target: Any) -> int:
+def amend(run: str, file: Path, etag: str | None, is_dry: bool, form: str, **target: Any) -> int:
     """Change the steps of RUN that have not begun: FILE is the whole definition as it shall be."""
     engine = remote(**target)
     version = etag or engine.show(run)["etag"]
+    found = sent(file, lambda text, media_type: engine.difference(run, text, media_type))
+    if found is None:
+        return Exit.FAILED
+    _tell_difference(form if is_dry else "table", found)
+    if is_dry:
+        return Exit.OK
     view = sent(file, lambda text, media_type: engine.amend(run, text, media_type, version))
     if view is None:
         return Exit.FAILED
     _done(form, view, "amended")
     return Exit.OK
+
+
+def _tell_difference(form: str, found: dict[str, list[str]]) -> None:
+    """For people on stderr: what is asked for is the run."""
+    if form != "table":
+        print_value(form, found)
+        return
+    for name, sign, colour in (("added", "+", "green"), ("changed", "~", "yellow"), ("removed", "-", "red")):
+        for step in found[name]:
+            click.secho(f"{sign} {step}", fg=colour, err=True)
+    if not any(found.values()):
+        click.echo("no step is another", err=True)
 
 
 COMMANDS = {
@@ -107,7 +191,7 @@ COMMANDS = {
     "decide": decide,
     "pause": _plain("pause", "pauses"),
     "resume": _plain("resume", "goes on"),
-    "cancel": _plain("cancel", "is being cancelled"),
+    "cancel": cancel,
     "retry": retry,
     "amend": amend,
 }

@@ -1,0 +1,51 @@
+"""The same verb for many runs: those that a filter finds, one after another, with how far it has come on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from ..core.errors import Rejected
+from .exits import Exit
+from .output import print_value
+from .remote import Remote
+
+TELL_EVERY = 50  # runs
+
+Act = Callable[[str], Mapping[str, Any]]
+
+
+def each(engine: Remote, filters: Mapping[str, Any], verb: str, act: Act, *, is_sure: bool, form: str) -> int:
+    """All are found before the first one is touched: what is done changes which ones match."""
+    found = matching(engine, filters)
+    if found and not is_sure:
+        click.confirm(f"{verb} {len(found)} runs?", abort=True, err=True)
+    done: list[str] = []
+    refused: list[dict[str, str]] = []
+    for run in found:
+        try:
+            act(run)
+            done.append(run)
+        except Rejected as refusal:
+            refused.append({"run": run, "code": refusal.code, "message": refusal.message})
+        if (len(done) + len(refused)) % TELL_EVERY == 0:
+            click.echo(f"{len(done) + len(refused)} of {len(found)}", err=True)
+    if form == "table":
+        for one in refused:
+            click.echo(f"{one['run']}: {one['message']} [{one['code']}]", err=True)
+        click.echo(f"{verb}: {len(done)} of {len(found)} runs", err=True)
+    else:
+        print_value(form, {"done": done, "refused": refused})
+    return Exit.CONFLICT if refused else Exit.OK
+
+
+def matching(engine: Remote, filters: Mapping[str, Any]) -> list[str]:
+    found: list[str] = []
+    cursor = None
+    while True:
+        items, cursor = engine.runs(**filters, limit=1000, cursor=cursor)
+        found += [item["id"] for item in items]
+        if cursor is None:
+            return found

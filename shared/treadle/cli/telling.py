@@ -1,0 +1,58 @@
+"""A run's history as sentences for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_ACTS = {
+    "pause": "paused the run",
+    "resume": "let the run go on",
+    "cancel": "cancelled the run",
+    "retry": "retried the run",
+    "amend": "amended the run",
+    "update": "changed the run",
+    "checkpoint": "took a checkpoint",
+    "approve": "approved it",
+    "reject": "rejected it",
+    "decide": "decided",
+    "signal": "sent the signal",
+}
+
+
+def told(entry: Mapping[str, Any]) -> str:
+    match entry["what"]:
+        case "RunStarted":
+            return "the run started" + (f", by {entry['by']}" if entry.get("by") else "")
+        case "RunEnded":
+            return f"the run ended: {entry['status']}"
+        case "StepStarted":
+            return "started" + _in_generation(entry)
+        case "StepEnded":
+            return _ended(entry) + _in_generation(entry)
+        case _:
+            return _acted(entry)
+
+
+def _ended(entry: Mapping[str, Any]) -> str:
+    error = entry.get("error")
+    tries = f" after {entry['attempts']} attempts" if entry.get("attempts", 0) > 1 else ""
+    why = f": {error['name']}: {error.get('message', '')}" if error else f": {entry['why']}" if entry.get("why") else ""
+    return f"{entry['status']}{tries}{why}"
+
+
+def _in_generation(entry: Mapping[str, Any]) -> str:
+    return " (taken back by a retry)" if "generation" in entry else ""
+
+
+def _acted(entry: Mapping[str, Any]) -> str:
+    who, act = entry.get("by") or "somebody", entry["act"]
+    more = {
+        "decide": f": {entry.get('choice')}",
+        "signal": f" {entry.get('name')}",
+        "retry": f", which was {entry.get('after')}" + (f", from {entry['from']}" if entry.get("from") else ""),
+        "amend": "".join(f"; {name}: {', '.join(entry[name])}" for name in ("added", "changed", "removed") if entry.get(name)),
+        "update": f": {', '.join(entry.get('changes', ()))}",
+    }.get(act, "")
+    said = entry.get("comment") or entry.get("reason")
+    return f"{who} {_ACTS.get(act, act)}{more}" + (f' ("{said}")' if said else "")
