@@ -20,12 +20,38 @@ from treadle.config.effects import FIXED, NONE, changed_settings
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")  # it begins the names of queues
 
 
+_IAM_ACTION = re.compile(r"[a-z0-9-]+:[A-Za-z0-9]+")
+
+
+@dataclass(frozen=True)
+class Permission:
+    """IAM actions on resources, each by its name: no `*` stands for actions."""
+
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, given: Any) -> Permission:
+        """Raises ValueError."""
+        fits = (
+            isinstance(given, Mapping)
+            and given.keys() == {"actions", "resources"}
+            and all(isinstance(each, list) for each in given.values())
+        )
+        if not fits or not given["actions"] or not given["resources"]:
+            raise ValueError(f"taskPermissions: {given!r} is not {{actions: [...], resources: [...]}}")
+        if wrong := [action for action in given["actions"] if not _IAM_ACTION.fullmatch(str(action))]:
+            raise ValueError(f"taskPermissions: {wrong[0]!r} is not one action, such as sns:Publish")
+        return cls(tuple(given["actions"]), tuple(map(str, given["resources"])))
+
+
 @dataclass(frozen=True)
 class Deployment:
     """`name` is the stack's. Without an `issuer` (and its `audience`) the stack makes a Cognito user pool of its own.
 
     `retain`: table, buckets, key and logs outlive the stack. `alarm_topic`: ARN of the SNS topic that alarms tell; None: they
-    only show. `function_arns`: the Lambdas that the task `lambda` may invoke. `tasks`: the modules that the
+    only show. `function_arns`: the Lambdas that the task `lambda` may invoke. `permissions`: what the task `aws` needs of IAM for the
+    calls that it is allowed. `tasks`: the modules that the
     workers load tasks from, `task_layers` ARNs of the layers that bring them, `settings` the engine's, by name.
     `effects`: what the `workflow_engine:` file (`config`) asks for; `settings` stand above its own.
     `layer`: `staged` is the real one, `placeholder` an empty folder, enough to look at the template without a package index.
@@ -37,6 +63,7 @@ class Deployment:
     retain: bool = True
     alarm_topic: str | None = None
     function_arns: tuple[str, ...] = ()
+    permissions: tuple[Permission, ...] = ()
     tasks: tuple[str, ...] = ()
     task_layers: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -65,6 +92,7 @@ class Deployment:
             retain=_flag(given("retain"), default=True),
             alarm_topic=given("alarmTopic") or None,
             function_arns=_list(given("functionArns")),
+            permissions=tuple(Permission.from_json(each) for each in _json(given("taskPermissions")) or ()),
             tasks=_list(given("tasks")),
             task_layers=_list(given("taskLayers")),
             settings=_object(given("settings")),
@@ -76,9 +104,16 @@ class Deployment:
     def environment(self) -> dict[str, str]:
         """What the choices mean to a worker: variables beside those of the topology."""
         settings = changed_settings(self.effects.settings) | dict(self.settings)
-        said = {"TREADLE_SETTINGS": settings, "TREADLE_EXTENSIONS": list(self.effects.extensions), "TREADLE_ALLOW": self.effects.allow}
+        said = {"TREADLE_SETTINGS": settings, "TREADLE_EXTENSIONS": list(self.effects.extensions), "TREADLE_ALLOW": self._allowed}
         chosen = {"TREADLE_TASKS": " ".join(self.tasks)} | {name: json.dumps(value) if value else "" for name, value in said.items()}
         return {name: value for name, value in chosen.items() if value}
+
+    @property
+    def _allowed(self) -> dict[str, Any]:
+        """What tasks may reach: of the file, and each function that may be invoked anyway."""
+        allowed = dict(self.effects.allow)
+        functions = dict.fromkeys((*allowed.get("functions", ()), *self.function_arns))
+        return allowed | ({"functions": list(functions)} if functions else {})
 
     def concurrency_of(self, queue: topology.Queue) -> int:
         """Invocations at a time of the workers behind a queue."""
@@ -106,10 +141,15 @@ def _list(value: Any) -> tuple[str, ...]:
 
 def _object(value: Any) -> dict[str, Any]:
     """Raises ValueError for text that is no JSON object."""
-    loaded = json.loads(value) if isinstance(value, str) else value or {}
+    loaded = _json(value) or {}
     if not isinstance(loaded, dict):
         raise ValueError(f"settings: {value!r} is no JSON object")
     return loaded
+
+
+def _json(value: Any) -> Any:
+    """JSON is text where it comes from the command line."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 def _flag(value: Any, *, default: bool) -> bool:

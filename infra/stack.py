@@ -46,7 +46,7 @@ class TreadleStack(cdk.Stack):
             bus.route(rule, to=lanes[rule.to], inbox=inbox.name)
 
         # Who works on it.
-        resources = Resources(state, list(lanes.values()), bus, blobs, inbox, at_rest, deployment.function_arns)
+        resources = Resources(state, list(lanes.values()), bus, blobs, inbox, at_rest, deployment.function_arns, deployment.permissions)
         places = {"table": state.name, "bus": bus.name, "blobs": blobs.name, "inbox": inbox.name, "queue_urls": self._queues(prefix)}
         environment = {topology.ENVIRONMENT[name]: place for name, place in places.items()} | deployment.environment
         layers = self._layers(deployment)
@@ -74,6 +74,7 @@ class TreadleStack(cdk.Stack):
         for api in (worker for worker in workers.values() if worker.declared.http):
             issuer, audience = self._tokens(deployment)
             door = Door(self, "Door", worker=api, issuer=issuer, audience=audience, at_rest=at_rest)
+            workers["dispatcher"].function.add_environment("TREADLE_URL", door.url)  # where callbacks are posted to
             self._tell(Url=door.url)
         Alarms(self, "Alarms", lanes=list(lanes.values()), bus=bus, workers=list(workers.values()), topic=deployment.alarm_topic)
         for finding, reason in (STACK_WIDE if deployment.alarm_topic else STACK_WIDE | WITHOUT_TOPIC).items():

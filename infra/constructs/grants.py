@@ -18,6 +18,7 @@ from infra.constructs.bucket import Bucket
 from infra.constructs.bus import Bus
 from infra.constructs.lane import Lane
 from infra.constructs.state import State
+from infra.deployment import Permission
 from infra.findings import explain
 
 _SERVICE = {"table": "dynamodb", "index": "dynamodb", "queues": "sqs", "bus": "events", "blobs": "s3", "inbox": "s3"}
@@ -37,12 +38,14 @@ class Resources:
     inbox: Bucket
     at_rest: AtRest
     function_arns: tuple[str, ...] = ()  # that the task `lambda` may invoke
+    permissions: tuple[Permission, ...] = ()  # of the calls that the task `aws` may make
 
     def granted_to(self, function: topology.Function) -> list[iam.PolicyStatement]:
         return [
             *(statement for port, actions in function.uses.items() for statement in self._use(function, port, actions)),
             *self._consume(function),
             *self._invoke(function),
+            *self._call(function),
             self._decrypt(function),
         ]
 
@@ -87,6 +90,11 @@ class Resources:
     def _invoke(self, function: topology.Function) -> Iterator[iam.PolicyStatement]:
         if function.name == "dispatcher" and self.function_arns:
             yield _allow("lambda", ("InvokeFunction",), self.function_arns)
+
+    def _call(self, function: topology.Function) -> Iterator[iam.PolicyStatement]:
+        if function.name == "dispatcher":
+            for permission in self.permissions:
+                yield iam.PolicyStatement(actions=list(permission.actions), resources=list(permission.resources))
 
     def _decrypt(self, function: topology.Function) -> iam.PolicyStatement:
         """The key, but only by way of the services that the function uses anyway (and of Lambda, for its own environment)."""

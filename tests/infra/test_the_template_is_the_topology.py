@@ -150,6 +150,11 @@ def test_a_silent_sweeper_is_an_alarm(template: Template) -> None:
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": template.function("sweeper").id}}]
 
 
+def test_the_dispatcher_knows_where_callbacks_are_posted(template: Template) -> None:
+    url = template.function("dispatcher")["Environment"]["Variables"]["TREADLE_URL"]
+    assert url == {"Fn::GetAtt": [template.one("AWS::ApiGatewayV2::Api").id, "ApiEndpoint"]}
+
+
 def _rule_to(template: Template, rule: topology.Rule) -> Resource:
     """The rule of the template with this rule's pattern."""
     pattern = _with(rule.pattern, {"Ref": _inbox(template).id})
