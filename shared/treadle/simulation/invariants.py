@@ -22,14 +22,14 @@ INVARIANTS = {
     "I2": "a step starts once all that it waits for has ended, and a join starts once",
     "I3": "a final status changes only by a person's retry",
     "I4": "the state shown is the fold of the facts",
-    "I5": "nothing starts or changes in a run that is over",
+    "I5": "nothing is claimed and begun after a cancel, and nothing changes in a run that is over",
     "I6": "attempts never exceed the maximum",
     "I7": "no back-off or timer ends early",
     "I8": "the result is the one of the run in which nothing went wrong",
     "I9": "at rest a run is final, or waits for a person, a signal or to be resumed",
     "I10": "nothing is left over: no claim, no timer, no dead letter",
     "I11": "without faults nothing is sent twice, and the sweeper is not needed",
-    "I12": "without crashes each attempt runs once",
+    "I12": "without crashes each attempt runs once, and each crash costs one more at most",
     "I13": "after the last fault a run ends within a bound",
     "I14": "at rest nothing could start that has not started",
     "I15": "never more at once than maxConcurrency or a concurrency key allow",
@@ -53,6 +53,9 @@ class Watch:
 
     violations: list[Violation] = field(default_factory=list)
     ran: Counter[tuple[str, str, int]] = field(default_factory=Counter)  # (run, path, attempt)
+    _writes: int = 0
+    _cancelled: dict[str, int] = field(default_factory=dict)  # by run: the number of the write that cancelled it or ended its time
+    _claimed: dict[tuple[str, str], int] = field(default_factory=dict)  # by run and path: of the write that claimed the step
     _running: dict[str, dict[int, Worker]] = field(default_factory=lambda: defaultdict(dict))
 
     def violated(self, invariant: str, told: str) -> None:
@@ -62,8 +65,10 @@ class Watch:
 
     def wrote(self, simulation: Simulation, key: Key, old: Item | None, new: Item | None) -> None:
         sk = key[1]
+        self._writes += 1
         if sk == "!":
             self._control(old, new)
+            self._closes(new)
             self._live_runs(simulation, new)
         elif sk[:2] == "s#":
             self._step(simulation, sk[2:], old, new)
@@ -74,6 +79,19 @@ class Watch:
         may_be_retried = old["status"] != RunStatus.SUCCEEDED and new is not None and new["status"] == RunStatus.RETRYING
         if new is None or (new["status"] != old["status"] and not may_be_retried):
             self.violated("I3", f"{old['status']} became {new and new['status']}")
+
+    def _closes(self, new: Item | None) -> None:
+        if new is not None and new["status"] == RunStatus.STOPPING and new.get("stop") in ("cancel", "timeout"):
+            self._cancelled.setdefault(new["pk"], self._writes)
+        elif new is not None and new["status"] == RunStatus.RETRYING:
+            self._cancelled.pop(new["pk"], None)
+
+    def _claims(self, run_id: str, key: str, new: Item) -> None:
+        """By an item of its own, or by the fact before it."""
+        if new["state"] == State.CLAIMED:
+            self._claimed[run_id, paths.shown(key)] = self._writes
+        elif new["state"] == State.ENDED and "next" in new:
+            self._claimed[run_id, paths.shown(new["next"])] = self._writes
 
     def _live_runs(self, simulation: Simulation, new: Item | None) -> None:
         rule = simulation.plan_of(new).concurrency if new is not None else None
@@ -96,6 +114,7 @@ class Watch:
         plan = simulation.plan_of(control)
         if begins and not (new["state"] == State.ENDED and new["outcome"] in ("dead", "blocked")) and "until" not in new:
             self._may_begin(simulation, plan, control, key)
+        self._claims(control["pk"], key, new)
         self._attempts(plan, key, new)
         self._timers(simulation, plan, key, old, new)
 
@@ -148,6 +167,8 @@ class Watch:
         is_alone = worker is not None and worker.deadline > simulation.now
         if control is not None and is_alone and RunStatus(control["status"]) in FINAL:
             self.violated("I5", f"{path} began in a run that is {control['status']}")
+        elif self._claimed.get((run_id, path), 0) > self._cancelled.get(run_id, self._writes):
+            self.violated("I5", f"{path} was claimed and begun after the run was cancelled")
         if worker is not None and control is not None:
             self._places(simulation, run_id, path, simulation.plan_of(control).steps[paths.step_id(path)], worker)
 

@@ -34,12 +34,10 @@ class InOrder:
 
 def is_due(simulation: Simulation) -> bool:
     """The next thing that somebody asks for is asked for by now, whatever the run does."""
-    acts = simulation.acts
-    return (
-        bool(acts)
-        and simulation.now >= simulation.asks_again_at
-        and (acts[0].verb == "start" or (acts[0].after is not None and simulation.deliveries >= acts[0].after))
-    )
+    if not simulation.acts or simulation.now < simulation.asks_again_at:
+        return False
+    act = simulation.acts[0]
+    return act.verb == "start" or (act.after is not None and simulation.deliveries >= act.after)
 
 
 def is_resting(simulation: Simulation) -> bool:

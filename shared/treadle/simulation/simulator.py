@@ -35,6 +35,7 @@ from .watched import WitnessedCloud
 from .world import TENANT, Prepared, Tasks, expressions
 
 MAX_DELIVERIES = 1500  # of one simulation: whoever needs more will never end
+MAX_SWEEPS = 1000  # that found something
 CLIENT_TIMEOUT_S = 29  # of a request to the API
 CLIENT_PAUSE_MS = 2000  # until a request that was answered 409 or 503 is made again
 START = Act("start")
@@ -111,12 +112,12 @@ class Simulation:
 
     def run(self) -> None:
         """Until nothing can happen any more."""
-        while self.deliveries < MAX_DELIVERIES and (move := self.schedule.choose(self)) is not None:
+        while not self.is_endless and (move := self.schedule.choose(self)) is not None:
             self.make(move)
 
     @property
     def is_endless(self) -> bool:
-        return self.deliveries >= MAX_DELIVERIES
+        return self.deliveries >= MAX_DELIVERIES or self.sweeps >= MAX_SWEEPS
 
     def make(self, move: Move) -> None:
         match move.kind:
