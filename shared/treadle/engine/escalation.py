@@ -54,19 +54,22 @@ def climb(run: Run, item: Item, error: StepError) -> tuple[Item, str | None]:
     """Raise what is due for a step that waits for a person: (its item now, the action that a rung asks for)."""
     wait = dict(item["wait"])
     due = next_rung(run, wait["failed_at"], wait["rungs"])
-    action: str | None = None
-    while due is not None and due[1] <= run.now and action is None:
+    while due is not None and due[1] <= run.now:
         number, _ = due
         rung = run.plan.escalation[number]
         raise_rung(run, item["sk"][2:], number, rung, error, item["attempt"])
         action = rung.get("action")
+        if action in ("fail", "cancel"):
+            return item, action  # the rung stays until that is done: it ends the step
+        if action == "pause":
+            pause(run)
         wait["rungs"] = number + 1
         due = next_rung(run, wait["failed_at"], number + 1)
     until = due[1] if due else None
     listed = asks(run, item["sk"][2:], wait["failed_at"])
     written = write_state(run, claim_of(item), State.WAITING, stands(item), until=until, wait=wait, error=item["error"], **listed)
     changed = {**item, "wait": wait} | ({"until": until} if until is not None else {})
-    return (changed if written.ok else item), (action if written.ok else None)
+    return (changed if written.ok else item), None
 
 
 # ------------------------------------------------------------------------------------------------ thresholds
@@ -79,11 +82,15 @@ def check_thresholds(run: Run, fact: Fact) -> None:
         return
     error = {**(fact.error or StepError("TaskFailed")).brief(), "step": paths.shown(fact.key)}
     if limits.get("action", "pause") == "pause":
-        alive = OneOf("status", (RunStatus.RUNNING.value, RunStatus.WAITING.value))
-        written = run.world.store.update(run_key(run.id), Change(set={"status": RunStatus.PAUSED.value}, add={"rev": 1}), alive)
-        run.control = written.item or run.control
+        pause(run)
     else:
         stop_run(run, "cancel" if limits.get("action") == "cancel" else "stop", error)
+
+
+def pause(run: Run) -> None:
+    alive = OneOf("status", (RunStatus.RUNNING.value, RunStatus.WAITING.value))
+    written = run.world.store.update(run_key(run.id), Change(set={"status": RunStatus.PAUSED.value}, add={"rev": 1}), alive)
+    run.control = written.item or run.control
 
 
 def _are_exceeded(run: Run, limits: Mapping[str, Any]) -> bool:

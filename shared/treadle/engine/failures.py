@@ -127,6 +127,9 @@ def write_end(
         chosen=chosen,
         seq=max(segment.seq, claim.seq, last_inside(run, claim.key)),
     )
+    if outcome is Outcome.FAILED and item["state"] == State.RETRY and paths.index(fact.key) is None:
+        # said before the fact stands: with every step ended and nothing said, the scope would end as a success
+        say_failure(run, fact)
     written = write_fact(run, fact, claim, stands(item))
     if not written.ok:
         return
@@ -141,21 +144,28 @@ def write_end(
 
 def failed_for_good(run: Run, fact: Fact, segment: Segment) -> None:
     """What a step's failure means for the scope it stands in. Idempotent: the first failure of a scope stands."""
-    step, scope = run.step(fact.key), run.scope(fact.key)
-    if step.id in scope.handled:
+    if run.step(fact.key).id in run.scope(fact.key).handled:
         segment.go_on_from([fact])
+        return
+    say_failure(run, fact)
+    if run.plan.on_failure in ("continue", "wait"):
+        segment.send(after(run, fact))
+    else:
+        run.must_settle = True
+
+
+def say_failure(run: Run, fact: Fact) -> None:
+    """Record it with the scope, unless it is handled: the first one stands."""
+    if run.step(fact.key).id in run.scope(fact.key).handled:
         return
     told = {**(fact.error or StepError("TaskFailed")).brief(), "step": paths.shown(fact.key)}
     container = paths.scope(fact.key)
     if run.plan.on_failure in ("continue", "wait"):
         _remember(run, container, told)
-        segment.send(after(run, fact))
-        return
-    if container:
+    elif container:
         stop_container(run, container, "stop", told)
     else:
         stop_run(run, "stop", told)
-    run.must_settle = True
 
 
 def _remember(run: Run, container: str, told: Json) -> None:

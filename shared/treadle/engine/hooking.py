@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core import paths
-from ..core.model import Json
+from ..core.errors import ExpressionFault
+from ..core.model import Json, StepError
 from ..ports import Event
 from .results import Done, Failed, Result, Waits
 
@@ -47,7 +48,7 @@ def attempt(run: Run, context: TaskContext, task: str, shown: Callable[[], Json]
     if hooks is None:
         return work()
     about: dict[str, Json] = {"step": context.step_id, "attempt": context.attempt, "task": task}
-    instead = _tell(run, "before_attempt", about, lambda: {"input": shown()})
+    instead = _tell(run, "before_attempt", about, lambda: {"input": _input(shown)})
     began = time.perf_counter()
     result = work() if instead is None else _result_of(instead)
     told = about | {"durationMs": round((time.perf_counter() - began) * 1000, 3), **_how(result)}
@@ -57,6 +58,14 @@ def attempt(run: Run, context: TaskContext, task: str, shown: Callable[[], Json]
     output = result.output
     instead = _tell(run, "after_attempt", told, lambda: {"output": output})
     return result if instead is None else _result_of(instead)
+
+
+def _input(shown: Callable[[], Json]) -> Json:
+    """Where an expression does something with a secret, there may be no input without it."""
+    try:
+        return shown()
+    except ExpressionFault:
+        return None
 
 
 def _how(result: Result) -> dict[str, Json]:
@@ -70,7 +79,8 @@ def _how(result: Result) -> dict[str, Json]:
 
 
 def _result_of(instead: Any) -> Result:
-    return Done(instead.output) if instead.error is None else Failed(instead.error)
+    error = instead.error
+    return Done(instead.output) if error is None else Failed(StepError(error.name, error.message, error.details, error.permanent))
 
 
 def _tell(run: Run, moment: str, told: dict[str, Json], payload: Callable[[], dict[str, Json]] | None = None) -> Any:

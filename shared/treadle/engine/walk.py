@@ -162,6 +162,9 @@ class Walk:
                 self._send(key, pulse)
             case State.OPEN:
                 pulse += self.open(key, step, item, closing)
+            case State.RETRY if "until" not in item and closing == "stop":
+                resolve_failure(self.segment, item)  # what the scope stops for: it failed, and is not cancelled
+                self.changed = True
             case _ if closing:
                 self._cancel(item)
             case State.WAITING:
