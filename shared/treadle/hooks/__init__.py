@@ -8,6 +8,7 @@ The laws:
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +17,8 @@ from importlib.metadata import EntryPoint, entry_points
 from threading import Lock
 from typing import Any, Final
 
-from ..core.model import Json, StepError
+from ..core.errors import TaskError
+from ..core.model import Json
 
 __all__ = ["INTERFACE", "MOMENTS", "Extension", "Hooks", "Instead", "Timing"]
 
@@ -33,7 +35,7 @@ class Instead:
     output that is kept in the place of the task's."""
 
     output: Json = None
-    error: StepError | None = None
+    error: TaskError | None = None
 
 
 @dataclass(slots=True)
@@ -110,13 +112,30 @@ class Hooks:
         output as the one before it left it. Raises nothing."""
         instead: Instead | None = None
         for name, call, replaces in self._calls[moment]:
-            more = {} if payload is None or not replaces else payload() if instead is None else {"output": instead.output}
-            given = self._call(name, moment, call, {**event, **more})
-            if replaces and payload is not None and isinstance(given, Instead):
+            if payload is None or not replaces:
+                self._call(name, moment, call, dict(event))
+                continue
+            seen = payload() if instead is None else {"output": instead.output}
+            given = self._replaced(name, moment, call, {**event, **json.loads(json.dumps(seen))})  # its own, to do with as it likes
+            if given is not None:
                 instead = given
                 if moment == "before_attempt" or given.error is not None:
                     break
         return instead
+
+    def _replaced(self, name: str, moment: str, call: Callable[[dict[str, Any]], Any], event: dict[str, Any]) -> Instead | None:
+        """What a replacing hook gives, if it is JSON."""
+        given = self._call(name, moment, call, event)
+        if given is None:
+            return None
+        try:
+            if not isinstance(given, Instead):
+                raise TypeError(f"it returned a {type(given).__name__}, not Instead or None")
+            json.dumps([given.output, given.error and given.error.details], allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as fault:
+            self._broke(name, moment, f"{type(fault).__name__}: {fault}"[:500])
+            return None
+        return given
 
     def newly_broken(self) -> list[tuple[str, str]]:
         """(name, why) of those that failed for the first time since this was asked."""
@@ -173,7 +192,7 @@ def _made(name: str, point: EntryPoint | None, config: Mapping[str, Any]) -> obj
     try:
         loaded = point.load()
         hook = loaded(**config) if callable(loaded) else loaded
-    except (ImportError, AttributeError, TypeError, ValueError) as fault:
+    except Exception as fault:  # a package may raise anything while it is imported
         raise ValueError(f"hook {name} cannot be made: {fault}") from fault
     calls_of(name, hook)
     return hook
