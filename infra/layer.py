@@ -38,7 +38,7 @@ _DROPPED = (
     "**/RECORD",
 )
 # Of the package, what only runs on a developer's machine.
-_LOCAL_ONLY = ("cli", "local", "testing.py")
+_LOCAL_ONLY = ("cli", "local", "spec", "testing.py")
 
 
 @dataclass(frozen=True, slots=True)
