@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import sys
@@ -9,11 +10,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib import metadata
+from pathlib import Path
+from typing import Any
 
 import click
 
 from .exits import Exit
-from .options import output_option
+from .options import config_option, output_option
 from .output import print_json, print_lines
 
 PORT = 8080
@@ -51,17 +54,22 @@ class Finding:
 
 @click.command
 @click.option("--stack", metavar="NAME", envvar="TREADLE_STACK", help="Also look at the credentials and this deployed stack.")
+@config_option
+@click.option("--for", "target", type=click.Choice(["local", "deployed"]), default="local", show_default=True, help="What the file is for.")
 @output_option()
-def doctor(stack: str | None, form: str) -> int:
-    findings = [*_here(), *(_deployed(stack) if stack else ())]
+def doctor(stack: str | None, config: Path | None, target: str, form: str) -> int:
+    keys, told = _configuration(config, target)
+    findings = [*_here(), *told, *(_deployed(stack) if stack else ())]
     is_well = all(finding.level is not Level.ERROR for finding in findings)
     if form == "json":
-        print_json({"well": is_well, "findings": [asdict(finding) for finding in findings]})
+        print_json({"well": is_well, "findings": [asdict(finding) for finding in findings], "configuration": keys})
     elif form == "jsonl":
         print_lines(asdict(finding) for finding in findings)
     else:
         for finding in findings:
             _say(finding)
+        for key, said in keys.items():
+            click.echo(f"{'':9}{key} = {json.dumps(said['value'])}  ({said['from']})")
     return Exit.OK if is_well else Exit.FAILED
 
 
@@ -70,6 +78,29 @@ def _say(finding: Finding) -> None:
     click.echo(f"{click.style(finding.level.ljust(7), colour)}  {finding.what}: {finding.found}")
     if finding.mend:
         click.echo(f"         {finding.mend}")
+
+
+def _configuration(file: Path | None, target: str) -> tuple[dict[str, dict[str, Any]], list[Finding]]:
+    """(by dotted key the effective value and where it is from, what is wrong with the configuration)."""
+    try:
+        from ..config import Target, load
+    except ImportError:  # that a package is missing has been told
+        return {}, []
+    loaded = load(file, target=Target(target))
+    told = [Finding("configuration", Level(finding.severity.value), str(finding)) for finding in loaded.findings]
+    if loaded.config is None:
+        return {}, told
+    values = dict(_leaves(loaded.config.model_dump(mode="json"), ""))
+    keys = {key: {"value": value, "from": loaded.origins.get(key, "default")} for key, value in values.items()}
+    return keys, told or [Finding("configuration", Level.OK, f"{len(loaded.origins)} keys set, the others at their defaults")]
+
+
+def _leaves(value: dict[str, Any], path: str) -> Iterator[tuple[str, Any]]:
+    for key, inner in value.items():
+        if isinstance(inner, dict) and inner:
+            yield from _leaves(inner, f"{path}{key}.")
+        elif inner is not None and inner != {}:
+            yield path + key, inner
 
 
 def _here() -> Iterator[Finding]:

@@ -53,6 +53,12 @@ def tell_tasks(faults: Iterable[Diagnostic], tasks: Iterable[str], sources: Sequ
     click.echo(f"tasks that there are: {', '.join(sorted(tasks))} ({where})", err=True)
 
 
+def tell_warnings(warnings: Iterable[object]) -> None:
+    """Keys of the configuration that have no effect yet."""
+    for warning in warnings:
+        click.echo(warning, err=True)
+
+
 def _near(file: str) -> str:
     """As the user would write it."""
     near = relpath(file)
