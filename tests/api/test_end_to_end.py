@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from treadle.audit import Head, fault
 from treadle.auth import Role
 from treadle.cli.remote import Remote
 from treadle.core.errors import Rejected, TaskError
@@ -182,3 +183,56 @@ def test_a_wide_run_comes_in_pages_of_steps(api: Remote) -> None:
         view = api.show(run, cursor=view["stepsCursor"])
         paths |= set(view["steps"])
     assert paths == {"each", *(f"each[{at}]" for at in range(1500))}
+
+
+def test_what_a_run_has_come_to_is_kept_and_gone_on_from(api: Remote) -> None:
+    run = api.run_definition(definition("person"), {})["id"]
+    until(api, run, lambda view: view["steps"]["ok"]["status"] == "waiting")
+    api.act_on_step(run, "ok", "approve", {})
+    until(api, run, ended)
+    kept = api.once(["runs", run, "checkpoints"], None)
+    restored = api.once(["checkpoints", kept["id"], "restore"], "once")
+    assert until(api, restored["id"], ended)["output"] == {"b": "ann"}
+    assert api.once(["checkpoints", kept["id"], "restore"], "once")["id"] == restored["id"]
+    assert [found["id"] for found in api.page(f"/runs/{run}/checkpoints")[0]] == [kept["id"]]
+
+
+def test_questions_are_there_for_as_long_as_somebody_waits(dev: Dev, api: Remote) -> None:
+    run = api.run_definition(definition("person"), {})["id"]
+    until(api, run, lambda view: view["steps"]["ok"]["status"] == "waiting")
+    grace = client(dev, Role.APPROVER, subject="grace")
+    assert (run, "ok", "approval") in [(found["run"], found["step"], found["kind"]) for found in grace.page("/approvals")[0]]
+    assert client(dev, Role.VIEWER).page("/approvals") == ([], None)
+    grace.act_on_step(run, "ok", "reject", {"comment": "no"})
+    assert run not in [found["run"] for found in grace.page("/approvals")[0]]
+    told = [(entry["act"], entry["by"], entry["comment"]) for entry in api.history(run) if entry["what"] == "Acted"]
+    assert told == [("reject", "grace", "no")]
+
+
+def test_a_patch_is_refused_once_the_run_has_moved_on(api: Remote) -> None:
+    run = api.run_definition(definition("mail"), {})["id"]
+    seen = api.show(run)["etag"]
+    done = api.update(run, {"attributes": {"region": "eu"}, "status": "paused"}, seen)
+    assert ([change["path"] for change in done["changes"]], done["run"]["status"]) == (["/attributes/region", "/status"], "paused")
+    with pytest.raises(Rejected) as refused:
+        api.update(run, {"metadata": {"a": 1}}, seen)
+    assert refused.value.status == 412
+    api.act(run, "cancel", {"reason": "no more"})
+
+
+def test_what_a_retry_would_do_is_told_and_a_rerun_is_another_run(api: Remote) -> None:
+    run = api.run_definition(definition("broken"), {})["id"]
+    until(api, run, ended)
+    assert api.prospect(run, None) == {"reopened": ["a"], "kept": []}
+    again = api.once(["runs", run, "rerun"], None)["id"]
+    assert again != run
+    assert until(api, again, ended)["status"] == "failed"
+
+
+def test_the_audit_trail_is_whole_and_says_from_where(dev: Dev, api: Remote) -> None:
+    run = api.run_definition(definition("mail"), {})["id"]
+    api.act(run, "cancel", {"reason": "no more"})
+    records, head = client(dev, Role.AUDITOR).trail()
+    assert fault(records, Head(**head)) is None
+    (found,) = [record for record in records if record.get("run") == run]
+    assert (found["what"], found["by"], found["from"], found["reason"]) == ("cancel", "ann", "127.0.0.1", "no more")

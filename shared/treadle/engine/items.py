@@ -9,6 +9,9 @@ run / signal#name        MAILBOX
 plan#hash / plan         PLAN
 workflow#tenant#id / version: what is registered
 workflows#tenant / id    the newest version, and its triggers
+run / act#TIME#..        what somebody did to it
+checkpoint#id / checkpoint, and run / checkpoint#TIME#id
+audit#tenant / NUMBER    a record of the audit trail; audit#tenant#head / head: the last one
 """
 
 from __future__ import annotations
