@@ -203,13 +203,12 @@ def _runs_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _reads_control_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the beginning of an invocation, and not after each claim."""
-    real = Run.read_control
 
-    def once(self: Run, key: str | None = None) -> None:
-        if "status" not in self.control:
-            real(self, key)
+    def once(self: Segment, claim: Claim) -> None:
+        if "status" not in self.run.control:
+            self.run.read_control(claim.key)
 
-    monkeypatch.setattr(Run, "read_control", once)
+    monkeypatch.setattr(Segment, "_read_control", once)
 
 
 def _takes_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,7 +280,7 @@ WRITES = [
     Mutant("facts are written blindly", ("I1", "I5"), ("stop-beside", "cancel", "signal", "chain"), unconditional(step_state(ENDED))),
     Mutant("claims are written blindly", ("I1", "I12", "I5"), JOINS, unconditional(_is_claim)),
     Mutant(
-        "a lease is not waited for", ("I12", "I1"), JOINS,
+        "a lease is not waited for", ("I11", "I12", "I1"), JOINS,
         without_rule(lambda key, written, condition: without(AtMost, condition) if _is_claim(key, written) else condition),
         _takes_what_is_held,
     ),

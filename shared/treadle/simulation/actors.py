@@ -33,6 +33,7 @@ class Worker:
     act: Act | None = None
     wakes_at: int = 0
     outlives: bool = False  # frozen and thawed: it goes on although its time is over
+    stands: bool = False  # suspended by a fault; others act meanwhile
     fault: Kind | None = None  # that the call under way will have, once it is done
 
 

@@ -190,4 +190,4 @@ def _quietly(work: Callable[[], Report]) -> Report:
 
 def sites(report: Report) -> set[tuple[str, Kind]]:
     """Call sites and kinds of faults that fired."""
-    return {(call, Kind(kind)) for call, kind in (name.split(" ") for name in report.faults_fired)}
+    return {(site, Kind(kind)) for site, _, kind in (name.rpartition(" ") for name in report.faults_fired)}

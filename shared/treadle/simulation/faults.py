@@ -21,12 +21,18 @@ class Kind(StrEnum):
     THROTTLED = "throttled"  # the call was not made and answers an error
     PARTIAL = "partial"  # a batch answers 200, and some of its entries were refused (for good: the adapters do try again)
 
-    @property
-    def is_crash(self) -> bool:
-        return self in (Kind.BEFORE, Kind.AFTER)
+    TWICE = "twice"  # the message that is being handled is delivered to another worker, which is done with it before the call is made
+    FROZEN = "frozen"  # the worker stands still before the call for longer than its lease, and then goes on
 
-    def is_possible(self, call: str) -> bool:
-        return self is not Kind.PARTIAL or call in BATCHES
+    def is_possible(self, site: str) -> bool:
+        """`site`: the function and its call, as in `dispatcher store.put`."""
+        function, _, call = site.partition(" ")
+        match self:
+            case Kind.PARTIAL:
+                return call in BATCHES
+            case Kind.TWICE:
+                return function not in ("api", "sweeper")  # they are given no messages
+        return True
 
 
 BATCHES = frozenset({"lanes.send", "bus.put"})
@@ -56,11 +62,11 @@ class Fault:
 
 
 class Faults(Protocol):
-    """What happens at a call. `fired` counts what did, by call site and kind."""
+    """What happens at a call. `fired` counts what did, by call site (`dispatcher store.put`) and kind."""
 
     fired: Counter[tuple[str, Kind]]
 
-    def at(self, number: int, call: str) -> Kind | None: ...
+    def at(self, number: int, site: str) -> Kind | None: ...
 
 
 @dataclass
@@ -74,11 +80,11 @@ class Planned:
     def of(cls, faults: Iterable[Fault]) -> Planned:
         return cls({fault.call: fault.kind for fault in faults})
 
-    def at(self, number: int, call: str) -> Kind | None:
+    def at(self, number: int, site: str) -> Kind | None:
         kind = self.faults.get(number)
-        if kind is None or not kind.is_possible(call):
+        if kind is None or not kind.is_possible(site):
             return None
-        self.fired[call, kind] += 1
+        self.fired[site, kind] += 1
         return kind
 
 
@@ -89,15 +95,15 @@ class Chance:
     random: Random
     budget: int
     probability: float
-    kinds: tuple[Kind, ...] = tuple(Kind)
+    kinds: tuple[Kind, ...] = (Kind.BEFORE, Kind.AFTER, Kind.AMBIGUOUS, Kind.THROTTLED, Kind.PARTIAL)
     fired: Counter[tuple[str, Kind]] = field(default_factory=Counter)
 
-    def at(self, number: int, call: str) -> Kind | None:
+    def at(self, number: int, site: str) -> Kind | None:
         if self.budget <= 0 or self.random.random() >= self.probability:
             return None
         kind = self.random.choice(self.kinds)
-        if not kind.is_possible(call):
+        if not kind.is_possible(site):
             return None
         self.budget -= 1
-        self.fired[call, kind] += 1
+        self.fired[site, kind] += 1
         return kind

@@ -112,6 +112,8 @@ class Watch:
         if control is None:
             return
         plan = simulation.plan_of(control)
+        if RunStatus(control["status"]) in FINAL and new["state"] not in (State.CLAIMED, State.RELEASED):  # who claims backs off again
+            self.violated("I5", f"{key} became {new.get('outcome', new['state'])} in a run that is {control['status']}")
         if begins and not (new["state"] == State.ENDED and new["outcome"] in ("dead", "blocked")) and "until" not in new:
             self._may_begin(simulation, plan, control, key)
         self._claims(control["pk"], key, new)

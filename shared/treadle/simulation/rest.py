@@ -14,11 +14,11 @@ from ..core.plan import Scope
 from ..engine.ending import EVENTS
 from ..engine.items import decode, error_of, fact_of, run_key
 from ..ports import Item
+from .faults import Kind
 from .invariants import Watch
 from .simulator import Simulation
 
 SLACK_MS = 15_000  # that the order of deliveries may cost: the delay after a lost race
-DUPLICATES = ("lane-", "completions", "errors", "submissions")  # what was delivered twice: no crash
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _once(simulation: Simulation, watch: Watch) -> None:
     if simulation.is_tried_anew(simulation.run_id) or any(step.action == "group" and step.retry for step in plan.steps.values()):
         return
     twice = {f"{path} attempt {attempt}": count for (_, path, attempt), count in watch.ran.items() if count > 1}
-    allowed = sum(count for (name, _), count in fired.items() if not name.startswith(DUPLICATES))
+    allowed = sum(count for (_, kind), count in fired.items() if kind is not Kind.TWICE)
     if sum(twice.values()) - len(twice) > allowed:
         watch.violated("I12" if fired else "I11", f"ran more than once: {twice}, after {allowed} faults")
 

@@ -21,7 +21,7 @@ class InOrder:
     def choose(self, simulation: Simulation) -> Move | None:
         if (worker := next(simulation.ready(), None)) is not None:
             return Move("go", worker)
-        if not simulation.workers:
+        if all(worker.stands for worker in simulation.workers):
             if is_due(simulation):
                 return Move("act")
             for queue in topology.QUEUES:
@@ -34,7 +34,7 @@ class InOrder:
 
 def is_due(simulation: Simulation) -> bool:
     """The next thing that somebody asks for is asked for by now, whatever the run does."""
-    if not simulation.acts or simulation.now < simulation.asks_again_at:
+    if not simulation.acts or simulation.is_asked:
         return False
     act = simulation.acts[0]
     return act.verb == "start" or (act.after is not None and simulation.deliveries >= act.after)
@@ -45,7 +45,7 @@ def is_resting(simulation: Simulation) -> bool:
     status = simulation.status
     if status is RunStatus.WAITING and simulation.prepared.shape.answers and not simulation.acts:
         simulation.acts += answers(simulation)
-    if not simulation.acts or simulation.acts[0].after is not None or status is None or simulation.now < simulation.asks_again_at:
+    if not simulation.acts or simulation.acts[0].after is not None or status is None or simulation.is_asked:
         return False
     return status.is_final if simulation.acts[0].verb == "retry" else status in RESTS
 
@@ -69,7 +69,7 @@ def answers(simulation: Simulation) -> list[Act]:
 def last_act(simulation: Simulation) -> Move | None:
     """Nothing moves by itself: whoever was going to act does so now, if the run can still be acted on."""
     status = simulation.status
-    if not simulation.acts or status is None:
+    if not simulation.acts or status is None or simulation.is_asked:
         return None
     is_over = status.is_final and simulation.acts[0].verb != "retry"
     return None if is_over else Move("act")
@@ -105,8 +105,8 @@ class AtRandom:
         return moves
 
     def _acts_now(self, simulation: Simulation, act: Act, is_busy: bool) -> bool:
-        if simulation.now < simulation.asks_again_at or any(worker.act is not None for worker in simulation.workers):
-            return False  # one request at a time: what somebody asks for next depends on the answer
+        if simulation.is_asked:
+            return False
         if act.verb == "start":
             return True
         status = simulation.status

@@ -35,6 +35,7 @@ from .watched import WitnessedCloud
 from .world import TENANT, Prepared, Tasks, expressions
 
 MAX_DELIVERIES = 1500  # of one simulation: whoever needs more will never end
+FROZEN_MS = (topology.VISIBILITY_S + 10) * 1000  # the message is with somebody else by then, and the lease is over
 MAX_SWEEPS = 1000  # that found something
 CLIENT_TIMEOUT_S = 29  # of a request to the API
 CLIENT_PAUSE_MS = 2000  # until a request that was answered 409 or 503 is made again
@@ -58,7 +59,7 @@ class Simulation:
 
     def __post_init__(self) -> None:
         self.cloud = WitnessedCloud(lambda key, old, new: self.observer.wrote(self, key, old, new))
-        self.calls: list[str] = []  # call n has the number n + 1
+        self.calls: list[str] = []  # `dispatcher store.put`; the first has the number 1
         self.trace: list[tuple[Any, ...]] = []
         self.workers: list[Worker] = []
         self.current: Worker | None = None
@@ -135,7 +136,7 @@ class Simulation:
                 self._fault("worker", Kind.BEFORE)
                 self._kill(move.worker)
             case "late":
-                self._fault("clock", Kind.BEFORE)
+                self._fault("clock", Kind.FROZEN)
                 self.cloud.clock.advance(move.ms)
 
     def _fault(self, what: str, kind: Kind) -> None:
@@ -199,10 +200,10 @@ class Simulation:
             self._after(worker, call)
 
     def _before(self, worker: Worker, call: str) -> None:
-        self.calls.append(call)
+        self.calls.append(f"{worker.function} {call}")
         if self.keeps_trace:
             self.trace.append((self.now, worker.number, worker.function, call))
-        kind = self.faults.at(len(self.calls), call)
+        kind = self.faults.at(len(self.calls), self.calls[-1])
         worker.fault = None
         if kind is None:
             return
@@ -214,7 +215,21 @@ class Simulation:
                 raise Unavailable(f"{call} was throttled")
             case Kind.PARTIAL:
                 raise Refused
-        worker.fault = kind
+            case Kind.FROZEN:
+                worker.outlives = True
+                self._stand(worker, FROZEN_MS)
+            case Kind.TWICE:
+                for message in worker.messages:
+                    self.cloud.lanes.deliver(message.queue, message.body)
+                self._stand(worker, 1)
+            case _:
+                worker.fault = kind
+
+    def _stand(self, worker: Worker, ms: int) -> None:
+        worker.stands, worker.wakes_at = True, self.now + ms
+        self._hub.switch()
+        worker.stands, worker.wakes_at = False, 0
+        self.disturbed_at = self.now
 
     def _after(self, worker: Worker, call: str) -> None:
         kind, worker.fault = worker.fault, None
@@ -254,7 +269,7 @@ class Simulation:
     def _deliver_twice(self, queue: str, names: tuple[str, ...]) -> None:
         """SQS may deliver what is in somebody's hand once more: the copy is acknowledged by itself."""
         bodies = [message.body for worker in self.workers for message in worker.messages if message.id in names]
-        self.faults.fired[queue, Kind.AFTER] += 1
+        self.faults.fired[queue, Kind.TWICE] += 1
         for body in bodies:
             self.cloud.lanes.deliver(queue, body)
 
@@ -350,6 +365,11 @@ class Simulation:
         worker.wakes_at = self.now + ms
         self._hub.switch()
         worker.wakes_at = 0
+
+    @property
+    def is_asked(self) -> bool:
+        """A request is under way: what somebody asks for next depends on its answer."""
+        return self.now < self.asks_again_at or any(worker.act is not None for worker in self.workers)
 
     def ready(self) -> Iterator[Worker]:
         """Workers that may make their next call now."""
