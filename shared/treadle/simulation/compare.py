@@ -115,7 +115,7 @@ def reference_facts(given: Case, seed: int) -> tuple[Facts, Result]:
     )
     log = notebook.labels.get("run", [])
     facts = _facts(result.status, result.output, result.error, result.compensated, log, sorted(result.refused))
-    if result.status != "waiting":
+    if result.status not in ("waiting", "paused"):
         facts["ended"] = result.elapsed_ms
     loops = set(_loops(given.definition))
     for path, record in result.steps.items():

@@ -238,7 +238,7 @@ class Reference:
         idle: Callable[[RunOf], bool] | None = None, run_id: str = "run",
     ) -> Result:  # fmt: skip
         """`script`: what people do, `{at: duration since the start, do: ...}`. `idle` is asked before time moves on, and tells
-        whether it did something. A run that waits for ever is `waiting`."""
+        whether it did something. A run that waits for ever is `waiting` or `paused`."""
         self._kernel = Kernel(START_MS, seed)
         run = RunOf(self, self._kernel, definition, {} if input is None else input, run_id)
         taken: dict[int, bool] = {}
@@ -249,7 +249,7 @@ class Reference:
         is_over = self._kernel.run(process, idle=(lambda: idle(run)) if idle else lambda: False)
         if is_over:
             process.result()
-        status = run.status if is_over else "waiting"
+        status = run.status if is_over else "waiting" if run.resumed.is_done else "paused"
         self._kernel.close()
         error = run.failure.name if run.failure else None
         elapsed_ms = run.ended_at - START_MS
