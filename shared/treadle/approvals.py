@@ -55,7 +55,7 @@ def _run_of(key: Key) -> str:
 def _entry(item: Item | None, control: Item | None) -> dict[str, Any] | None:
     if item is None or control is None or item["state"] != State.WAITING or item["wait"]["for"] not in _KIND_OF:
         return None
-    if RunStatus(control["status"]).is_final:
+    if RunStatus(control["status"]).is_final or not item["sk"].startswith("s#"):  # a step that a retry took back is archived
         return None
     wait, error = item["wait"], error_of(item.get("error"))
     entry = {

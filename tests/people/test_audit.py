@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from treadle import audit
 from treadle.core.errors import Rejected, Unavailable
+from treadle.engine.items import encode
 from treadle.ports import Absent, Change
 from treadle.simulation.driver import TENANT, MemoryEngine
 
@@ -101,7 +102,7 @@ def test_what_cannot_be_recorded_is_not_done(engine: MemoryEngine) -> None:
     for number in range(1, audit.MAX_TRIES + 1):  # others are always one ahead
         body = {"n": number, "hash": "0"}
         pk = f"audit#{TENANT}"
-        engine.world.store.put({"pk": pk, "sk": f"{number:012d}", "record": audit.encode(body)}, Absent())
+        engine.world.store.put({"pk": pk, "sk": f"{number:012d}", "record": encode(body)}, Absent())
     with pytest.raises(Unavailable):
         engine.operations.pause(TENANT, run_id, by="ann")
     assert engine.show(run_id).status == "waiting"

@@ -114,6 +114,33 @@ def test_what_a_checkpoint_has_is_not_run_again() -> None:
     assert engine.operations.checkpoints(TENANT, run_id) == [kept]
 
 
+def test_what_was_undone_is_done_again() -> None:
+    ran: list[str] = []
+
+    @task(name="note")
+    def note(given: Any, context: TaskContext) -> Any:
+        ran.append(given)
+        return given
+
+    engine = MemoryEngine([note, fail])
+    steps = """
+    - {id: z, set: 1}
+    - {id: a, after: [z], task: note, with: a, compensate: {task: note, with: undo a}}
+    - id: f
+      after: [a]
+      forEach: "[1, 2]"
+      group: {steps: [{id: i, task: note, with: "${string(item)}", compensate: {task: note, with: undo}}]}
+    - {id: b, after: [f], task: fail}
+    """
+    run_id = engine.start(document(steps) + "errorHandling: {onFailure: compensate}\n")
+    engine.wait(run_id)
+    kept = engine.operations.checkpoint(TENANT, run_id)
+    assert kept["steps"] == ["z"]
+    first, ran[:] = list(ran), []
+    engine.wait(engine.operations.restore(TENANT, kept["id"]).id)
+    assert (sorted(ran), len(ran)) == (sorted(first), 6)
+
+
 def test_the_same_key_restores_once() -> None:
     engine = MemoryEngine([work])
     kept = engine.operations.checkpoint(TENANT, engine.start(document(SHAPES["a chain"])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -199,7 +200,7 @@ def test_what_cannot_be_retried_has_no_prospect(world: World) -> None:
 def test_the_history_tells_who_did_what_in_order(world: World) -> None:
     run_id = world.waiting()
     operations, engine = world.operations, world.engine
-    acts = [
+    acts: list[Callable[[], Any]] = [
         lambda: operations.pause(TENANT, run_id, by="ann", reason="lunch"),
         lambda: operations.resume(TENANT, run_id, by="ann"),
         lambda: operations.amend(TENANT, run_id, APPROVED.replace("task: mends", "task: mends, with: 1"), by="eve"),

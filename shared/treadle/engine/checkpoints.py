@@ -3,7 +3,8 @@
 A checkpoint is a copy of facts that is closed under predecessors: whatever it has, it has all that it came after. Facts never
 change, so a copy that is taken while the run goes on is as good as one of a run that stands still. A run that is restored
 has the copied facts before it has a control item: until that is written there is no run, and from then on it is like any other
-that has to be put in order. What had failed or was under way is not in the copy: it is run again.
+that has to be put in order. What had failed, was undone or was under way is not in the
+copy: it is run again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ..core.model import SCHEMA, Json, Outcome, State
 from ..core.moments import rfc3339
 from ..core.plan import Scope, Step
 from ..ports import Absent, Item
+from . import compensation
 from .items import body_key, decode, digest, encode, is_fact, step_key
 from .run import Run
 from .snapshot import partitions_of, snapshot
@@ -116,11 +118,18 @@ def _lists(run: Run, key: str, item: Item) -> list[Item]:
     return [{"page": pk[len(run.id) :], "sk": sk, "schema": SCHEMA, "list": page["list"]} for (pk, sk), page in found.items()]
 
 
+def _undone(run: Run) -> set[str]:
+    """Steps that this generation compensates or has compensated: what they did is no more."""
+    order = run.world.store.get(compensation.order_key(run))
+    return set(run.world.load(decode(order["order"]))) if order else set()
+
+
 class Closed:
     """`keys`: the largest part of the facts that has with each step all that it came after."""
 
     def __init__(self, run: Run, items: Mapping[str, Item]) -> None:
         self.items = items
+        self.undone = _undone(run)
         self.keys: list[str] = []
         self._scope("", run.plan.root)
 
@@ -137,10 +146,14 @@ class Closed:
 
     def _stands(self, key: str, step: Step, scope: Scope) -> bool:
         item = self.items.get(key)
-        if item is None or not is_fact(item):
+        if item is None or not is_fact(item) or self._is_undone(key):
             return False
         outcome = Outcome(item["outcome"])
         return outcome in KEPT or (outcome is Outcome.FAILED and step.id in scope.handled)
+
+    def _is_undone(self, key: str) -> bool:
+        """It, or something inside of it."""
+        return any(undone == key or undone.startswith((f"{key}.", f"{key}[", f"{key}~")) for undone in self.undone)
 
     def _has_sources(self, scope_key: str, step: Step, kept: set[str]) -> bool:
         """A join `any` or N has those that it saw: the others it never waited for."""
@@ -166,7 +179,7 @@ class Closed:
 
     def _instance(self, key: str, step: Step) -> None:
         item = self.items.get(key)
-        if item is not None and is_fact(item) and item["outcome"] == Outcome.SUCCEEDED:
+        if item is not None and is_fact(item) and item["outcome"] == Outcome.SUCCEEDED and not self._is_undone(key):
             self._whole(key)
         elif item is not None and step.inner is not None and item.get("attempt", 1) == 1 and item["state"] != State.RELEASED:
             self._scope(paths.inside(key, 1), step.inner)
