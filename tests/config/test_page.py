@@ -1,0 +1,33 @@
+"""The page of the configuration names every key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+from treadle.config import Configuration
+from treadle.config.model import Section
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/configuration.md").read_text(encoding="utf-8")
+
+
+def keys(model: type[BaseModel], path: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Section):
+            yield from keys(inner, f"{path}{name}.")
+        else:
+            yield path + name
+
+
+def test_every_key_has_its_line() -> None:
+    """Written whole, or after another one of the same section."""
+    rows = [line.split("|")[1] for line in PAGE.splitlines() if line.startswith("| `")]
+    told = {f"`{key}`" for key in keys(Configuration)}
+    missing = [
+        key
+        for key in told
+        if not any(key in row or (key[1:].rpartition(".")[0] in row and f"`{key.rpartition('.')[2]}" in row) for row in rows)
+    ]
+    assert missing == []
