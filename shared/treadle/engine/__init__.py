@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.errors import Corrupted, NotFound
+from ..core.errors import Conflict, Corrupted, NotFound
 from ..core.model import SCHEMA
 from ..ports import Message
 from ..topology import DUE_SHARDS, SWEEP_EVERY_S, lane
@@ -54,6 +54,8 @@ class Engine:
                 case unknown:
                     raise Corrupted(f"a message of kind {unknown}")
             segment.finish()
+        except Conflict:
+            return None  # a worker that overran its lease: others have gone on, and their messages with them
         except NotFound:
             if self.world.store.get((run.id, "!")) is not None:
                 raise

@@ -11,12 +11,13 @@ from typing import Any
 
 from ..core.advance import Fact
 from ..core.model import SCHEMA, State, StepError
-from ..ports import Absent, AtMost, Condition, Equals, Item, Written, all_of, any_of
+from ..ports import Absent, AtMost, Condition, Equals, Item, OneOf, Written, all_of, any_of
 from ..topology import MAX_DELAY_S
 from .items import error_text, fact_item, shard_of, step_key
 from .run import Run
 
 NOBODY_BEGAN_IT = Absent()
+UNENDED = tuple(state.value for state in State if state is not State.ENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,12 @@ class Claim:
 
     @property
     def is_mine(self) -> Condition:
-        """The item is still this claim's (a fused one may not have an item yet)."""
-        return any_of(Absent(), Equals("fence", self.fence)) if self.is_fused else Equals("fence", self.fence)
+        """The item is still this claim's, and no fact: one that was written for a lost worker keeps its fence.
+
+        A fused claim may have no item yet.
+        """
+        still_mine = all_of(Equals("fence", self.fence), OneOf("state", UNENDED))
+        return any_of(Absent(), still_mine) if self.is_fused else still_mine
 
     def item(self, run: Run) -> Item:
         pk, sk = step_key(run.id, self.key)

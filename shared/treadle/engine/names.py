@@ -10,6 +10,7 @@ from typing import Any
 
 from ..core import paths
 from ..core.advance import Fact
+from ..core.errors import Conflict
 from ..core.model import Json
 from ..core.moments import rfc3339
 from ..core.plan import Step
@@ -143,6 +144,8 @@ def loop_item(run: Run, instance: str) -> Json:
         header = _header(run, loop)
         low, values = loop_values(run, loop, header, number)
         run.loop_items |= {paths.item(loop, low + at): value for at, value in enumerate(values)}
+    if instance not in run.loop_items:
+        raise Conflict(f"the loop of {instance} has ended: it holds no items any more")
     return run.loop_items[instance]
 
 

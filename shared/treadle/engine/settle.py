@@ -40,6 +40,8 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
             retrying.go_on(run)
             return
         _check_timeout(run)
+        if run.is_over:
+            continue
         amending.remove_stale_hold(run)
         if run.status is RunStatus.PENDING:
             if not admit(run):
