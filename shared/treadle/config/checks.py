@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from ..definition.diagnostics import Diagnostic, Path, Severity, nearest
 from ..tasks.allowed import Allowed
@@ -127,5 +126,5 @@ def of_source(trouble: Trouble, source: str, line: int | None, column: int | Non
     return Finding(source, trouble.code, trouble.severity, trouble.message, shown, line, column, trouble.hint)
 
 
-def is_error(finding: Any) -> bool:
-    return bool(finding.severity is Severity.ERROR)
+def is_error(finding: Finding) -> bool:
+    return finding.severity is Severity.ERROR
