@@ -32,6 +32,12 @@ OVERDUE_MS = 90_000  # a message this late is taken for lost
 LOOK_AGAIN_MS = 15 * 60_000
 
 
+def is_unbegun(item: Item, closing: str | None) -> bool:
+    """Given back, as if nobody had taken it. In a scope that stops a step of which an attempt has run counts as begun."""
+    has_run = item.get("attempt", 1) > item.get("base", 0) + 1
+    return item["state"] == State.RELEASED and "until" not in item and not (closing and has_run)
+
+
 def tell_failure_again(run: Run, item: Item) -> None:
     """Its event may never have been put."""
     error = error_of(item["error"]) or StepError("TaskFailed")
