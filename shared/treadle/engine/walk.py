@@ -73,7 +73,7 @@ class Walk:
         begun: dict[str, Item] = {}
         for step in scope.steps.values():
             item = self.item(paths.join(scope_key, step.id))
-            if item is None or (item["state"] == State.RELEASED and "until" not in item):
+            if item is None or is_unbegun(item, closing):
                 continue
             if is_fact(item):
                 facts[step.id] = self.run.note(item)
