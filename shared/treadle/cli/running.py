@@ -129,6 +129,7 @@ def dev(port: int, tasks: tuple[str, ...], config: Path | None, skip_time: bool,
             addresses = {"url": engine.url, "token": engine.token, "endpointUrl": engine.endpoint_url}
             print_value(form, {**addresses, "bus": engine.bus, "inbox": engine.inbox})
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell began this in the background
         with suppress(KeyboardInterrupt):  # how it is meant to end
             threading.Event().wait()
     return Exit.OK
