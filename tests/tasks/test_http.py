@@ -454,7 +454,7 @@ def test_a_server_that_says_nothing() -> None:
         took = time.monotonic() - began
         never.set()
     assert failed.name == "Timeout"
-    assert took < 3
+    assert took < 30  # the server would drip for minutes
 
 
 @pytest.mark.parametrize("drop", [b"x", b"HTTP/1.1 200 OK\r\n\r\nx"], ids=["within its head", "within its body"])
@@ -482,7 +482,7 @@ def test_a_server_that_sends_one_byte_at_a_time(drop: bytes) -> None:
         stop.set()
         thread.join(5)
     assert failed.name == "Timeout"
-    assert took < 3
+    assert took < 30  # the server would drip for minutes
 
 
 # ------------------------------------------------------------------------------------------------ TLS
