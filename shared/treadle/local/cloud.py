@@ -185,7 +185,7 @@ def _take_account() -> str:
 @lru_cache(maxsize=1)
 def _session() -> boto3.Session:
     """One for the process: reading the service models is what makes a first client slow."""
-    return boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=REGION)  # noqa: S106
+    return boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=REGION)  # noqa: S106  # nosec B106: moto takes any
 
 
 def _key_schema(hash_key: str, range_key: str) -> Any:
