@@ -8,6 +8,7 @@ from random import Random
 from .. import topology
 from ..core import paths
 from ..core.model import RunStatus, State
+from ..ports import Item
 from .actors import Move
 from .shapes import Act
 from .simulator import Simulation
@@ -19,6 +20,7 @@ class InOrder:
     """One worker at a time, each to its end; messages first in, first out; time passes only when nothing else can happen."""
 
     def choose(self, simulation: Simulation) -> Move | None:
+        ask_around(simulation)
         if (worker := next(simulation.ready(), None)) is not None:
             return Move("go", worker)
         if all(worker.stands for worker in simulation.workers):
@@ -43,27 +45,29 @@ def is_due(simulation: Simulation) -> bool:
 def is_resting(simulation: Simulation) -> bool:
     """The next thing waits for the run to rest, and it does."""
     status = simulation.status
-    if status is RunStatus.WAITING and simulation.prepared.shape.answers and not simulation.acts:
-        simulation.acts += answers(simulation)
     if not simulation.acts or simulation.acts[0].after is not None or status is None or simulation.is_asked:
         return False
     return status.is_final if simulation.acts[0].verb == "retry" else status in RESTS
 
 
-def answers(simulation: Simulation) -> list[Act]:
-    """Of those who are asked by a waiting run."""
-    found = []
-    for item in simulation.cloud.store.peek_all():
-        if item["pk"].partition("#")[0] == simulation.run_id and item.get("state") == State.WAITING:
-            path = paths.shown(item["sk"][2:])
-            match item["wait"]["for"]:
-                case "approval":
-                    found.append(Act("approve", {"step": path, "by": (item["wait"].get("by") or ["somebody"])[0]}))
-                case "signal":
-                    found.append(Act("signal", {"name": item["wait"]["name"], "payload": {}}))
-                case "person":
-                    found.append(Act("decide", {"step": path, "choice": "skip", "output": None}))
-    return found[:1]
+def ask_around(simulation: Simulation) -> None:
+    """Somebody is found who answers, if the shape has such people and its run waits for one."""
+    if simulation.prepared.shape.answers and not simulation.acts and not simulation.is_asked and simulation.status is RunStatus.WAITING:
+        items = [item for item in simulation.cloud.store.peek_all() if item["pk"].partition("#")[0] == simulation.run_id]
+        waiting = [act for item in items if item.get("state") == State.WAITING and (act := _answer(item)) is not None]
+        simulation.acts += waiting[:1]
+
+
+def _answer(item: Item) -> Act | None:
+    wait, path = item["wait"], paths.shown(item["sk"][2:])
+    match wait["for"]:
+        case "approval":
+            return Act("approve", {"step": path, "by": (wait.get("by") or ["somebody"])[0]})
+        case "signal":
+            return Act("signal", {"name": wait["name"], "payload": {}})
+        case "person":
+            return Act("decide", {"step": path, "choice": "skip", "output": None})
+    return None
 
 
 def last_act(simulation: Simulation) -> Move | None:
@@ -85,6 +89,7 @@ class AtRandom:
     budget: int = 4  # kills and late workers: a system that fails for ever need not end
 
     def choose(self, simulation: Simulation) -> Move | None:
+        ask_around(simulation)
         if self.budget > 0 and self.random.randrange(1000) < self.hostility and (move := self._hostile(simulation)) is not None:
             return move
         moves = self._moves(simulation)
