@@ -86,6 +86,10 @@ acceptance: $(DEV) ## the conformance cases (CASES=DIR, ARGS="--area joins")
 ministack: $(DEV) ## deploy the real template to an emulator of AWS, and drive runs through it
 	@$(PYTHON) -m pytest -q -m ministack tests/ministack $(ARGS)
 
+.PHONY: simulate
+simulate: $(DEV) ## let everything go wrong that can, for a minute and a half (ARGS="--seconds 0 --seeds 3000" for all of it)
+	@$(VENV)/bin/treadle simulate --seconds 90 $(ARGS)
+
 .PHONY: bench
 bench: $(DEV) ## what a step costs, counted, against benchmarks/gates.json and baseline.json (ARGS="chain10")
 	@$(VENV)/bin/treadle bench --check $(ARGS)
