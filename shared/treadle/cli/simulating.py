@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     "--shape", "shapes", multiple=True, metavar="NAME", help="A workflow of the catalogue. May be repeated. Default: all of them."
 )
 @click.option(
-    "--fault", "faults", multiple=True, metavar="call=N:KIND", help="Just this: KIND is before, after, ambiguous, throttled, partial, twice or frozen."
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="call=N:KIND",
+    help="Just this. KIND: before, after, ambiguous, throttled, partial, twice, frozen.",
 )
 @click.option("--seconds", type=float, default=60.0, show_default=True, help="Stop after so long; 0: when all is done.")
 @click.option("--jobs", type=click.IntRange(1), default=None, help="Processes. Default: one per core.")

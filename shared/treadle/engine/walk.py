@@ -11,9 +11,9 @@ from ..core import paths
 from ..core.advance import Fact, Verdict, cleanup, frontier
 from ..core.model import Outcome, State, StepError
 from ..core.plan import Scope, Step
-from ..ports import AtMost, Condition, Item, all_of
+from ..ports import Absent, AtMost, Condition, Item, all_of
 from . import ending
-from .claims import claim_of, stands, write_fact
+from .claims import Claim, claim_of, stands, write_fact
 from .failures import failed_for_good, resolve_failure
 from .items import error_of, is_fact, step_key, stop_key
 from .progress import Ready, after
@@ -85,7 +85,7 @@ class Walk:
         if closing is None and self._finish_failures(scope_key, scope, facts):
             self.changed = True
             return pulse
-        fused = self._fused(scope_key, scope, facts, begun, pulse)
+        fused = self._fused(scope, facts, begun, closing, pulse)
         self._start(scope_key, scope, facts, frozenset(begun) | fused, closing, pulse)
         if closing is None and len(facts) == len(scope.steps):
             pulse.moves()
@@ -102,7 +102,7 @@ class Walk:
         failed_for_good(self.run, min(unsaid, key=lambda fact: (fact.ended_at, fact.key)), self.segment)
         return True
 
-    def _fused(self, scope_key: str, scope: Scope, facts: dict[str, Fact], begun: dict[str, Item], pulse: Pulse) -> frozenset[str]:
+    def _fused(self, scope: Scope, facts: dict[str, Fact], begun: dict[str, Item], closing: str | None, pulse: Pulse) -> frozenset[str]:
         """Successors that a fact names and holds: nobody else may begin them before the lease is over."""
         held = set()
         for fact in facts.values():
@@ -116,6 +116,8 @@ class Walk:
             if is_untouched and lease > self.run.now:
                 held.add(name)
                 pulse.moves(lease)
+            elif is_untouched and closing and not (closing == "stop" and scope.steps[name].join == "done"):
+                self.cancel_held(fact.next)
         return frozenset(held)
 
     def _start(
@@ -208,6 +210,17 @@ class Walk:
             pulse.moves(self.run.now + LOOK_AGAIN_MS)  # a child: it wakes its parent, this look is for the case that it could not
             if self.run.now - item["attempt_at"] > LOOK_AGAIN_MS - 1000:
                 self.ready.messages += wake(self.run, key, self.run.now)
+
+    def cancel_held(self, key: str) -> None:
+        """A step that was held through `next` by a worker that is gone, or only slow: with a fact in its place that worker
+        cannot write any more."""
+        now = self.run.now
+        claim = Claim(key, self.run.world.new_fence(), 0, 1, now, now)
+        error = StepError("Cancelled", "stopped before it ended")
+        fact = Fact(key, Outcome.CANCELLED, error=error, attempts=1, started_at=now, ended_at=now, why=self._why())
+        if write_fact(self.run, fact, claim, Absent()).ok:
+            self.run.has_ended(fact)
+        self.changed = True
 
     def _cancel(self, item: Item, *more: Condition) -> None:
         """Was begun and stopped before it ended by itself."""

@@ -69,8 +69,12 @@ class LoopWalk:
         """A worker is still in the middle of a chunk: it sees the stop within a second, and then comes by here."""
         if step.repeat is not None:
             last = self._last_fact(key, step, item)
-            if last and last.next and (lease := (self.walk.item(last.key) or {}).get("lease", 0)) > self.walk.run.now:
+            lease = (self.walk.item(last.key) or {}).get("lease", 0) if last else 0
+            if last and last.next and lease > self.walk.run.now:
                 pulse.moves(lease)
+            elif last and last.next:
+                self.walk.cancel_held(last.next)
+                return True
             return not pulse.is_still
         for chunk in self._chunks(key, item):
             if chunk["state"] == State.CLAIMED and chunk["lease"] > self.walk.run.now:

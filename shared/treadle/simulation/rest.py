@@ -9,14 +9,16 @@ from typing import Any
 from .. import topology
 from ..core import paths
 from ..core.advance import Fact, Verdict, frontier
-from ..core.model import RunStatus, State
+from ..core.model import Outcome, RunStatus, State
 from ..core.plan import Scope
 from ..engine.ending import EVENTS
 from ..engine.items import decode, error_of, fact_of, run_key
 from ..ports import Item
+from ..viewing import shown_status
 from .faults import Kind
 from .invariants import Watch
 from .simulator import Simulation
+from .world import TENANT
 
 SLACK_MS = 15_000  # that the order of deliveries may cost: the delay after a lost race
 
@@ -81,6 +83,7 @@ def check(simulation: Simulation, watch: Watch, expected: Result | None, result:
         _rests(simulation, watch, run_id)
     _nothing_left(simulation, watch)
     _told(simulation, watch)
+    _shown(simulation, watch)
     _once(simulation, watch)
     if expected is None and simulation.sweeps and not simulation.prepared.shape.sweeps:
         watch.violated("I11", "the sweeper came by although nothing went wrong")
@@ -149,6 +152,21 @@ def _told(simulation: Simulation, watch: Watch) -> None:
         kind = EVENTS.get(RunStatus(control["status"]))
         if kind is not None and (kind, run_id) not in kinds:
             watch.violated("I16", f"{kind} was never told")
+
+
+def _shown(simulation: Simulation, watch: Watch) -> None:
+    """What a person sees of the run and of the steps of its root scope."""
+    control = simulation.control or {}
+    view = simulation.wiring.operations.show(TENANT, simulation.run_id)
+    if view.status != shown_status(RunStatus(control["status"])):
+        watch.violated("I4", f"the run is shown as {view.status} and is {control['status']}")
+    for key, item in steps_of(simulation, simulation.run_id).items():
+        if "." in key or item["state"] != State.ENDED:
+            continue
+        output = decode(item["output"]) if "output" in item else None
+        seen, real = view.steps.get(key), (Outcome(item["outcome"]).status.value, output)
+        if seen is None or (seen.status, seen.output) != real:
+            watch.violated("I4", f"{key} is shown as {seen and (seen.status, seen.output)} and is {real}")
 
 
 def _same(simulation: Simulation, watch: Watch, expected: Result, result: Result) -> None:
