@@ -327,7 +327,7 @@ WRITES = [
 
 READS = [
     Mutant("siblings are read eventually consistent", "I9 I13 I11 I8", "diamond nested", with_store(Stale)),
-    Mutant("refused messages are not looked at", "I8 I9 I11 I13", "wide-end chain wait", with_lanes(Deaf)),
+    Mutant("refused messages are not looked at", "I8 I9 I11 I13", "stop", with_lanes(Deaf)),
     Mutant("refused events are not looked at", "I16 I13 I9", "chain catch-then", with_bus(Deaf)),
     Mutant("nothing is sent for a step", "I9 I13 I14", "wide-end", with_lanes(lambda lanes: Forgetful(lanes, "step"))),
     Mutant("nobody is woken", "I9 I11 I13", "wait signal", with_lanes(lambda lanes: Forgetful(lanes, "wake"))),
