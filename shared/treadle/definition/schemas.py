@@ -6,6 +6,7 @@ take for ever). jsonschema is imported when it is needed: most definitions have 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
@@ -40,6 +41,24 @@ def violations(schema: Any, value: Any) -> list[tuple[str, str]]:
         return [("", "the schema refers to itself without end")]
     except Unresolvable as error:
         return [("", f"the schema refers to what is not there: {error.ref[:200]}")]
+
+
+def asked_for(schema: Any, value: Any) -> list[tuple[str, str]]:
+    """As `violations`, but nothing of the value is told, only what the schema asks for: the value may hold a secret."""
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
+    try:
+        faults = islice(_validator()(schema, registry=Registry()).iter_errors(value), MAX_VIOLATIONS)
+        return [(pointer(tuple(fault.absolute_path)), _rule(fault.validator, fault.validator_value)) for fault in faults]
+    except RecursionError:
+        return [("", "the schema refers to itself without end")]
+    except Unresolvable as error:
+        return [("", f"the schema refers to what is not there: {error.ref[:200]}")]
+
+
+def _rule(keyword: Any, wanted: Any) -> str:
+    return f"the schema asks for `{keyword}: {json.dumps(wanted, ensure_ascii=False)[:200]}`"
 
 
 @lru_cache(maxsize=1)

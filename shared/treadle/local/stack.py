@@ -94,7 +94,7 @@ def _watched(registry: Registry, crowd: Crowd, outside: Outside) -> Registry:
     def watch(task: Task) -> Task:
         def run(given: Any, context: TaskContext) -> Any:
             with crowd.task():
-                return task.run(given, context)
+                return task.call(given, context)
 
         return replace(task, function=run, takes_context=True)
 

@@ -19,7 +19,8 @@ from typing import Any, overload
 from ..core.errors import TaskError
 from ..core.model import Json
 from .built_in import Outside
-from .later import Callback
+from .later import LATER, Callback
+from .shapes import Shape, shape_in, shape_of
 
 Function = Callable[..., Json]
 
@@ -50,19 +51,37 @@ class TaskContext:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`permanent`: names of errors that are not worth another attempt."""
+    """`permanent`: names of errors that are not worth another attempt. `takes`, `gives`: what its input and its result must be."""
 
     name: str
     function: Function
     takes_context: bool
     permanent: tuple[str, ...] = ()
+    takes: Shape | None = None
+    gives: Shape | None = None
 
     def __call__(self, *given: Any, **named: Any) -> Json:
         """The function itself, for its own unit tests."""
         return self.function(*given, **named)
 
     def run(self, given: Json, context: TaskContext) -> Json:
+        """Raises TaskError: InputInvalid, OutputInvalid; and whatever the function raises."""
+        output = self.call(given if self.takes is None else self.takes.read(given), context)
+        return output if self.gives is None or output is LATER else self.gives.written(output)
+
+    def call(self, given: Any, context: TaskContext) -> Any:
+        """The function, unchecked."""
         return self.function(given, context) if self.takes_context else self.function(given)
+
+    @property
+    def input_schema(self) -> dict[str, Any] | None:
+        """JSON Schema 2020-12 of what `with` must give; None: anything."""
+        return None if self.takes is None else self.takes.schema(of_output=False)
+
+    @property
+    def output_schema(self) -> dict[str, Any] | None:
+        """JSON Schema 2020-12 of its result; None: any JSON."""
+        return None if self.gives is None else self.gives.schema(of_output=True)
 
     def handler(self, event: Any, context: Any) -> Any:
         """This task as a Lambda of its own, invoked by the task `lambda` or by anybody else (docs/how-to/write-a-task.md)."""
@@ -74,22 +93,37 @@ class Task:
 @overload
 def task(function: Function, /) -> Task: ...
 @overload
-def task(*, name: str | None = None, permanent: tuple[str, ...] = ()) -> Callable[[Function], Task]: ...
 def task(
-    function: Function | None = None, /, *, name: str | None = None, permanent: tuple[str, ...] = ()
+    *, name: str | None = None, permanent: tuple[str, ...] = (), input: Any = None, output: Any = None
+) -> Callable[[Function], Task]: ...
+def task(
+    function: Function | None = None,
+    /,
+    *,
+    name: str | None = None,
+    permanent: tuple[str, ...] = (),
+    input: Any = None,
+    output: Any = None,
 ) -> Task | Callable[[Function], Task]:
-    """Make a function a task: `@task` or `@task(name="charge", permanent=("CardDeclined",))`."""
+    """Make a function a task: `@task` or `@task(name="charge", permanent=("CardDeclined",))`.
+
+    `input`, `output`: a pydantic model or a JSON Schema each; where they are left out, the models that the annotations name.
+    Raises TypeError for what is neither.
+    """
 
     def decorate(function: Function) -> Task:
-        return Task(name or function.__name__, function, _takes_context(function), permanent)
+        parameters = _positional(function)
+        takes = shape_of(input) or (shape_in(function, parameters[0]) if parameters else None)
+        gives = shape_of(output) or shape_in(function, "return")
+        return Task(name or function.__name__, function, len(parameters) >= 2, permanent, takes, gives)
 
     return decorate if function is None else decorate(function)
 
 
-def _takes_context(function: Function) -> bool:
-    """It has a second positional parameter."""
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return len([p for p in inspect.signature(function).parameters.values() if p.kind in positional]) >= 2
+def _positional(function: Function) -> list[str]:
+    """Names of the parameters that can be given by place: the input, and perhaps the context."""
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind in by_place]
 
 
 def echo(given: Json) -> Json:
@@ -137,7 +171,7 @@ class Registry:
 def _plugins() -> Iterator[Task]:
     for point in entry_points(group="treadle.tasks"):
         loaded = point.load()
-        yield loaded if isinstance(loaded, Task) else Task(point.name, loaded, _takes_context(loaded))
+        yield loaded if isinstance(loaded, Task) else task(name=point.name)(loaded)
 
 
 def _tasks_of(source: Any) -> list[Task]:
