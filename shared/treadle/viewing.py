@@ -146,8 +146,8 @@ def _instances(items: dict[str, Item], key: str, step: Step, item: Item) -> list
 
 
 def step_view(run: Run, item: Item | None, over: bool, full: bool) -> StepView:
-    if item is None or item["state"] == State.RELEASED:
-        if over:
+    if item is None or item["state"] == State.RELEASED or (over and item["state"] == State.CLAIMED):
+        if over:  # an end is written when nothing is under way: a claim that is there came behind it, and never ran
             return StepView(status=StepStatus.SKIPPED.value, why="the run stopped first")
         return StepView(status=StepStatus.PENDING.value)
     state = State(item["state"])

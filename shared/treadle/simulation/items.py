@@ -90,12 +90,16 @@ def same(one: Any, other: Any) -> bool:
 
 def size_bytes(item: Item) -> int:
     """As DynamoDB publishes it: names and strings in UTF-8, numbers by their digits, 3 for a list or map and 1 for each of its members."""
-    return sum(len(name.encode()) + _size_of(value) for name, value in item.items())
+    return sum([_size_of_text(name) + _size_of(value) for name, value in item.items()])
+
+
+def _size_of_text(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def _size_of(value: Any) -> int:
     if isinstance(value, str):
-        return len(value) if value.isascii() else len(value.encode())
+        return _size_of_text(value)
     if value is None or isinstance(value, bool):
         return 1
     if isinstance(value, int):
@@ -103,8 +107,8 @@ def _size_of(value: Any) -> int:
     if isinstance(value, set):
         return sum(map(_size_of_number, value))
     if isinstance(value, list):
-        return 3 + sum(1 + _size_of(inner) for inner in value)
-    return 3 + sum(1 + len(name.encode()) + _size_of(inner) for name, inner in value.items())
+        return 3 + sum([1 + _size_of(inner) for inner in value])
+    return 3 + sum([1 + _size_of_text(name) + _size_of(inner) for name, inner in value.items()])
 
 
 def _size_of_number(value: int) -> int:

@@ -151,9 +151,12 @@ class MemoryLanes:
 
     def visible(self, queue: str) -> list[str]:
         """Ids of what could be received now, oldest first: a simulation chooses among them, as SQS promises no order."""
+        messages = self._queues[queue].messages
+        if not messages:
+            return []
         with self._lock:
             now = self._clock.now()
-            return [message.id for message in self._queues[queue].messages.values() if message.visible_at <= now]
+            return [message.id for message in messages.values() if message.visible_at <= now]
 
     def take(self, queue: str, message_id: str, visibility_s: int = topology.VISIBILITY_S) -> Received | None:
         """Receive this one of the `visible` messages; None: it became a dead letter instead."""

@@ -98,8 +98,7 @@ class AtRandom:
         return Move("time") if simulation.next_time() is not None else last_act(simulation)
 
     def _moves(self, simulation: Simulation) -> list[Move]:
-        ready = [Move("go", worker) for worker in simulation.ready()]
-        moves = ready * 3
+        moves = [Move("go", worker) for worker in simulation.ready()] * 3
         if len(simulation.workers) < self.workers:
             for queue in topology.QUEUES:
                 if visible := simulation.cloud.lanes.visible(queue.name):

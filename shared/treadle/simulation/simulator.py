@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from random import Random
 from typing import Any
@@ -43,6 +44,12 @@ START = Act("start")
 _CONSUMERS = {queue.name: queue for queue in topology.QUEUES}
 _FUNCTIONS = {function.name: function for function in topology.FUNCTIONS}
 _NAMES = Names("table", "bus", "blobs", "inbox", {queue.name: queue.name for queue in topology.QUEUES})
+
+
+@cache
+def _handler(function: str) -> Callable[[dict[str, Any], Any], Any]:
+    """The deployed one."""
+    return import_module(f"functions.{function}.handler").handler  # type: ignore[no-any-return]
 
 
 @dataclass
@@ -163,6 +170,7 @@ class Simulation:
 
     def _resume(self, worker: Worker) -> None:
         if worker.deadline <= self.now and not worker.outlives:
+            self._fault("deadline", Kind.BEFORE)
             self._kill(worker)
             return
         self._switch(worker)
@@ -255,7 +263,7 @@ class Simulation:
     def _handle(self, function: str, messages: tuple[Received, ...]) -> None:
         """As Lambda's event source mapping does: what was handled is acknowledged, what was not comes back in its time."""
         event = {"Records": [message.to_record() for message in messages]}
-        answer = import_module(f"functions.{function}.handler").handler(event, self._context())
+        answer = _handler(function)(event, self._context())
         kept = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
         for message in messages:
             if message.id not in kept:
@@ -338,7 +346,7 @@ class Simulation:
 
     def _sweep(self) -> None:
         try:
-            import_module("functions.sweeper.handler").handler({}, self._context())
+            _handler("sweeper")({}, self._context())
         except Unavailable:
             return  # the function failed; it is called again in a minute
 
