@@ -20,6 +20,8 @@ from .invariants import Watch
 from .simulator import Simulation
 from .world import TENANT
 
+_STOPPED = frozenset({RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMED_OUT})
+_NEVER_RAN = frozenset({Outcome.DEAD, Outcome.BLOCKED})  # shown as skipped in a run that stopped, with a fact and without
 _NEVER_BEGAN = frozenset({"skipped", "pending"})
 SLACK_MS = 15_000  # that the order of deliveries may cost: the delay after a lost race
 
@@ -61,7 +63,7 @@ def result_of(simulation: Simulation, began: int) -> Result:
     control = simulation.control or {"status": "absent"}
     steps: dict[str, tuple[Any, ...]] = {}
     for key, item in steps_of(simulation, simulation.run_id).items():
-        if item["state"] == State.RELEASED:
+        if item["state"] == State.RELEASED or (control["status"] in _STOPPED and item.get("outcome") in _NEVER_RAN):
             continue
         error = error_of(item.get("error"))
         output = decode(item["output"]) if "output" in item else None
