@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,10 +60,11 @@ def _report(file: Path | None, shapes: tuple[str, ...], orders: Orders, jobs: in
     from ..simulation.campaign import simulate, simulate_definition
     from ..simulation.shapes import catalogue, shape_of
 
+    progress = _shown_on_stderr()
     if file is None:
         if unknown := [name for name in shapes if name not in catalogue()]:
             raise click.BadParameter(f"there is no shape {unknown[0]}; there are: {', '.join(catalogue())}")
-        return simulate(shapes, orders, jobs=jobs)
+        return simulate(shapes, orders, jobs=jobs, progress=progress)
     from ..tasks.registry import Registry
     from .definitions import check, show
 
@@ -69,7 +72,25 @@ def _report(file: Path | None, shapes: tuple[str, ...], orders: Orders, jobs: in
     if checked.document is None:
         show(file, checked.diagnostics, checked.text, is_error=True)
         raise click.ClickException(f"{file} is not valid")
-    return simulate_definition(shape_of(checked.document, value), orders, Registry.load(*tasks) if tasks else None)
+    return simulate_definition(shape_of(checked.document, value), orders, Registry.load(*tasks) if tasks else None, progress)
+
+
+def _shown_on_stderr() -> Callable[[Report], None]:
+    """A line now and then; on a terminal it is written over."""
+    ends, next_at = ("\r", 0.5) if sys.stderr.isatty() else ("\n", 30.0)
+    shown_at = 0.0
+
+    def show(report: Report) -> None:
+        nonlocal shown_at
+        if report.seconds - shown_at >= next_at:
+            shown_at = report.seconds
+            click.echo(f"{_counts(report)}, {len(report.violations)} violations, {report.seconds:.0f} s{ends}", err=True, nl=False)
+
+    return show
+
+
+def _counts(report: Report) -> str:
+    return f"{report.shapes} shapes, {report.crash_points} single faults, {report.pairs} pairs, {report.schedules} schedules"
 
 
 def _again(shapes: tuple[str, ...], faults: tuple[str, ...], seed: int | None, form: str) -> int:
@@ -112,7 +133,7 @@ def _print(form: str, report: Report) -> None:
     else:
         for violation in report.violations:
             click.secho(violation, fg="red")
-        click.echo(f"{report.shapes} shapes, {report.crash_points} single faults, {report.pairs} pairs, {report.schedules} schedules")
+        click.echo(_counts(report))
         click.echo(f"{sum(report.faults_fired.values())} faults happened, {len(report.violations)} violations, {report.seconds:.0f} s")
         if not report.is_complete:
             click.echo("the time was over before all was tried (--seconds)", err=True)

@@ -1,7 +1,7 @@
 """Many simulations, counted: what `treadle simulate` does and tells.
 
 In order, until the time is over: each shape without faults, each single fault of each shape, then random schedules and pairs of
-faults, a slice of each shape at a time, so that whatever the time allows is spread over all of them.
+faults, in parcels of each shape in turn, so that whatever the time allows is spread over all of them.
 """
 
 from __future__ import annotations
@@ -10,20 +10,22 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from itertools import islice
+from functools import cache
+from itertools import zip_longest
 from random import Random
 from typing import Any
 
 from ..tasks.registry import Registry
-from .explore import Case, Explorer
+from .explore import Case, Explorer, explorer
 from .faults import Fault, Kind
 from .shapes import Shape, catalogue
 from .world import prepare
 
-SLICE = 25  # simulations of one shape before it is the next one's turn
+PARCEL = 25  # simulations of one shape before it is the next one's turn
+PATIENCE = 4  # parcels that wait for each process: enough that none is idle, few enough to stop soon
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Report:
     violations: list[str] = field(default_factory=list)
     is_complete: bool = True
     seconds: float = 0.0
+    _known: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, case: Case, kind: str) -> None:
         setattr(self, kind, getattr(self, kind) + 1)
@@ -57,15 +60,20 @@ class Report:
         self.tell(case)
 
     def tell(self, case: Case) -> None:
+        self._violated(case.lines())
+
+    def _violated(self, lines: Iterable[str]) -> None:
         """Of violations that say the same of the same shape, the first."""
-        known = {line.rpartition(": ")[0] for line in self.violations if f"--shape {case.shape}" in line}
-        self.violations += [line for line in case.lines() if line.rpartition(": ")[0] not in known]
+        for line in lines:
+            if (same := _about(line)) not in self._known:
+                self._known.add(same)
+                self.violations.append(line)
 
     def merge(self, other: Report) -> None:
         for name in ("shapes", "schedules", "crash_points", "pairs"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.faults_fired += other.faults_fired
-        self.violations += other.violations
+        self._violated(other.violations)
         self.is_complete = self.is_complete and other.is_complete
 
     def to_json(self) -> dict[str, Any]:
@@ -79,95 +87,162 @@ class Report:
         }
 
 
-# ------------------------------------------------------------------------------------------------ one process
+def _about(line: str) -> tuple[str, str]:
+    """(what is violated, shape) of `I9 (..): what: treadle simulate --shape NAME ...`"""
+    what, _, how = line.rpartition(": ")
+    return what, how.partition("--shape ")[2].partition(" ")[0]
 
 
+# ------------------------------------------------------------------------------------------------ what there is to do
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """Some simulations of one shape, of one kind. `numbers`: of its single faults (`pairs`: the first of the two), or seeds."""
+
+    shape: str
+    kind: str  # crash_points, schedules or pairs, as the report counts them
+    numbers: Sequence[int]
+
+    def cases(self, explorer: Explorer) -> Iterator[Case]:
+        match self.kind:
+            case "schedules":
+                yield from map(explorer.at_random, self.numbers)
+            case "crash_points":
+                firsts = list(explorer.singles())
+                yield from (explorer.with_faults(firsts[number]) for number in self.numbers)
+            case _:
+                firsts = list(explorer.singles())
+                for number in self.numbers:
+                    after_one = explorer.with_faults(firsts[number])
+                    yield from (explorer.with_faults(firsts[number], second) for second in explorer.seconds(firsts[number], after_one))
+
+
+def parcels(explorers: Sequence[Explorer], orders: Orders) -> Iterator[Parcel]:
+    """All that is ordered. Pairs come in an order of the seed's, so that a short time tries some of everything."""
+    seeds = range(orders.seed, orders.seed + orders.seeds)
+    counts = {explorer.name: len(list(explorer.singles())) for explorer in explorers}
+    if orders.singles:
+        yield from _in_turns([_cut(name, "crash_points", range(count)) for name, count in counts.items()])
+    yield from _in_turns([_cut(name, "schedules", seeds) for name in counts])
+    if orders.pairs:
+        random = Random(orders.seed)
+        small = [explorer.name for explorer in explorers if explorer.prepared.shape.is_small]
+        shuffled = {name: random.sample(range(counts[name]), counts[name]) for name in small}
+        yield from _in_turns([_cut(name, "pairs", numbers, 1) for name, numbers in shuffled.items()])
+
+
+def _cut(shape: str, kind: str, numbers: Sequence[int], size: int = PARCEL) -> list[Parcel]:
+    return [Parcel(shape, kind, numbers[at : at + size]) for at in range(0, len(numbers), size)]
+
+
+def _in_turns(of_shapes: Sequence[Sequence[Parcel]]) -> Iterator[Parcel]:
+    return (parcel for turn in zip_longest(*of_shapes) for parcel in turn if parcel is not None)
+
+
+# ------------------------------------------------------------------------------------------------ doing it
+
+Progress = Callable[[Report], None]  # told after each parcel
+
+
+@dataclass
 class Campaign:
-    """All orders for some shapes, in this process."""
+    """`seconds`: when to stop (None: when all is done)."""
 
-    def __init__(self, explorers: Sequence[Explorer], orders: Orders) -> None:
-        self.explorers = explorers
-        self.orders = orders
-        self.report = Report(orders.seed)
-        self.ends_at = None if orders.seconds is None else time.monotonic() + orders.seconds
+    explorers: Sequence[Explorer]
+    orders: Orders
+    progress: Progress = lambda report: None
 
-    def run(self) -> Report:
-        for explorer in self.explorers:
-            self.report.shapes += 1
-            self.report.tell(explorer.calm)
-        if self.orders.singles:
-            self._in_turns([self._singles(explorer) for explorer in self.explorers], "crash_points")
-        self._in_turns([self._schedules(explorer) for explorer in self.explorers], "schedules")
-        if self.orders.pairs:
-            self._in_turns([self._pairs(explorer) for explorer in self.explorers if explorer.prepared.shape.is_small], "pairs")
+    def __post_init__(self) -> None:
+        self.began = time.monotonic()
+        self.report = Report(self.orders.seed, shapes=len(self.explorers))
+        for each in self.explorers:
+            self.report.tell(each.calm)
+
+    @property
+    def is_late(self) -> bool:
+        return self.orders.seconds is not None and time.monotonic() - self.began > self.orders.seconds
+
+    def here(self) -> Report:
+        """In this process, one after another."""
+        by_name = {explorer.name: explorer for explorer in self.explorers}
+        for parcel in parcels(self.explorers, self.orders):
+            if self.is_late:
+                self.report.is_complete = False
+                break
+            self._took(_done(by_name[parcel.shape], parcel))
+        return self._over()
+
+    def over(self, jobs: int) -> Report:
+        """Over so many processes: each gets its next parcel when it is done with one. Shapes of the catalogue only."""
+        todo = parcels(self.explorers, self.orders)
+        with ProcessPoolExecutor(jobs) as pool:
+            under_way: set[Future[Report]] = set()
+            while True:
+                for parcel in self._next(todo, jobs * PATIENCE - len(under_way)):
+                    under_way.add(pool.submit(_elsewhere, parcel))
+                if not under_way:
+                    return self._over()
+                done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+                for part in done:
+                    self._took(part.result())
+
+    def _next(self, todo: Iterator[Parcel], count: int) -> Iterator[Parcel]:
+        for _ in range(count):
+            parcel = next(todo, None)
+            if parcel is None:
+                return
+            if self.is_late:
+                self.report.is_complete = False
+                return
+            yield parcel
+
+    def _took(self, part: Report) -> None:
+        self.report.merge(part)
+        self.report.seconds = time.monotonic() - self.began
+        self.progress(self.report)
+
+    def _over(self) -> Report:
+        self.report.seconds = time.monotonic() - self.began
+        self.report.violations.sort()
         return self.report
 
-    def _singles(self, explorer: Explorer) -> Iterator[Case]:
-        return (explorer.with_faults(fault) for fault in explorer.singles())
 
-    def _schedules(self, explorer: Explorer) -> Iterator[Case]:
-        return (explorer.at_random(seed) for seed in range(self.orders.seed, self.orders.seed + self.orders.seeds))
-
-    def _pairs(self, explorer: Explorer) -> Iterator[Case]:
-        """In an order of the seed's, so that a short time tries some of everything."""
-        firsts = list(explorer.singles())
-        random = Random(self.orders.seed)
-        random.shuffle(firsts)
-        for first in firsts:
-            after_one = explorer.with_faults(first)
-            for second in explorer.seconds(first, after_one):
-                yield explorer.with_faults(first, second)
-
-    def _in_turns(self, cases: list[Iterator[Case]], kind: str) -> None:
-        while cases:
-            for source in list(cases):
-                some = 0
-                for case in islice(source, SLICE):
-                    some += 1
-                    self.report.add(case, kind)
-                    if self.ends_at is not None and time.monotonic() > self.ends_at:
-                        self.report.is_complete = False
-                        return
-                if some < SLICE:
-                    cases.remove(source)
-
-
-# ------------------------------------------------------------------------------------------------ several
-
-
-def simulate(names: Sequence[str], orders: Orders, *, jobs: int | None = None) -> Report:
-    """The shapes of these names (none: all of them), over so many processes (None: one per core)."""
-    began = time.monotonic()
-    chosen = list(names) or list(catalogue())
-    count = min(jobs or os.cpu_count() or 1, len(chosen))
-    report = Report(orders.seed)
-    if count == 1:
-        report.merge(_work(chosen, orders))
-    else:
-        with ProcessPoolExecutor(count) as pool:
-            for part in pool.map(_work, [chosen[at::count] for at in range(count)], [orders] * count):
-                report.merge(part)
-    report.seconds = time.monotonic() - began
+def _done(explorer: Explorer, parcel: Parcel) -> Report:
+    report = Report(0)
+    for case in parcel.cases(explorer):
+        report.add(case, parcel.kind)
     return report
 
 
-def _work(names: Sequence[str], orders: Orders) -> Report:
-    return _quietly(lambda: Campaign([Explorer(prepare(catalogue()[name])) for name in names], orders).run())
+_explorer = cache(explorer)  # of one process
 
 
-def simulate_definition(shape: Shape, orders: Orders, registry: Registry | None = None) -> Report:
+def _elsewhere(parcel: Parcel) -> Report:
+    return _quietly(lambda: _done(_explorer(parcel.shape), parcel))
+
+
+def simulate(names: Sequence[str], orders: Orders, *, jobs: int | None = None, progress: Progress = lambda report: None) -> Report:
+    """The shapes of these names (none: all of them), over so many processes (None: one per core)."""
+    count = jobs or os.cpu_count() or 1
+
+    def work() -> Report:
+        campaign = Campaign([_explorer(name) for name in names or catalogue()], orders, progress)
+        return campaign.here() if count == 1 else campaign.over(count)
+
+    return _quietly(work)
+
+
+def simulate_definition(shape: Shape, orders: Orders, registry: Registry | None = None, progress: Progress = lambda report: None) -> Report:
     """A user's own workflow. Raises Rejected("invalid-definition"). `registry`: its tasks; None: stand-ins that give their input back."""
-    began = time.monotonic()
 
     def work() -> Report:
         explorer = Explorer(prepare(shape, registry))
         if explorer.calm.result.status != "succeeded":
             explorer.prepared = replace(explorer.prepared, shape=replace(shape, loose=("*",)))  # who fails first is a matter of timing
-        return Campaign([explorer], orders).run()
+        return Campaign([explorer], orders, progress).here()
 
-    report = _quietly(work)
-    report.seconds = time.monotonic() - began
-    return report
+    return _quietly(work)
 
 
 def reproduce(explorer: Explorer, faults: Sequence[Fault], seed: int | None) -> Case:

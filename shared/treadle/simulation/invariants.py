@@ -112,7 +112,7 @@ class Watch:
         if control is None:
             return
         plan = simulation.plan_of(control)
-        if RunStatus(control["status"]) in FINAL and new["state"] not in (State.CLAIMED, State.RELEASED):  # who claims backs off again
+        if RunStatus(control["status"]) in FINAL and not _changes_nothing(new):
             self.violated("I5", f"{key} became {new.get('outcome', new['state'])} in a run that is {control['status']}")
         if begins and not (new["state"] == State.ENDED and new["outcome"] in ("dead", "blocked")) and "until" not in new:
             self._may_begin(simulation, plan, control, key)
@@ -191,6 +191,11 @@ class Watch:
 
     def failed(self, simulation: Simulation, fault: Exception) -> None:
         self.violated("I17", f"{type(fault).__name__}: {fault}")
+
+
+def _changes_nothing(new: Item) -> bool:
+    """In a run that is over. Who claims finds that out and backs off; what never began is skipped with its fact as without."""
+    return new["state"] in (State.CLAIMED, State.RELEASED) or new.get("outcome") in (Outcome.DEAD, Outcome.BLOCKED)
 
 
 def _limits(run_id: str, path: str, step: Step) -> Iterator[tuple[str, int]]:
