@@ -16,6 +16,7 @@ audit#tenant / NUMBER    a record of the audit trail; audit#tenant#head / head: 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from typing import Any
@@ -83,11 +84,13 @@ def shard_of(run_id: str) -> int:
     return int(run_id[-1], 36) % DUE_SHARDS
 
 
+_CROCKFORD = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", b"0123456789abcdefghjkmnpqrstvwxyz")  # no letter looks like a digit
+
+
 def digest(*parts: str) -> str:
     """A name of 26 characters (130 bits) for whatever the parts name together."""
-    number = int.from_bytes(hashlib.sha256("\x00".join(parts).encode()).digest()[:17], "big") >> 6
-    letters = "0123456789abcdefghjkmnpqrstvwxyz"
-    return "".join(letters[number >> shift & 31] for shift in range(125, -1, -5))
+    hashed = hashlib.sha256("\x00".join(parts).encode()).digest()
+    return base64.b32encode(hashed[:17])[:26].translate(_CROCKFORD).decode()
 
 
 def encode(value: Json) -> str:

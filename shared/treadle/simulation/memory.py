@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from threading import RLock
 from typing import Any
 
@@ -16,7 +17,7 @@ from ..core.errors import NotFound
 from ..core.patterns import matches
 from ..ports import Clock, Event, rfc3339
 from .calls import Calls, watched
-from .patterns import with_names
+from .patterns import leaves, with_names
 from .queues import MemoryLanes, Received, dead_letters_of
 from .table import MemoryStore
 
@@ -83,7 +84,8 @@ class MemoryBus:
         self._clock = clock
         self._lock = RLock()
         placeholders = {"inbox": "inbox", **(names or {})}
-        self._rules = [(rule, with_names(rule.pattern, placeholders)) for rule in rules]
+        usual = rules is topology.RULES
+        self._router = _usual_router(tuple(placeholders.items())) if usual else _Router(rules, placeholders)
         self._count = 0
         self.events: list[dict[str, Any]] = []  # every bus event that was ever put, in order
 
@@ -112,9 +114,34 @@ class MemoryBus:
                 "detail": detail,
             }
             self.events.append(event)
-        for rule, pattern in self._rules:
-            if rule.bus == bus and matches(pattern, event):
-                self._lanes.deliver(rule.to, json.dumps(event, ensure_ascii=False, separators=(",", ":")))
+        for queue in self._router.targets(bus, event):
+            self._lanes.deliver(queue, json.dumps(event, ensure_ascii=False, separators=(",", ":")))
+
+
+class _Router:
+    """Where an event goes. The rules look at little of it, and what they say of that is remembered: most events look alike to them."""
+
+    def __init__(self, rules: Sequence[topology.Rule], names: Mapping[str, str]) -> None:
+        self._rules = [(rule, with_names(rule.pattern, names)) for rule in rules]
+        self._seen = sorted({path for _, pattern in self._rules for path in leaves(pattern)})
+        self._known: dict[tuple[str, str], list[str]] = {}
+
+    def targets(self, bus: str, event: Mapping[str, Any]) -> list[str]:
+        seen = bus, repr([_at(event, path) for path in self._seen])
+        if seen not in self._known:
+            self._known[seen] = [rule.to for rule, pattern in self._rules if rule.bus == bus and matches(pattern, event)]
+        return self._known[seen]
+
+
+@cache
+def _usual_router(names: tuple[tuple[str, str], ...]) -> _Router:
+    return _Router(topology.RULES, dict(names))
+
+
+def _at(event: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        event = event.get(name) if isinstance(event, dict) else event  # a list on the way: all of it counts
+    return event
 
 
 def _to_entry(event: Event) -> tuple[str, str, str]:

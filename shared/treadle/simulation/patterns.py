@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -15,3 +15,12 @@ def with_names(pattern: Any, names: Mapping[str, str]) -> Any:
     if isinstance(pattern, str) and pattern[:1] == "{" and pattern[-1:] == "}":
         return names[pattern[1:-1]]
     return pattern
+
+
+def leaves(pattern: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The places in an event that a pattern looks at. Patterns of the topology have no `$or`."""
+    for name, inner in pattern.items():
+        if isinstance(inner, Mapping):
+            yield from leaves(inner, (*path, name))
+        else:
+            yield (*path, name)
