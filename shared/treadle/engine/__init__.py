@@ -37,6 +37,7 @@ class Engine:
         """
         run = self._run_of(body)
         segment = Segment(run, deadline)
+        segment.runs_tasks = True
         key = body["path"]
         try:
             match body["kind"]:

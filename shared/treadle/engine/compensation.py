@@ -118,6 +118,9 @@ def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, stand
         return None
     if is_child and standing is not None:
         return _child_ended(run, number, standing)
+    if not segment.runs_tasks and "task" in (run.step(key).compensate or {}):
+        ready.messages.append(_again(run, run.now))
+        return None
     claimed = _claim(run, number, key, standing)
     if claimed is None:
         return None

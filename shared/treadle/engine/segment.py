@@ -51,6 +51,7 @@ class Segment:
         self.loose: dict[str, None] = {}  # keys of what came to rest here without handing on
         self.seq = 0
         self.only_sends = False  # in a request: what becomes ready goes to the lanes
+        self.runs_tasks = False  # only a worker of the lanes may do what tasks do; elsewhere they go to the lanes
         self.collected: list[Fact] | None = None  # of a batch: facts whose joins are counted together
         self.repair = False  # send again what shows no sign of being under way
 
@@ -193,7 +194,7 @@ class Segment:
         while claim is not None:
             self._read_control(claim)
             gate = self.run.gate(claim.key)
-            if gate is Gate.OPEN and self.has_time(claim.key):
+            if gate is Gate.OPEN and self.may_run(claim.key) and self.has_time(claim.key):
                 claim = self._step(claim)
             else:
                 self._back_off(claim, gate)
@@ -207,6 +208,9 @@ class Segment:
             with suppress(Unavailable):
                 write_state(self.run, claim, State.RELEASED)
             raise
+
+    def may_run(self, key: str) -> bool:
+        return self.runs_tasks or self.run.step(key).action != "task"
 
     def has_time(self, key: str) -> bool:
         step, settings = self.run.step(key), self.run.world.settings
@@ -324,12 +328,14 @@ class Segment:
         for name in step.targets:
             target = scope.steps[name]
             is_alone = all(edge.source == step.id for edge in target.edges)
-            if is_alone and target.priority == step.priority and verdict(target, {step.id: fact}) is Verdict.START:
+            if is_alone and self.may_run(name) and target.priority == step.priority and verdict(target, {step.id: fact}) is Verdict.START:
                 return paths.join(paths.scope(fact.key), name)
         return None
 
     def _next_iteration(self, fact: Fact, step: Step) -> str | None:
         if step.repeat is None or fact.outcome is not Outcome.SUCCEEDED or "delay" in step.repeat or not loops.is_sync(step):
+            return None
+        if not self.may_run(fact.key):
             return None
         loop, number = paths.whole(fact.key), (paths.index(fact.key) or 0) + 1
         goes_on = loops.goes_on(self.run, loop, step, number, self.run.output_of(fact))
@@ -354,7 +360,7 @@ class Segment:
             return False
         if step.action in INSTANT and not step.is_loop:
             return len(self.local) < MAX_LOCAL
-        return following is None and not self.local and step.priority == priority
+        return following is None and not self.local and step.priority == priority and self.may_run(key)
 
     def go_on_from(self, facts: list[Fact]) -> None:
         """Something open has ended here: what follows may be kept as after any fact."""
