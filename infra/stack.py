@@ -46,8 +46,13 @@ class TreadleStack(cdk.Stack):
             bus.route(rule, to=lanes[rule.to], inbox=inbox.name)
 
         # Who works on it.
-        resources = Resources(state, list(lanes.values()), bus, blobs, inbox, at_rest, deployment.function_arns, deployment.permissions)
+        secrets = self.format_arn(
+            service="secretsmanager", resource="secret", resource_name=f"{deployment.name}/*", arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
+        )
+        outside = (deployment.function_arns, deployment.permissions)
+        resources = Resources(state, list(lanes.values()), bus, blobs, inbox, at_rest, secrets, *outside)
         places = {"table": state.name, "bus": bus.name, "blobs": blobs.name, "inbox": inbox.name, "queue_urls": self._queues(prefix)}
+        places |= {"secrets": deployment.name}
         environment = {topology.ENVIRONMENT[name]: place for name, place in places.items()} | deployment.environment
         layers = self._layers(deployment)
         workers = {

@@ -22,6 +22,7 @@ from infra.deployment import Permission
 from infra.findings import explain
 
 _SERVICE = {"table": "dynamodb", "index": "dynamodb", "queues": "sqs", "bus": "events", "blobs": "s3", "inbox": "s3"}
+_SERVICE |= {"secrets": "secretsmanager"}
 # The service that polls a queue for a Lambda does it with the Lambda's own role.
 _CONSUMES = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
 _OWN_QUEUES_ONLY = ("ChangeMessageVisibility",)
@@ -37,6 +38,7 @@ class Resources:
     blobs: Bucket
     inbox: Bucket
     at_rest: AtRest
+    secrets_arn: str  # of all secrets under the stack's name
     function_arns: tuple[str, ...] = ()  # that the task `lambda` may invoke
     permissions: tuple[Permission, ...] = ()  # of the calls that the task `aws` may make
 
@@ -57,6 +59,9 @@ class Resources:
                 resource = cast(cdk.CfnElement, bucket.node.default_child)
                 finding = f"AwsSolutions-IAM5[Resource::<{stack.get_logical_id(resource)}.Arn>/*]"
                 explain(role, finding, f"Any object of the {port} bucket, and no other bucket's: names are not known beforehand.")
+        if "secrets" in function.uses:
+            finding = f"AwsSolutions-IAM5[Resource::{stack.resolve(self.secrets_arn)}]"
+            explain(role, finding, "Any secret under the stack's name: which there are is known to those who write workflows.")
 
     def _use(self, function: topology.Function, port: str, actions: Sequence[str]) -> Iterator[iam.PolicyStatement]:
         service = _SERVICE[port]
@@ -78,6 +83,7 @@ class Resources:
             "bus": [self.bus.arn],
             "blobs": [self.blobs.objects_arn],  # exception: `*` stands for the objects' names, which are content hashes
             "inbox": [self.inbox.objects_arn],  # exception: `*` stands for the names that users chose
+            "secrets": [self.secrets_arn],  # exception: `*` stands for TENANT/NAME and the six characters that AWS appends
         }[port]
 
     def _own_queues(self, function: topology.Function) -> list[str]:

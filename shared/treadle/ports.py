@@ -1,4 +1,4 @@
-"""What the engine needs of the world, as five ports. `aws/` keeps these promises with boto3, `simulation/memory.py` in memory.
+"""What the engine needs of the world, as six ports. `aws/` keeps these promises with boto3, `simulation/memory.py` in memory.
 
 Each method is one AWS call (`get_many` and `send` one per hundred or ten), so that a call is also a place where a crash
 can happen. Every change of the table is one conditional write: conditions and changes are data, said once where they are
@@ -206,6 +206,17 @@ class Blobs(Protocol):
 
     def get(self, name: str) -> bytes:
         """Raises NotFound."""
+        ...
+
+
+class Secrets(Protocol):
+    """What `secrets.NAME` stands for, asked by whoever is about to run a task."""
+
+    def get(self, tenant: str, name: str, *, anew: bool = False) -> str:
+        """Its text. `anew`: one that was read a while ago will not do, for it may have been changed since.
+
+        Raises NotFound, Rejected (it is there and cannot be read: the sentence says why, without the value), Unavailable.
+        """
         ...
 
 

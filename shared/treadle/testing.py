@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from .core.durations import parse_duration
 from .engine.items import run_key
+from .local.secrets import Values
 from .local.stack import TENANT, Config, Stack
 from .viewing import summary
 from .views import RunView
@@ -45,6 +46,8 @@ class LocalEngine:
     a second later); it does not jump between a `wait` that returned and what the test does next. All times in a run are the
     logical clock's. `config`: the engine's settings, and `allow` and `extensions` as a deployment has them. `hooks`: objects that
     are told what happens. `outside`: what the tasks http, lambda and aws may reach, and by what; a test gives an `invoke` of its own.
+    `secrets`: what `secrets.NAME` stands for, by name; others are looked for in the local account's Secrets Manager, as
+    `treadle/local/NAME`.
 
     Refusals are raised as `core.errors.Rejected`, with `.code` and `.diagnostics`.
     """
@@ -57,8 +60,9 @@ class LocalEngine:
         config: Config = None,
         hooks: Sequence[object] = (),
         outside: Outside | None = None,
+        secrets: Values | None = None,
     ) -> None:
-        self._stack = Stack(tasks, config=config, skip_time=skip_time, hooks=hooks, outside=outside)
+        self._stack = Stack(tasks, config=config, skip_time=skip_time, hooks=hooks, outside=outside, secrets=secrets)
 
     def __enter__(self) -> LocalEngine:
         self._stack.__enter__()

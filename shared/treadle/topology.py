@@ -137,7 +137,11 @@ _ENGINE = {"table": _TABLE_HOT, "queues": ("SendMessage",), "bus": ("PutEvents",
 FUNCTIONS = (
     Function("parser", memory_mb=512, timeout_s=60, uses={**_ENGINE, "inbox": ("GetObject",)}),
     # 512 MB: at 256 the share of a core is so small that the two calls of a step take 12.5 ms, not 10 (docs/reference/performance.md)
-    Function("dispatcher", memory_mb=512, uses={**_ENGINE, "queues": ("SendMessage", "ChangeMessageVisibility")}),
+    Function(
+        "dispatcher",
+        memory_mb=512,
+        uses={**_ENGINE, "queues": ("SendMessage", "ChangeMessageVisibility"), "secrets": ("GetSecretValue",)},
+    ),
     Function("completions", uses=_ENGINE),
     Function("errors", uses=_ENGINE),
     Function(
@@ -161,6 +165,7 @@ class Names:
     blobs: str  # bucket of large payloads and plans
     inbox: str  # bucket that users drop definitions and inputs into
     queue_urls: Mapping[str, str]  # logical queue name -> URL
+    secrets: str = "treadle"  # `secrets.NAME` is SECRETS/TENANT/NAME in Secrets Manager
 
 
 ENVIRONMENT = {
@@ -168,6 +173,7 @@ ENVIRONMENT = {
     "bus": "TREADLE_BUS",
     "blobs": "TREADLE_BLOBS",
     "inbox": "TREADLE_INBOX",
+    "secrets": "TREADLE_SECRETS",
     "queue_urls": "TREADLE_QUEUE_URLS",
 }
 # TREADLE_QUEUE_URLS is one URL prefix: the URL of queue Q is the prefix + Q (account, region and stack name are in the prefix).

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .engine import Engine, Settings, World
 from .hooks import Extension, Hooks
-from .ports import Blobs, Clock
+from .ports import Blobs, Clock, Secrets
 from .tasks import Allowed, Outside, Registry
 from .topology import ENVIRONMENT, QUEUES, Names
 
@@ -68,14 +68,16 @@ def wire(
     *,
     hooks: Hooks | None = None,
     url: str | None = None,
+    secrets: Callable[[Secrets], Secrets] = lambda deployed: deployed,
 ) -> Wiring:
-    """The engine over AWS adapters. `url`: of the HTTP API, where callbacks are posted to."""
+    """The engine over AWS adapters. `url`: of the HTTP API, where callbacks are posted to. `secrets`: what is asked instead of
+    Secrets Manager, or before it."""
     from .aws import connect
     from .cel import Cel
 
     adapters = connect(names, clients=clients)  # type: ignore[arg-type]
     ports = (adapters.store, adapters.lanes, adapters.bus, adapters.blobs, clock)
-    world = World(*ports, Cel(), tasks, settings=settings or Settings(), violations=_violations, hooks=hooks, url=url)
+    world = World(*ports, Cel(), tasks, secrets(adapters.secrets), _violations, settings or Settings(), hooks, url)
     return Wiring(Engine(world), tasks, names, adapters.inbox, tenant)
 
 

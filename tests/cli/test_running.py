@@ -147,3 +147,50 @@ def test_a_day_with_dev(dev: Dev, call: Call, files: Path) -> None:
     dev.process.send_signal(signal.SIGINT)
     assert dev.process.wait(timeout=20) == 0
     assert call("runs").status == 6
+
+
+ASKS = HEAD + "steps:\n  - {id: use, task: tell, with: {key: '${secrets.API}', pass: '${secrets.DB.pass}'}}\n"
+TELLS = """
+from treadle import task
+
+@task
+def tell(given):
+    return [len(given["key"]), len(given["pass"]), given["key"]]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "lengths"),
+    [
+        pytest.param("API: abcdef\nDB: {pass: '12345'}\n", [6, 5], id="YAML"),
+        pytest.param('{"API": "abcdefg", "DB": {"pass": "12345"}}', [7, 5], id="JSON"),
+        pytest.param("DB: {pass: '12345'}\n", [9, 5], id="the environment has the rest"),
+    ],
+)
+def test_secrets_come_from_a_file_and_the_environment(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, lengths: list[int]
+) -> None:
+    monkeypatch.setenv("TREADLE_SECRET_API", "from-envi")
+    for name, content in {"asks.yaml": ASKS, "tells.py": TELLS, "secrets": text}.items():
+        (tmp_path / name).write_text(content)
+    result = call("run", tmp_path / "asks.yaml", "--tasks", tmp_path / "tells.py", "--secrets", tmp_path / "secrets", "-o", "json")
+    assert json.loads(result.out)["output"] == {"use": [*lengths, "***"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("API: 12345\n", "the secret API is neither a text nor a map: write it in quotes"),
+        ("- abcdef\n", "is not a map of names and texts"),
+        ("a/b: abcdef\n", "'a/b' cannot be the name of a secret"),
+        ("API: [abcdef\n", "cannot be read as JSON or YAML"),
+    ],
+)
+def test_secrets_that_are_none(call: Call, tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "asks.yaml").write_text(ASKS)
+    (tmp_path / "secrets").write_text(text)
+    result = call("run", tmp_path / "asks.yaml", "--secrets", tmp_path / "secrets")
+    assert result.status == 2
+    assert told in result.err
+    assert "abcdef" not in result.err
+    assert "12345" not in result.err

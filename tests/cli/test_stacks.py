@@ -24,6 +24,8 @@ def account() -> Iterator[None]:
             resources = {"Queue": {"Type": "AWS::SQS::Queue"}}
             template = {"Resources": resources, "Outputs": {key: {"Value": value} for key, value in told.items()}}
             cloudformation.create_stack(StackName=name, TemplateBody=json.dumps(template))
+        for name in ("other/default/KEY", "another/default/NOT"):
+            boto3.client("secretsmanager").create_secret(Name=name, SecretString="canary")
         yield
 
 
@@ -54,3 +56,6 @@ def test_doctor_looks_at_a_stack(call: Call, stack: str) -> None:
     assert levels[f"stack {stack}"] == ("error" if stack == "missing" else "ok")
     assert levels.get("HTTP API") == {"prod": "error", "other": "warning", "missing": None}[stack]
     assert found["well"] == (stack == "other")
+    told = {finding["what"]: finding["found"] for finding in found["findings"]}
+    names = {"prod": "none under prod/TENANT/NAME", "other": "default/KEY under other/TENANT/NAME", "missing": None}
+    assert told.get("secrets") == names[stack]

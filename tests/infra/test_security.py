@@ -11,6 +11,7 @@ from tests.infra import synthesis
 from tests.infra.template import Template, listed
 
 SERVICES = {"table": "dynamodb", "index": "dynamodb", "queues": "sqs", "bus": "events", "blobs": "s3", "inbox": "s3"}
+SERVICES |= {"secrets": "secretsmanager"}
 CONSUMES = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 ALWAYS = {
     "logs:CreateLogStream",
@@ -36,13 +37,15 @@ def test_no_action_is_a_wildcard(template: Template, function: topology.Function
 
 
 @FUNCTIONS
-def test_no_resource_is_a_wildcard_but_traces_and_names_of_objects(template: Template, function: topology.Function) -> None:
+def test_no_resource_is_a_wildcard_but_traces_and_names_of_objects_and_secrets(template: Template, function: topology.Function) -> None:
     for action, resource, _ in template.granted(function.name):
         if action.startswith("xray:"):
             assert resource == "*"
         elif action.startswith("s3:"):
             ((_, end),) = [part["Fn::Join"][1] for part in [resource]]
             assert end == "/*"
+        elif action.startswith("secretsmanager:"):
+            assert resource["Fn::Join"][1][-1] == ":secret:treadle/*"
         else:
             assert "*" not in str(resource), f"{action} on {resource}"
 
@@ -85,6 +88,15 @@ def test_each_function_has_a_role_of_its_own(template: Template, function: topol
     ]
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+def test_only_the_dispatcher_reads_secrets(template: Template) -> None:
+    readers = {function.name for function in topology.FUNCTIONS for action, *_ in template.granted(function.name) if "secrets" in action}
+    assert readers == {"dispatcher"}
+    for action, _, condition in template.granted("dispatcher"):
+        if action == "kms:Decrypt":
+            assert any("secretsmanager." in str(service) for service in condition["StringEquals"]["kms:ViaService"])
+    assert template.function("dispatcher")["Environment"]["Variables"]["TREADLE_SECRETS"] == "treadle"
 
 
 def test_nobody_else_has_a_role(template: Template) -> None:

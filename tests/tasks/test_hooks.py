@@ -196,13 +196,8 @@ def test_what_a_hook_does_to_what_it_is_shown_changes_nothing() -> None:
 
 
 def test_a_secret_is_not_shown() -> None:
-    class Secrets:
-        def get(self, name: str) -> str:
-            return "canary"
-
     mock = Mock(None)
-    with LocalEngine(tasks=[length], hooks=[mock], skip_time=True) as engine:
-        engine.stack.wiring.engine.world.secrets = Secrets()
+    with LocalEngine(tasks=[length], hooks=[mock], skip_time=True, secrets={"API": "canary"}) as engine:
         found = engine.run(workflow({"id": "a", "task": "length", "with": {"key": "Bearer ${secrets.API}"}}))
     assert (found.output, mock.seen) == ({"a": len("Bearer canary")}, [{"key": "Bearer ***"}])
 

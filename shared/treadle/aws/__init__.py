@@ -15,15 +15,17 @@ from ..topology import Names
 from .dynamodb import AwsStore
 from .eventbridge import AwsBus
 from .s3 import AwsBlobs
+from .secrets import AwsSecrets
 from .sqs import AwsLanes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
-__all__ = ["Adapters", "AwsBlobs", "AwsBus", "AwsLanes", "AwsStore", "Clients", "connect"]
+__all__ = ["Adapters", "AwsBlobs", "AwsBus", "AwsLanes", "AwsSecrets", "AwsStore", "Clients", "connect"]
 
 # Requests are small and all these services answer in milliseconds: a call that hangs is given up early, tried at most
 # twice more, and then left to the queue. Parameters are not checked against the service models on the way out: the
@@ -49,6 +51,7 @@ class Clients:
         self.sqs = cast("SQSClient", _OnFirstUse(self._make, "sqs"))
         self.events = cast("EventBridgeClient", _OnFirstUse(self._make, "events"))
         self.s3 = cast("S3Client", _OnFirstUse(self._make, "s3"))
+        self.secrets = cast("SecretsManagerClient", _OnFirstUse(self._make, "secretsmanager"))
 
     def _make(self, service: str) -> Any:
         with self._lock:
@@ -77,6 +80,7 @@ class Adapters:
     bus: AwsBus
     blobs: AwsBlobs
     inbox: AwsBlobs  # what users drop in; only read
+    secrets: AwsSecrets
 
 
 def connect(names: Names, *, clients: Clients | None = None) -> Adapters:
@@ -88,4 +92,5 @@ def connect(names: Names, *, clients: Clients | None = None) -> Adapters:
         bus=AwsBus(clients.events, names.bus),
         blobs=AwsBlobs(clients.s3, names.blobs),
         inbox=AwsBlobs(clients.s3, names.inbox),
+        secrets=AwsSecrets(clients.secrets, names.secrets),
     )

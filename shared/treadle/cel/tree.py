@@ -115,11 +115,13 @@ def _path(node: Node) -> Access | None:
 
 
 def references(paths: frozenset[Access]) -> References:
-    below_steps = [path[1:] for path in paths if path[0] == "steps"]
+    steps, secrets = ([path[1:] for path in paths if path[0] == root] for root in ("steps", "secrets"))
     return References(
         roots=frozenset(path[0] for path in paths),
-        steps=frozenset(path[0] for path in below_steps if path),
-        steps_dynamic=any(not path for path in below_steps),
+        steps=frozenset(path[0] for path in steps if path),
+        steps_dynamic=any(not path for path in steps),
+        secrets=frozenset(path[0] for path in secrets if path),
+        secrets_dynamic=any(not path for path in secrets),
     )
 
 

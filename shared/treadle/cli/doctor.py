@@ -163,6 +163,7 @@ def _deployed(stack: str) -> Iterator[Finding]:
         yield Finding("AWS", Level.ERROR, str(error), "set AWS_PROFILE (or credentials) and AWS_REGION")
         return
     yield Finding(f"stack {stack}", Level.OK, ", ".join(f"{name} {value}" for name, value in sorted(found.items())))
+    yield _secrets(stack)
     if URL_OUTPUT not in found:
         yield Finding("HTTP API", Level.WARNING, "the stack has none", "set integration.api_access and deploy again")
         return
@@ -172,6 +173,17 @@ def _deployed(stack: str) -> Iterator[Finding]:
         yield Finding("HTTP API", Level.ERROR, str(error), "look at the log of the function `api`")
     else:
         yield Finding("HTTP API", Level.OK, f"answers, version {version}")
+
+
+def _secrets(stack: str) -> Finding:
+    from ..aws.secrets import list_names
+    from ..core.errors import Unavailable
+
+    try:
+        names = list_names(stack)
+    except Unavailable as error:
+        return Finding("secrets", Level.WARNING, str(error), "whoever looks needs secretsmanager:ListSecrets")
+    return Finding("secrets", Level.OK, f"{', '.join(names) or 'none'} under {stack}/TENANT/NAME")
 
 
 COMMANDS = {"doctor": doctor}

@@ -1,12 +1,15 @@
-"""What `--tasks` and `--config` name. What is wrong with it is wrong usage: a sentence with the place in the user's own file."""
+"""What `--tasks`, `--config` and `--secrets` name. What is wrong with it is wrong usage: a sentence with the place in the
+user's own file."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from os.path import relpath
+from pathlib import Path
 from traceback import walk_tb
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -43,6 +46,26 @@ class options_in_use:
             if name in self._tasks or name.startswith("treadle_tasks_"):
                 found = f"{_near(frame.f_code.co_filename)}:{line}"
         return found
+
+
+def secrets_in_use(file: Path | None) -> dict[str, Any]:
+    """Those of the file, and of the variables TREADLE_SECRET_NAME that the file does not name."""
+    from ..definition.reading import read
+    from ..local.secrets import from_environment, texts
+
+    found: dict[str, Any] = from_environment(os.environ)
+    if file is None:
+        return found
+    document = read(file)
+    if document.faults:
+        first = document.diagnose(document.faults)[0]
+        raise click.UsageError(f"--secrets: {file}:{first.line}:{first.column}: {first.code}: it cannot be read as JSON or YAML")
+    if not isinstance(document.value, dict):
+        raise click.UsageError(f"--secrets: {file} is not a map of names and texts")
+    try:
+        return found | texts(document.value)
+    except ValueError as fault:
+        raise click.UsageError(f"--secrets: {file}: {fault}") from None
 
 
 def tell_tasks(faults: Iterable[Diagnostic], tasks: Iterable[str], sources: Sequence[str]) -> None:

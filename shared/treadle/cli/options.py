@@ -111,3 +111,6 @@ tasks_option = click.option(
     "--tasks", multiple=True, metavar="MODULE_OR_FILE", help="Where tasks are: a Python file or module. May be repeated."
 )
 config_option = click.option("--config", type=SOURCE, metavar="FILE", help="A `workflow_engine:` file.")
+secrets_option = click.option(
+    "--secrets", "secrets_file", type=SOURCE, metavar="FILE", help="JSON or YAML: names and texts. Besides: variables TREADLE_SECRET_NAME."
+)

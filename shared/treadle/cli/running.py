@@ -15,8 +15,8 @@ from ..core.errors import Unavailable
 from .definitions import check, show
 from .exits import Exit, of_run
 from .live import Live
-from .named import options_in_use, tell_tasks, tell_warnings
-from .options import SOURCE, config_option, input_option, output_option, tasks_option, timeout_option
+from .named import options_in_use, secrets_in_use, tell_tasks, tell_warnings
+from .options import SOURCE, config_option, input_option, output_option, secrets_option, tasks_option, timeout_option
 from .output import print_run, print_value
 from .target import announced
 
@@ -33,6 +33,7 @@ PORT = 8080
 @input_option
 @tasks_option
 @config_option
+@secrets_option
 @click.option("--skip-time", is_flag=True, help="Waits, delays and back-offs take no real time.")
 @timeout_option
 @click.option("--html", "picture", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Also draw the run into this file.")
@@ -42,6 +43,7 @@ def run(
     value: Any,
     tasks: tuple[str, ...],
     config: Path | None,
+    secrets_file: Path | None,
     skip_time: bool,
     timeout_s: float | None,
     picture: Path | None,
@@ -51,7 +53,7 @@ def run(
     from ..testing import LocalEngine
 
     with options_in_use(tasks):
-        embedded = LocalEngine(tasks=list(tasks), skip_time=skip_time, config=config)
+        embedded = LocalEngine(tasks=list(tasks), skip_time=skip_time, config=config, secrets=secrets_in_use(secrets_file))
     tell_warnings(embedded.stack.configured.warnings)
     live = Live()
     with embedded as engine:
@@ -108,16 +110,18 @@ def _draw(picture: Path, file: Path, view: dict[str, Any]) -> None:
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0: any free one.")
 @tasks_option
 @config_option
+@secrets_option
 @click.option("--skip-time", is_flag=True, help="Waits, delays and back-offs take no real time.")
 @output_option()
-def dev(port: int, tasks: tuple[str, ...], config: Path | None, skip_time: bool, form: str) -> int:
+def dev(port: int, tasks: tuple[str, ...], config: Path | None, secrets_file: Path | None, skip_time: bool, form: str) -> int:
     """The whole engine on this machine until Ctrl-C: HTTP API, queues, table. Other verbs find it by themselves."""
     from ..local.dev import serve
 
     with ExitStack() as stack:
         try:
             with options_in_use(tasks):
-                engine = stack.enter_context(serve(port, tasks=list(tasks), config=config, skip_time=skip_time))
+                secrets = secrets_in_use(secrets_file)
+                engine = stack.enter_context(serve(port, tasks=list(tasks), config=config, skip_time=skip_time, secrets=secrets))
         except OSError as taken:
             raise Unavailable(f"port {port} cannot be served on ({taken.strerror}); `--port 0` takes any free one") from None
         tell_warnings(engine.stack.configured.warnings)

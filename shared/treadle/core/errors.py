@@ -22,8 +22,8 @@ class Rejected(TreadleError):
 
 
 class NotFound(Rejected):
-    def __init__(self, what: str, name: str) -> None:
-        super().__init__("not-found", f"there is no {what} {name}", status=404)
+    def __init__(self, what: str, name: str, where: str = "") -> None:
+        super().__init__("not-found", f"there is no {what} {name}{where and f': {where}'}", status=404)
 
 
 class WrongState(Rejected):

@@ -3,19 +3,21 @@ have surely ended by then."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import ExpressionFault
 from ..core.expressions import Expressions, Hole, References, split
-from .diagnostics import Code, Fault, Path, nearest
+from .diagnostics import Code, Fault, Path, nearest, shown
 from .graph import Graph, Node, Scope
 from .order import Ended, around_in
 from .places import Place, document_places, group_place, node_places, run_output_place
 from .spelling import Speller
 
 MAX_EXPRESSION_BYTES = 4096
+_SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.+=@-]{0,127}")
 
 _WHERE = {
     "item": "`item` exists only inside `forEach` (not in the step's own `when`, `forEach`, `catch` and `compensate`)",
@@ -77,6 +79,8 @@ class ReferenceCheck:
                 yield _bad_expression(found, parsed, place)
                 continue
             yield from _unknown_names(found, parsed, place)
+            if "secrets" in place.names:
+                yield from _bad_secrets(found, parsed)
             if "steps" in place.names:
                 for step_id in sorted(parsed.steps):
                     yield from self._check_step(step_id, found.path, node, ended_scope, place)
@@ -145,6 +149,15 @@ def _unknown_names(found: _Expression, parsed: References, place: Place) -> Iter
     for name in sorted(parsed.roots - place.names):
         hint = _WHERE.get(name) or nearest(name, sorted(place.names))
         yield Fault(Code.UNKNOWN_REFERENCE, f"there is no `{name[:60]}` here", found.path, hint)
+
+
+def _bad_secrets(found: _Expression, parsed: References) -> Iterator[Fault]:
+    """Which secrets a definition uses is written in it: no value can ask for another one."""
+    if parsed.secrets_dynamic:
+        yield Fault(Code.BAD_EXPRESSION, "a secret is named, not computed", found.path, "write `secrets.NAME`", offset=found.offset)
+    for name in sorted(name for name in parsed.secrets if not _SECRET_NAME.fullmatch(name)):
+        hint = "letters, digits and `_.+=@-`, a letter or `_` first"
+        yield Fault(Code.BAD_EXPRESSION, f"{shown(name)} cannot be the name of a secret", found.path, hint, offset=found.offset)
 
 
 def _unordered(around: Node, target: Node, path: Path, node: Node) -> Fault:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from typing import Any
 from ..core import paths
 from ..core.durations import parse_duration
 from ..core.errors import ExpressionFault, TaskError, Unavailable
-from ..core.expressions import evaluate, holes, render
+from ..core.expressions import evaluate, render
 from ..core.model import Json, StepError
 from ..core.moments import from_rfc3339
 from ..core.plan import Step
@@ -30,14 +29,15 @@ from .items import cache_key, decode, digest, encode
 from .names import names
 from .results import Done, Failed, Held, Result, Waits
 from .run import Gate, Run
+from .secrecy import NO_MASK, Given, Mask, SecretsDown, fill
 
 log = logging.getLogger("treadle.tasks")
 
 MAX_MESSAGE = 4096  # characters of an error's name, message and details
+SECRETS_AGAIN_S = 30  # until a step whose secret could not be read is looked at again
 
 _LATER = Waits({"for": "callback"}, None)  # until the step itself says how long it waits
 _NOBODY_CAN = StepError("OutputInvalid", "the task returned LATER and asked for no callback", permanent=True)
-_SECRET = re.compile(r"\bsecrets\.([A-Za-z_][A-Za-z0-9_]*)")
 
 
 def act(run: Run, claim: Claim, deadline: int) -> Result:
@@ -144,27 +144,24 @@ def _task(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: i
     task: Task | None = run.world.tasks.find(step.spec)
     if task is None:
         return Failed(StepError("TaskNotFound", f"no task is called {step.spec}", permanent=True))
-    secrets = {name for hole in holes(step.given) for name in _SECRET.findall(hole.text)}
-    if secrets:
-        bound = {**bound, "secrets": {name: _secret(run, name) for name in secrets}}
-    given = render(step.given, run.world.expressions, bound) if claim.given is None else run.world.load(decode(claim.given))
     cached = _cached(run, step, bound)
     if cached is not None:
         return cached
+    try:
+        given = _given(run, step, claim, bound)
+    except SecretsDown as outage:
+        log.warning("a step waits for a secret", extra={"run": run.id, "step": paths.shown(claim.key), "why": str(outage)})
+        return Held(SECRETS_AGAIN_S)
     context = context_of(run, step, claim, deadline)
     context.callback = tokens = Tokens(run, step, claim)
 
-    def shown() -> Json:
-        hidden = {**bound, "secrets": dict.fromkeys(secrets, "***")}
-        return render(step.given, run.world.expressions, hidden) if secrets and claim.given is None else given
-
     def work() -> Result:
-        return call(task, given, context, step.timeout, step.heartbeat)
+        return call(task, given.value, context, step.timeout, step.heartbeat, given.mask)
 
     places = take_place(run, step, claim, bound) if step.concurrency is not None else ()
     if places is None:
         return Held()
-    result = hooking.attempt(run, context, step.spec, shown, work)
+    result = hooking.attempt(run, context, step.spec, given.shown, work)
     if places:
         give_place(run, step, claim, places)
     if isinstance(result, Waits):
@@ -174,10 +171,15 @@ def _task(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: i
     return result
 
 
-def _secret(run: Run, name: str) -> str:
-    if run.world.secrets is None:
-        raise ExpressionFault(f"secrets.{name}: this deployment has no secrets")
-    return run.world.secrets.get(name)
+def _given(run: Run, step: Step, claim: Claim, bound: dict[str, Any]) -> Given:
+    """The task's input: a person's in place of the step's own, or what the step says. Raises ExpressionFault, SecretsDown."""
+    if claim.given is not None:
+        value = run.world.load(decode(claim.given))
+        return Given(value, value)
+    if "secrets" in step.named.roots:
+        return fill(run, step.given, bound, anew=claim.attempt > 1)
+    value = render(step.given, run.world.expressions, bound)
+    return Given(value, value)
 
 
 def context_of(run: Run, step: Step, claim: Claim, deadline: int) -> TaskContext:
@@ -201,8 +203,12 @@ def _is_cancelled(run: Run, key: str) -> bool:
     return asked.gate(key) is Gate.CLOSED
 
 
-def call(task: Task, given: Json, context: TaskContext, timeout_ms: int | None, heartbeat_ms: int | None = None) -> Result:
+def call(
+    task: Task, given: Json, context: TaskContext, timeout_ms: int | None, heartbeat_ms: int | None = None, mask: Mask = NO_MASK
+) -> Result:
     """A task's failure becomes a value. Whatever it raises is the task's: nothing of it stops the engine."""
+    if mask:
+        context.logger = mask.logger(log.name)
     pulse = None if heartbeat_ms is None else Heartbeat(heartbeat_ms)
     if pulse is not None:
         context.heartbeat = pulse
@@ -210,31 +216,32 @@ def call(task: Task, given: Json, context: TaskContext, timeout_ms: int | None, 
     def guarded() -> Result:
         try:
             output = task.run(given, context)
-            return _LATER if output is LATER else _checked(output)
+            return _LATER if output is LATER else _checked(output, mask)
         except Unavailable:
             raise
         except Answered:
             return _LATER
         except Exception as raised:
             if not isinstance(raised, TaskError):
-                log.warning("task %s failed", task.name, exc_info=raised)
-            return Failed(error_of(raised, task))
+                context.logger.warning("task %s failed", task.name, exc_info=raised)
+            return Failed(error_of(raised, task, mask))
 
     return guarded() if timeout_ms is None and pulse is None else _within(guarded, timeout_ms, pulse)
 
 
-def error_of(raised: BaseException, task: Task) -> StepError:
+def error_of(raised: BaseException, task: Task, mask: Mask = NO_MASK) -> StepError:
     """A task raises names of its own by TaskError, others by the exception's class."""
     if isinstance(raised, TaskError):
-        return bounded(raised, task.permanent)
+        return bounded(raised, task.permanent, mask)
     name = type(raised).__name__
-    return StepError(name, _short(str(raised)), permanent=name in task.permanent)
+    return StepError(name, _short(mask.text(str(raised))), permanent=name in task.permanent)
 
 
-def bounded(raised: TaskError, permanent: tuple[str, ...] = ()) -> StepError:
+def bounded(raised: TaskError, permanent: tuple[str, ...] = (), mask: Mask = NO_MASK) -> StepError:
     """`permanent`: names of errors that are. No part of it is longer than an item can hold."""
     is_permanent = bool(raised.permanent) or raised.name in permanent
-    return StepError(raised.name[:MAX_MESSAGE], _short(raised.message), _details(raised.details), is_permanent)
+    name, message, details = mask.text(raised.name), mask.text(raised.message), mask.json(raised.details)
+    return StepError(name[:MAX_MESSAGE], _short(message), _details(details), is_permanent)
 
 
 def _short(text: str) -> str:
@@ -250,8 +257,8 @@ def _details(details: Json) -> Json:
     return decode(text) if len(text) <= MAX_MESSAGE else _short(text)
 
 
-def _checked(output: Json) -> Result:
-    """Only JSON leaves a task."""
+def _checked(output: Json, mask: Mask) -> Result:
+    """Only JSON leaves a task, and no secret."""
     try:
         encoded = encode(output)
     except (TypeError, ValueError, RecursionError) as fault:
@@ -259,7 +266,7 @@ def _checked(output: Json) -> Result:
     if ("NaN" in encoded or "Infinity" in encoded) and _has_no_json_number(output):
         told = "the task's result has a number that JSON does not know (NaN or Infinity)"
         return Failed(StepError("OutputInvalid", told, permanent=True))
-    return Done(decode(encoded))
+    return Done(mask.json(decode(encoded)) if mask else decode(encoded))
 
 
 def _has_no_json_number(value: Json) -> bool:

@@ -127,10 +127,10 @@ def _try_again(ticket: dict[str, Any], delay_s: int = 0) -> Message:
     return Message(lane(ticket["priority"]), body, delay_s)
 
 
-def come_back_later(run: Run, step: Step, key: str) -> list[Message]:
-    """In case that nobody gives a place back: when every lease that holds one now is over."""
+def come_back_later(run: Run, step: Step, key: str, after_s: int | None) -> list[Message]:
+    """`after_s` None: in case that nobody gives a place back, when every lease that holds one now is over."""
     ticket = {"path": key, "plan": run.control["plan"], "gen": run.generation, "run": run.id, "priority": step.priority}
-    return [_try_again(ticket, run.world.settings.lease_s)]
+    return [_try_again(ticket, run.world.settings.lease_s if after_s is None else after_s)]
 
 
 def holder_of(run: Run, claim: Claim) -> str:

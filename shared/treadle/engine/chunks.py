@@ -175,8 +175,8 @@ def _item(segment: Segment, claim: Claim, step: Step, number: int, progress: Pro
                 progress.left_open(number)
                 return True
             fact = _fact(run, segment, claim, Outcome.FAILED, error=error)
-        case Held():
-            segment.hold(claim)
+        case Held(for_s):
+            segment.hold(claim, for_s)
             progress.left_open(number)
             return True
         case _:

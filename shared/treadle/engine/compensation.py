@@ -28,6 +28,7 @@ from .names import about, loop_names, steps_seen
 from .progress import Ready
 from .results import Done, Result
 from .run import Run
+from .secrecy import Given, fill, names_secrets
 from .snapshot import snapshot
 from .starting import StartRequest, latest_plan, start
 
@@ -208,7 +209,7 @@ def _act(run: Run, number: int, key: str, claimed: Item, deadline: int) -> Json 
     bound |= loop_names(run, key)
     try:
         if "task" in undo:
-            return _task(run, key, step, render(undo.get("with", {}), run.world.expressions, bound), claimed["attempt"], deadline)
+            return _task(run, key, step, _given(run, undo.get("with", {}), bound, claimed["attempt"]), claimed["attempt"], deadline)
         if "workflow" in undo:
             return _child(run, number, claimed["attempt"], render(undo["workflow"], run.world.expressions, bound))
         if "wait" in undo:
@@ -218,7 +219,14 @@ def _act(run: Run, number: int, key: str, claimed: Item, deadline: int) -> Json 
         return expression_error(fault)
 
 
-def _task(run: Run, key: str, step: Step, given: Json, attempt: int, deadline: int) -> Json | StepError:
+def _given(run: Run, template: Json, bound: dict[str, Any], attempt: int) -> Given:
+    if names_secrets(template, run.world.expressions):
+        return fill(run, template, bound, anew=attempt > 1)
+    value = render(template, run.world.expressions, bound)
+    return Given(value, value)
+
+
+def _task(run: Run, key: str, step: Step, given: Given, attempt: int, deadline: int) -> Json | StepError:
     undo = step.compensate or {}
     task = run.world.tasks.find(undo["task"])
     if task is None:
@@ -226,7 +234,7 @@ def _task(run: Run, key: str, step: Step, given: Json, attempt: int, deadline: i
     context = context_of(run, step, Claim(key, 0, 0, attempt, run.now, run.now), deadline)
     context.idempotency_key = digest(run.id, paths.shown(key), "undo")
     timeout = parse_duration(undo["timeout"]) if "timeout" in undo else None
-    result: Result = call(task, given, context, timeout)
+    result: Result = call(task, given.value, context, timeout, mask=given.mask)
     return result.output if isinstance(result, Done) else getattr(result, "error", StepError("TaskFailed"))
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core import paths
-from ..core.errors import ExpressionFault
 from ..core.model import Json, StepError
 from ..ports import Event
 from .results import Done, Failed, Result, Waits
@@ -42,13 +41,13 @@ def step_begins(run: Run, claim: Claim) -> None:
         _tell(run, "before_step", {"step": paths.shown(claim.key)})
 
 
-def attempt(run: Run, context: TaskContext, task: str, shown: Callable[[], Json], work: Callable[[], Result]) -> Result:
-    """`work`, one attempt of a task. `shown`: its input without secrets, asked for only by hooks that replace."""
+def attempt(run: Run, context: TaskContext, task: str, shown: Json, work: Callable[[], Result]) -> Result:
+    """`work`, one attempt of a task. `shown`: its input without secrets, for hooks that replace."""
     hooks = run.world.hooks
     if hooks is None:
         return work()
     about: dict[str, Json] = {"step": context.step_id, "attempt": context.attempt, "task": task}
-    instead = _tell(run, "before_attempt", about, lambda: {"input": _input(shown)})
+    instead = _tell(run, "before_attempt", about, lambda: {"input": shown})
     began = time.perf_counter()
     result = work() if instead is None else _result_of(instead)
     told = about | {"durationMs": round((time.perf_counter() - began) * 1000, 3), **_how(result)}
@@ -58,14 +57,6 @@ def attempt(run: Run, context: TaskContext, task: str, shown: Callable[[], Json]
     output = result.output
     instead = _tell(run, "after_attempt", told, lambda: {"output": output})
     return result if instead is None else _result_of(instead)
-
-
-def _input(shown: Callable[[], Json]) -> Json:
-    """Where an expression does something with a secret, there may be no input without it."""
-    try:
-        return shown()
-    except ExpressionFault:
-        return None
 
 
 def _how(result: Result) -> dict[str, Json]:

@@ -19,24 +19,6 @@ from .items import decode, step_key
 from .run import Run
 
 
-class SecretNames(Mapping[str, str]):
-    """`secrets.NAME`, read when it is named."""
-
-    def __init__(self, run: Run) -> None:
-        self._secrets = run.world.secrets
-
-    def __getitem__(self, name: str) -> str:
-        if self._secrets is None:
-            raise KeyError(name)
-        return self._secrets.get(name)
-
-    def __iter__(self) -> Any:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
-
-
 def names(run: Run, key: str, *, seen: Iterable[str] | None = None) -> dict[str, Any]:
     """For the expressions of the step at `key`. `seen`: the sources that a join `any` or N saw (others of its sources are null)."""
     step = run.step(key)

@@ -30,7 +30,10 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """No place for it now (`concurrency`): nothing ran. Whoever gives a place back sends it again."""
+    """Not now: nothing ran. There is no place for it (`concurrency`; whoever gives one back sends it again), or what it needs
+    cannot be read. `for_s`: when it is looked at again at the latest; None: when every lease is over."""
+
+    for_s: int | None = None
 
 
 Result = Done | Failed | Waits | Held

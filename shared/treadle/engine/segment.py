@@ -237,7 +237,7 @@ class Segment:
         is_whole = paths.index(key) is None
         if is_whole and step.when is not None:
             try:
-                if not boolean(evaluate(step.when, run.world.expressions, self._bound(claim)), "when"):
+                if not boolean(evaluate(step.when, run.world.expressions, names(run, key, seen=claim.saw)), "when"):
                     return self.ended(claim, self.fact(claim, Outcome.BYPASSED, why="when was false"))
             except ExpressionFault as fault:
                 self.failed(claim, expression_error(fault))
@@ -250,9 +250,6 @@ class Segment:
             return None
         return self.record(claim, act(run, claim, self.deadline))
 
-    def _bound(self, claim: Claim) -> dict[str, Any]:
-        return names(self.run, claim.key, seen=claim.saw)
-
     def record(self, claim: Claim, result: Result, condition: Condition | None = None) -> Claim | None:
         """Record what an attempt came to."""
         match result:
@@ -263,14 +260,14 @@ class Segment:
                 return None
             case Waits():
                 waits.enter(self, claim, result)
-            case Held():
-                self.hold(claim)
+            case Held(for_s):
+                self.hold(claim, for_s)
         return None
 
-    def hold(self, claim: Claim) -> None:
-        """There is no place for the step's task now."""
+    def hold(self, claim: Claim, for_s: int | None) -> None:
+        """The step's task cannot run now."""
         write_state(self.run, claim, State.RELEASED)
-        self.run.send(come_back_later(self.run, self.run.step(claim.key), claim.key))
+        self.run.send(come_back_later(self.run, self.run.step(claim.key), claim.key, for_s))
 
     def fact(self, claim: Claim, outcome: Outcome, output: Json = None, *, chosen: tuple[str, ...] = (), why: str | None = None) -> Fact:
         ran = outcome is not Outcome.BYPASSED
@@ -333,9 +330,9 @@ class Segment:
         return None
 
     def _next_iteration(self, fact: Fact, step: Step) -> str | None:
-        if step.repeat is None or fact.outcome is not Outcome.SUCCEEDED or "delay" in step.repeat or not loops.is_sync(step):
+        if step.repeat is None or fact.outcome is not Outcome.SUCCEEDED or "delay" in step.repeat:
             return None
-        if not self.may_run(fact.key):
+        if not (loops.is_sync(step) and self.may_run(fact.key)):
             return None
         loop, number = paths.whole(fact.key), (paths.index(fact.key) or 0) + 1
         goes_on = loops.goes_on(self.run, loop, step, number, self.run.output_of(fact))
@@ -379,8 +376,7 @@ class Segment:
 
     def send(self, ready: Ready) -> None:
         """All of it to the lanes."""
-        messages = ready.messages + branches.messages(self.run, ready.starts)
-        self.run.send(messages)
+        self.run.send(ready.messages + branches.messages(self.run, ready.starts))
 
     def share_collected(self) -> None:
         facts, self.collected = self.collected or [], None

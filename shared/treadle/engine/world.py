@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..core.errors import NotFound
 from ..core.expressions import Expressions
 from ..core.plan import Plan
-from ..ports import Blobs, Bus, Clock, Lanes, Store
+from ..ports import Blobs, Bus, Clock, Lanes, Secrets, Store
 from ..topology import ATTEMPT_TIMEOUT_S, BEGIN_MARGIN_S, LEASE_S
 from .items import REF, decode, digest, is_ref, plan_key
 
@@ -31,12 +31,6 @@ class Violations(Protocol):
     """What in a value breaks a JSON Schema: (JSON pointer, message). Given from outside: the dispatcher starts without jsonschema."""
 
     def __call__(self, schema: Any, value: Any, /) -> list[tuple[str, str]]: ...
-
-
-class Secrets(Protocol):
-    """`secrets.NAME`, read when a task is about to run."""
-
-    def get(self, name: str) -> str: ...
 
 
 class Hooks(Protocol):

@@ -11,6 +11,7 @@ from ..auth import DevelopmentKey
 from ..tasks import Outside
 from .endpoint import AwsEndpoint
 from .http import HttpServer
+from .secrets import Values
 from .stack import TENANT, Config, Stack
 
 
@@ -37,11 +38,12 @@ def serve(
     skip_time: bool = False,
     aws_port: int = 0,
     outside: Outside | None = None,
+    secrets: Values | None = None,
 ) -> Iterator[Dev]:
     """Ports of this machine only; 0: any free one. Raises OSError for a port that is taken, ImportError for tasks."""
     key = DevelopmentKey()
     with (
-        Stack(tasks, config=config, skip_time=skip_time, outside=outside) as stack,
+        Stack(tasks, config=config, skip_time=skip_time, outside=outside, secrets=secrets) as stack,
         HttpServer(stack.request, key.verifier, port) as api,
         AwsEndpoint(stack.cloud.account, aws_port) as endpoint,
     ):

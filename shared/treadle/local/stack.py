@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from .. import topology, wiring
@@ -17,6 +18,7 @@ from .cloud import REGION, Cloud
 from .configured import Config, configured
 from .invocation import context_of
 from .pump import Pump
+from .secrets import GivenSecrets, Values, texts
 from .workers import Crowd
 
 __all__ = ["TENANT", "Config", "Stack"]
@@ -30,6 +32,7 @@ class Stack:
     """Use it as a context manager. `tasks`: whatever `Registry.load` takes. `config`: a `workflow_engine:` file (its path, text or
     data), the engine's settings, or a mapping of them; beside them `allow`, what the tasks http, lambda and aws may reach, and
     `extensions`, which hooks there are. `hooks`: objects, told first. `outside`: in place of `allow`, how outside is reached.
+    `secrets`: by name; others are looked for in the local account's Secrets Manager, as `treadle/local/NAME`.
 
     Raises ImportError, ValueError for what cannot be used.
     """
@@ -42,6 +45,7 @@ class Stack:
         skip_time: bool = False,
         hooks: Sequence[object] = (),
         outside: Outside | None = None,
+        secrets: Values | None = None,
     ) -> None:
         self._crowd = Crowd()
         self.metrics: list[str] = []  # the lines that a deployed engine would log
@@ -52,6 +56,7 @@ class Stack:
         self.hooks = Hooks.load(*watching, extensions=self.configured.extensions)
         reach = outside or Outside(self.configured.allowed, self.cloud.client, is_on=self.settings.outward)
         self.tasks = _watched(Registry.load(tasks, outside=reach), self._crowd, reach)
+        self._secrets = texts(secrets or {})
         self.wiring: wiring.Wiring
         self.operations: Operations
         self.pump: Pump
@@ -61,7 +66,16 @@ class Stack:
     def __enter__(self) -> Stack:
         with ExitStack() as opening:  # what was opened is closed again if the rest fails
             cloud = opening.enter_context(self.cloud)
-            self.wiring = wiring.wire(cloud.names, self.tasks, cloud.clock, self.settings, cloud.clients, TENANT, hooks=self.hooks)
+            self.wiring = wiring.wire(
+                cloud.names,
+                self.tasks,
+                cloud.clock,
+                self.settings,
+                cloud.clients,
+                TENANT,
+                hooks=self.hooks,
+                secrets=partial(GivenSecrets, self._secrets),
+            )
             self.operations = self.wiring.operations
             self._handlers = {function.name: _handler(function.name) for function in topology.FUNCTIONS}
             self.pump = opening.enter_context(Pump(cloud, self.invoke, self._crowd))

@@ -62,7 +62,7 @@ class MemoryEngine:
         self._order = None if seed is None else random.Random(seed)
         self.world = World(
             self.cloud.store, self.cloud.lanes, self.cloud.bus, self.cloud.blobs, self.cloud.clock, Cel(), self.tasks,
-            settings=settings or Settings(), random=random.Random(seed),
+            self.cloud.secrets, settings=settings or Settings(), random=random.Random(seed),
             violations=violations,
         )  # fmt: skip
         self.engine = Engine(self.world)

@@ -35,6 +35,7 @@ INVARIANTS = {
     "I15": "never more at once than maxConcurrency or a concurrency key allow",
     "I16": "each end of a run is told on the bus",
     "I17": "a delivery fails only when the world does",
+    "I18": "a secret is in no item, message, event or object",
 }
 
 

@@ -21,7 +21,18 @@ from .patterns import leaves, with_names
 from .queues import MemoryLanes, Received, dead_letters_of
 from .table import MemoryStore
 
-__all__ = ["Calls", "ManualClock", "MemoryBlobs", "MemoryBus", "MemoryCloud", "MemoryLanes", "MemoryStore", "Received", "dead_letters_of"]
+__all__ = [
+    "Calls",
+    "ManualClock",
+    "MemoryBlobs",
+    "MemoryBus",
+    "MemoryCloud",
+    "MemoryLanes",
+    "MemorySecrets",
+    "MemoryStore",
+    "Received",
+    "dead_letters_of",
+]
 
 _START = 1_800_000_000_000  # some day in 2027: a round number, the same in every simulation
 
@@ -154,6 +165,19 @@ def _size_bytes(entry: tuple[str, str, str]) -> int:
     return sum(len(part.encode()) for part in entry)
 
 
+class MemorySecrets:
+    """Every name stands for a text that comes from nowhere else, so that it can be looked for."""
+
+    MARK = "canary-in-the-mine-of-"
+
+    def __init__(self, calls: Calls | None = None) -> None:
+        self.calls = calls
+
+    @watched("secrets.get")
+    def get(self, tenant: str, name: str, *, anew: bool = False) -> str:
+        return f"{self.MARK}{tenant}-{name}"
+
+
 class MemoryCloud:
     """All ports over one clock, with one listener to their calls."""
 
@@ -164,8 +188,9 @@ class MemoryCloud:
         self.bus = MemoryBus(self.lanes, self.clock, calls)
         self.blobs = MemoryBlobs(calls)
         self.inbox = MemoryBlobs(calls)
+        self.secrets = MemorySecrets(calls)
 
     def listen(self, calls: Calls | None) -> None:
         """From now on `calls` is told of every call of every port; None: nobody is."""
-        for port in (self.store, self.lanes, self.bus, self.blobs, self.inbox):
+        for port in (self.store, self.lanes, self.bus, self.blobs, self.inbox, self.secrets):
             port.calls = calls

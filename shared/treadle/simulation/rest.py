@@ -17,6 +17,7 @@ from ..ports import Item
 from ..viewing import shown_status
 from .faults import Kind
 from .invariants import Watch
+from .memory import MemorySecrets
 from .simulator import Simulation
 from .world import TENANT
 
@@ -86,6 +87,7 @@ def check(simulation: Simulation, watch: Watch, expected: Result | None, result:
         _rests(simulation, watch, run_id)
     _nothing_left(simulation, watch)
     _told(simulation, watch)
+    _kept(simulation, watch)
     _shown(simulation, watch)
     _once(simulation, watch)
     if expected is None and simulation.sweeps and not simulation.prepared.shape.sweeps:
@@ -161,6 +163,20 @@ def _told(simulation: Simulation, watch: Watch) -> None:
         kind = EVENTS.get(RunStatus(control["status"]))
         if kind is not None and (kind, run_id) not in kinds:
             watch.violated("I16", f"{kind} was never told")
+
+
+def _kept(simulation: Simulation, watch: Watch) -> None:
+    cloud, mark = simulation.cloud, MemorySecrets.MARK
+    letters = [body for queue in topology.QUEUES for body in (*cloud.lanes.bodies(queue.name), *cloud.lanes.dead(queue.name))]
+    places = {
+        "an item": cloud.store.peek_all(),
+        "a message": letters,
+        "an event": cloud.bus.events,
+        "an object": [cloud.blobs.get(name).decode() for name in cloud.blobs.names()],
+    }
+    for place, found in places.items():
+        if any(mark in str(each) for each in found):
+            watch.violated("I18", f"{place} holds a secret")
 
 
 def _shown(simulation: Simulation, watch: Watch) -> None:

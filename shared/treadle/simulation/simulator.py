@@ -88,7 +88,7 @@ class Simulation:
         for item in prepared.items:
             cloud.store.put(item)
         tasks = Tasks(self, prepared.registry)
-        world = World(cloud.store, cloud.lanes, cloud.bus, cloud.blobs, cloud.clock, expressions(), tasks,
+        world = World(cloud.store, cloud.lanes, cloud.bus, cloud.blobs, cloud.clock, expressions(), tasks, cloud.secrets,
                       settings=Settings(advance=prepared.shape.advance), random=Random(self.seed))  # fmt: skip
         world.plans.update(prepared.plans)
         self._world = world

@@ -9,7 +9,7 @@ from ..core.errors import Unavailable
 from ..ports import Item, Key
 from .calls import Calls
 from .faults import Refused
-from .memory import ManualClock, MemoryBlobs, MemoryBus, MemoryLanes, MemoryStore
+from .memory import ManualClock, MemoryBlobs, MemoryBus, MemoryLanes, MemorySecrets, MemoryStore
 
 Witness = Callable[[Key, Item | None, Item | None], None]  # (key, the item before, the item now)
 
@@ -68,7 +68,8 @@ class WitnessedCloud:
         self.bus = PartialBus(self.lanes, self.clock)
         self.blobs = MemoryBlobs()
         self.inbox = MemoryBlobs()
+        self.secrets = MemorySecrets()
 
     def listen(self, calls: Calls | None) -> None:
-        for port in (self.store, self.lanes, self.bus, self.blobs, self.inbox):
+        for port in (self.store, self.lanes, self.bus, self.blobs, self.inbox, self.secrets):
             port.calls = calls
