@@ -186,8 +186,7 @@ class Segment:
 
     # -------------------------------------------------------------------------------------------- going on
 
-    def run_claimed(self, claim: Claim) -> None:
-        """A step whose control was read for it."""
+    def run_claimed(self, claim: Claim) -> None:  # control was read for it
         self.chain(self._step(claim))
 
     def chain(self, claim: Claim | None) -> None:
@@ -232,8 +231,7 @@ class Segment:
 
     def _step(self, claim: Claim) -> Claim | None:
         """Run one claimed step; the claim of the successor to go on with, if there is one."""
-        run, key = self.run, claim.key
-        step = run.step(key)
+        run, key, step = self.run, claim.key, self.run.step(claim.key)
         is_whole = paths.index(key) is None
         if is_whole and step.when is not None:
             try:
