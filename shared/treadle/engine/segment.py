@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 from ..core import paths
 from ..core.advance import Fact, Verdict, first_live, verdict
