@@ -46,11 +46,8 @@ class TreadleStack(cdk.Stack):
             bus.route(rule, to=lanes[rule.to], inbox=inbox.name)
 
         # Who works on it.
-        secrets = self.format_arn(
-            service="secretsmanager", resource="secret", resource_name=f"{deployment.name}/*", arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME
-        )
         outside = (deployment.function_arns, deployment.permissions)
-        resources = Resources(state, list(lanes.values()), bus, blobs, inbox, at_rest, secrets, *outside)
+        resources = Resources(state, list(lanes.values()), bus, blobs, inbox, at_rest, deployment.name, *outside)
         places = {"table": state.name, "bus": bus.name, "blobs": blobs.name, "inbox": inbox.name, "queue_urls": self._queues(prefix)}
         places |= {"secrets": deployment.name}
         environment = {topology.ENVIRONMENT[name]: place for name, place in places.items()} | deployment.environment

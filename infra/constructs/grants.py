@@ -38,7 +38,7 @@ class Resources:
     blobs: Bucket
     inbox: Bucket
     at_rest: AtRest
-    secrets_arn: str  # of all secrets under the stack's name
+    secrets: str  # the name that secrets are kept under
     function_arns: tuple[str, ...] = ()  # that the task `lambda` may invoke
     permissions: tuple[Permission, ...] = ()  # of the calls that the task `aws` may make
 
@@ -60,7 +60,7 @@ class Resources:
                 finding = f"AwsSolutions-IAM5[Resource::<{stack.get_logical_id(resource)}.Arn>/*]"
                 explain(role, finding, f"Any object of the {port} bucket, and no other bucket's: names are not known beforehand.")
         if "secrets" in function.uses:
-            finding = f"AwsSolutions-IAM5[Resource::{stack.resolve(self.secrets_arn)}]"
+            finding = f"AwsSolutions-IAM5[Resource::{self._secrets_arn('<AWS::Partition>', '<AWS::Region>', '<AWS::AccountId>')}]"
             explain(role, finding, "Any secret under the stack's name: which there are is known to those who write workflows.")
 
     def _use(self, function: topology.Function, port: str, actions: Sequence[str]) -> Iterator[iam.PolicyStatement]:
@@ -83,8 +83,13 @@ class Resources:
             "bus": [self.bus.arn],
             "blobs": [self.blobs.objects_arn],  # exception: `*` stands for the objects' names, which are content hashes
             "inbox": [self.inbox.objects_arn],  # exception: `*` stands for the names that users chose
-            "secrets": [self.secrets_arn],  # exception: `*` stands for TENANT/NAME and the six characters that AWS appends
+            "secrets": [
+                self._secrets_arn(cdk.Aws.PARTITION, cdk.Aws.REGION, cdk.Aws.ACCOUNT_ID)
+            ],  # exception: `*` stands for TENANT/NAME and the six characters that AWS appends
         }[port]
+
+    def _secrets_arn(self, partition: str, region: str, account: str) -> str:
+        return f"arn:{partition}:secretsmanager:{region}:{account}:secret:{self.secrets}/*"
 
     def _own_queues(self, function: topology.Function) -> list[str]:
         return [lane.arn for lane in self.lanes if lane.declared.consumer == function.name]
