@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.language.cases import Case, Way, each_way, play
+import pytest
+from treadle.simulation.driver import MemoryEngine
+
+from tests.language.cases import Case, Way, Work, agree, definition, each_way, play
 
 UNDO = "compensate: {task: note, with: {label: 'undo ${output}'}}"
 CASES = [
@@ -394,3 +397,30 @@ CASES = [
 @each_way(CASES)
 def test_compensation(case: Case, way: Way) -> None:
     play(case, way)
+
+
+NESTED = """
+errorHandling: {onFailure: compensate}
+steps:
+- {id: a, repeat: {until: "iteration == 3", max: 9}, set: 1, compensate: {task: note, with: {label: a}}}
+- {id: p, after: [a], task: note, with: {label: p}}
+- {id: q, after: [a], task: note, with: {label: q}}
+- id: outer
+  priority: high
+  after: [p, q]
+  join: any
+  group:
+    steps:
+    - {id: inner, group: {steps: [{id: b, set: 1, compensate: {task: note, with: {label: b}}}]}}
+- {id: z, after: [outer, p, q], fail: {error: Boom}}
+"""
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_what_came_before_a_group_is_undone_after_what_is_in_it(seed: int) -> None:
+    """All at one instant, and the group's message comes once for each of the edges that could start it."""
+    case = Case("nested", NESTED, status="failed", error="Boom", outputs={"a": 1})
+    work = Work()
+    engine = MemoryEngine(work.tasks(), seed=seed)
+    agree(case, engine.run(definition(case.text)), work)
+    assert work.log[2:] == ["b", "a"]

@@ -298,6 +298,21 @@ TIMES = [
         log=[],
     ),
     Case(
+        "the run's timeout ends the clean-up of a run that failed",
+        """
+        timeout: 10s
+        steps:
+        - {id: a, fail: {error: Boom}}
+        - {id: tidy, after: [a], join: done, wait: 1h}
+        - {id: more, after: [tidy], join: done, task: note, with: {label: more}}
+        """,
+        status="timedOut",
+        error="Timeout",
+        steps={"a": "failed", "tidy": "cancelled", "more": "skipped"},
+        log=[],
+        took=10,
+    ),
+    Case(
         "no compensation after the run's timeout",
         """
         timeout: 10s

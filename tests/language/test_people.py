@@ -55,6 +55,50 @@ STEERED = [
         took=110,
     ),
     Case(
+        "items that an attempt was made at are cancelled with a run that is paused",
+        """
+        timeout: 90s
+        steps:
+        - id: many
+          forEach: [1, 2]
+          retry: {maxAttempts: 2, backoff: fixed, delay: 30s, jitter: none}
+          group: {steps: [{id: w, wait: 1h, timeout: 5s}]}
+        """,
+        acts=[(10, "pause")],
+        status="timedOut",
+        error="Timeout",
+        steps={"many": "cancelled", "many[0]": "cancelled", "many[1]": "cancelled"},
+        took=90,
+    ),
+    Case(
+        "a cancel ends the clean-up of a run that failed",
+        """
+        steps:
+        - {id: a, fail: {error: Boom}}
+        - {id: tidy, after: [a], join: done, wait: 1h}
+        - {id: more, after: [tidy], join: done, task: note, with: {label: more}}
+        """,
+        acts=[(5, "cancel")],
+        status="cancelled",
+        error="Cancelled",
+        steps={"a": "failed", "tidy": "cancelled", "more": "skipped"},
+        log=[],
+        took=5,
+    ),
+    Case(
+        "a failure that stops a paused run ends the pause: it cleans up",
+        """
+        steps:
+        - {id: a, wait: 10s, output: "${1 / 0}"}
+        - {id: tidy, after: [a], join: done, task: note, with: {label: tidy}}
+        """,
+        acts=[(5, "pause")],
+        status="failed",
+        error="ExpressionError",
+        log=["tidy"],
+        took=10,
+    ),
+    Case(
         "a signal for a paused run is kept",
         """
         steps:

@@ -177,3 +177,9 @@ def claim_of(item: Item) -> Claim:
 def stands(item: Item) -> Condition:
     """The item is as it was read."""
     return all_of(Equals("state", item["state"]), Equals("fence", item["fence"]))
+
+
+def is_unbegun(item: Item, closing: str | None) -> bool:
+    """Given back, as if nobody had taken it. In a scope that stops a step of which an attempt has run counts as begun."""
+    has_run = item.get("attempt", 1) > item.get("base", 0) + 1
+    return item["state"] == State.RELEASED and "until" not in item and not (closing and has_run)

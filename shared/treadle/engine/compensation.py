@@ -55,7 +55,7 @@ def go_on(run: Run, segment: Segment, ready: Ready) -> None:
         order = order if written.ok else written.item or order
     keys = run.world.load(decode(order["order"]))
     if run.status is not RunStatus.COMPENSATING:
-        stopping = all_of(Equals("status", RunStatus.STOPPING.value), Equals("gen", run.generation))
+        stopping = all_of(Equals("status", RunStatus.STOPPING.value), Equals("stop", "stop"), Equals("gen", run.generation))
         change = Change(set={"status": RunStatus.COMPENSATING.value}, add={"rev": 1})
         written = run.world.store.update(run_key(run.id), change, stopping)
         run.control = written.item or run.control

@@ -48,7 +48,7 @@ def cancel(run: Run) -> None:
     if run.control.get("stop") == "cancel":
         return
     _hint(run, "")
-    if not stop_run(run, "cancel", {"name": "Cancelled", "message": "the run was cancelled"}):
+    if not stop_run(run, "cancel", {"name": "Cancelled", "message": "the run was cancelled"}, while_cleaning_up=True):
         raise WrongState(f"run {run.id} is {run.status.value}: only a run that is under way can be cancelled")
     segment = Segment(run, run.now + INVOCATION_MS)
     segment.finish()

@@ -22,7 +22,8 @@ def open_group(segment: Segment, claim: Claim, step: Step) -> None:
     if not write_state(run, claim, State.OPEN, until=until).ok:
         return
     scope_key = paths.inside(claim.key, claim.attempt)
-    ready = Ready([(paths.join(scope_key, name), segment.seq + 1) for name in run.plan.scopes[step.id].roots])
+    seq = max(segment.seq, claim.seq) + 1  # a message about a later attempt has none
+    ready = Ready([(paths.join(scope_key, name), seq) for name in run.plan.scopes[step.id].roots])
     if until is not None:
         ready.messages += wake(run, claim.key, until)
     segment.share(ready, None, claim.key)

@@ -51,5 +51,5 @@ def _open_repeat(segment: Segment, claim: Claim, step: Step) -> Claim | None:
             return segment.ended(claim, segment.fact(claim, Outcome.SUCCEEDED, None))
     if write_state(run, claim, State.OPEN).ok:
         run.headers[claim.key] = claim.item(run) | {"state": State.OPEN.value}
-        segment.local.append((paths.item(claim.key, 0), segment.seq + 1, claim.key))
+        segment.local.append((paths.item(claim.key, 0), max(segment.seq, claim.seq) + 1, claim.key))
     return None

@@ -17,7 +17,7 @@ from .items import run_key, shard_of
 from .progress import Ready
 from .pulse import Pulse
 from .run import Run
-from .stopping import stop_run
+from .stopping import may_be_stopped, stop_run
 from .walk import LOOK_AGAIN_MS, Walk
 
 if TYPE_CHECKING:
@@ -87,21 +87,21 @@ def _closing(run: Run) -> str | None:
 
 def _check_timeout(run: Run) -> None:
     limit = run.control.get("timeout_at")
-    alive = run.status in (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)
-    if limit is not None and run.now >= limit and alive:
-        stop_run(run, "timeout", {"name": "Timeout", "message": "the run took longer than its timeout"})
+    if limit is not None and run.now >= limit and may_be_stopped(run):
+        stop_run(run, "timeout", {"name": "Timeout", "message": "the run took longer than its timeout"}, while_cleaning_up=True)
 
 
 def _finish(run: Run, segment: Segment) -> None:
     """A stopping run in which nothing is under way."""
     ready = Ready()
     reason = run.control["stop"]
+    nothing_else_stopped_it = Equals("stop", reason)
     if reason == "cancel":
         ending.close(run, ready, RunStatus.CANCELLED)
     elif reason == "timeout":
         ending.close(run, ready, RunStatus.TIMED_OUT)
     elif run.plan.on_failure != "compensate":
-        ending.close(run, ready, RunStatus.FAILED)
+        run.must_settle = not ending.close(run, ready, RunStatus.FAILED, condition=nothing_else_stopped_it)
     else:
         compensation.go_on(run, segment, ready)
     segment.send(ready)
@@ -124,7 +124,7 @@ def _show_rest(run: Run, pulse: Pulse) -> None:
 
 def _look_again(run: Run, pulse: Pulse) -> None:
     """When the sweeper is to come by: at the earliest time something is due, or not at all while only people are awaited."""
-    times = [*pulse.due, *([run.control["timeout_at"]] if "timeout_at" in run.control else [])]
+    times = [*pulse.due, *([run.control["timeout_at"]] if "timeout_at" in run.control and may_be_stopped(run) else [])]
     if pulse.undated:
         times.append(run.now + LOOK_AGAIN_MS)
     at = max(min(times), run.now + 1000) if times else None

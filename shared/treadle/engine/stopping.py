@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from ..core.model import Json, RunStatus
-from ..ports import Absent, Change, Equals, Item, OneOf, any_of
+from ..ports import Absent, Change, Condition, Equals, Item, OneOf, all_of, any_of
 from .items import run_key, shard_of, stop_key
 from .run import Run
 
 LOOK_SOON_MS = 60_000
+ALIVE = (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)
 
 
-def stop_run(run: Run, reason: str, error: Json) -> bool:
-    """Nothing new starts in the run. `reason`: stop (a step failed), cancel, timeout. Which came first is recorded here."""
-    alive = OneOf("status", tuple(s.value for s in (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)))
+def stop_run(run: Run, reason: str, error: Json, *, while_cleaning_up: bool = False) -> bool:
+    """Nothing new starts in the run. `reason`: stop (a step failed), cancel, timeout. Which came first is recorded here.
+
+    `while_cleaning_up`: also where a step's failure came first, as long as nothing is compensated yet: it ends the clean-up.
+    """
+    alive: Condition = OneOf("status", tuple(s.value for s in ALIVE))
+    if while_cleaning_up:
+        alive = any_of(alive, all_of(Equals("status", RunStatus.STOPPING.value), Equals("stop", "stop")))
     change: dict[str, Json] = {"status": RunStatus.STOPPING.value, "stop": reason, **soon(run)}
     # a run that fails does so with the error that came first, which may be recorded already (`onFailure: continue`)
     first = {"error": error} if reason == "stop" else {}
@@ -21,6 +27,11 @@ def stop_run(run: Run, reason: str, error: Json) -> bool:
     run.control = written.item or run.control
     run.must_settle = True
     return written.ok
+
+
+def may_be_stopped(run: Run) -> bool:
+    """As last read: by a cancel or a timeout."""
+    return run.status in ALIVE or (run.status is RunStatus.STOPPING and run.control["stop"] == "stop")
 
 
 def soon(run: Run) -> dict[str, int]:

@@ -220,7 +220,8 @@ def give_up_child(run: Run, item: Item) -> None:
     child = Run(run.world, wait["child"])
     with suppress(NotFound):
         child.read_control()
-        stop_run(child, "cancel", {"name": "Cancelled", "message": f"run {run.id} no longer waits for it"})
+        error = {"name": "Cancelled", "message": f"run {run.id} no longer waits for it"}
+        stop_run(child, "cancel", error, while_cleaning_up=True)
         child.send([child.message("settle", "", plan=child.control["plan"], gen=child.generation)])
 
 

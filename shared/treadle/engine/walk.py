@@ -13,7 +13,7 @@ from ..core.model import Outcome, State, StepError
 from ..core.plan import Scope, Step
 from ..ports import Absent, AtMost, Condition, Item, all_of
 from . import ending
-from .claims import Claim, claim_of, stands, write_fact
+from .claims import Claim, claim_of, is_unbegun, stands, write_fact
 from .failures import failed_for_good, resolve_failure
 from .items import error_of, is_fact, step_key, stop_key
 from .progress import Ready, after
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
 
 OVERDUE_MS = 90_000  # a message this late is taken for lost
 LOOK_AGAIN_MS = 15 * 60_000
-
-
-def is_unbegun(item: Item, closing: str | None) -> bool:
-    """Given back, as if nobody had taken it. In a scope that stops a step of which an attempt has run counts as begun."""
-    has_run = item.get("attempt", 1) > item.get("base", 0) + 1
-    return item["state"] == State.RELEASED and "until" not in item and not (closing and has_run)
 
 
 def tell_failure_again(run: Run, item: Item) -> None:
@@ -129,7 +123,7 @@ class Walk:
             found = dict.fromkeys(cleanup(scope, facts, under_way), Verdict.START)
         else:
             found = {name: verdict for name, verdict in frontier(scope, facts).items() if name not in under_way}
-        seq = max((fact.seq for fact in facts.values()), default=-1) + 1
+        seq = max((fact.seq for fact in facts.values()), default=self._seq_around(scope_key)) + 1
         for name, verdict in found.items():
             pulse.moves()
             if not self.repair and closing is None:
@@ -138,6 +132,11 @@ class Walk:
                 self.ready.starts.append((paths.join(scope_key, name), seq))
             else:
                 self._skip_again(scope, name, facts)
+
+    def _seq_around(self, scope_key: str) -> int:
+        """Of the group: what is in it comes after all that the group came after."""
+        around = self.item(paths.owner(scope_key)[0]) if scope_key else None
+        return -1 if around is None else int(around.get("seq", 0))
 
     def _skip_again(self, scope: Scope, name: str, facts: dict[str, Fact]) -> None:
         """A skip that nobody wrote: whoever wrote the last fact before it died first."""

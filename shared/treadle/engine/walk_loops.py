@@ -10,6 +10,7 @@ from ..core.model import Outcome, State, StepError
 from ..core.plan import Step
 from ..ports import Item
 from . import loops
+from .claims import is_unbegun
 from .items import fact_of, is_fact
 from .progress import after
 from .pulse import Pulse
@@ -40,7 +41,7 @@ class LoopWalk:
             if child is None:
                 continue
             begun = True
-            if child["state"] == State.RELEASED and "until" not in child:
+            if is_unbegun(child, inner):
                 self._released(item_key, inner, pulse)
             elif not is_fact(child):
                 pulse += self.walk.begun(item_key, step, child, inner)
@@ -139,7 +140,7 @@ class LoopWalk:
     def _next_iteration(self, key: str, step: Step, item: Item, pulse: Pulse) -> None:
         last = self._last_fact(key, step, item)
         if last is None:
-            self.walk.ready.starts.append((paths.item(key, 0), 0))
+            self.walk.ready.starts.append((paths.item(key, 0), item.get("seq", 0) + 1))
         elif last.next is not None and (lease := (self.walk.item(last.key) or {}).get("lease", 0)) > self.walk.run.now:
             pulse.moves(lease)
             return

@@ -52,13 +52,13 @@ _INVOCATION_MS = topology.FUNCTION_TIMEOUT_S * 1000
 class MemoryEngine:
     """Has the methods of `testing.LocalEngine`, and three for the one who holds time in hand: `step`, `advance`, `now`.
 
-    `tasks`: functions, modules, module names, paths of Python files, or lists of these. Tasks run in the calling thread
+    `tasks`: functions, modules, module names, paths of Python files, or lists of these; or a registry. Tasks run in the calling thread
     and take no time.
     """
 
     def __init__(self, tasks: Any = (), *, seed: int | None = None, settings: Settings | None = None) -> None:
         self.cloud = MemoryCloud()
-        self.tasks = Registry.load(tasks)
+        self.tasks = tasks if isinstance(tasks, Registry) else Registry.load(tasks)
         self._order = None if seed is None else random.Random(seed)
         self.world = World(
             self.cloud.store, self.cloud.lanes, self.cloud.bus, self.cloud.blobs, self.cloud.clock, Cel(), self.tasks,
@@ -99,6 +99,10 @@ class MemoryEngine:
         """Let everything happen that happens by then (ms); it is then that time. Raises RuntimeError if it does not come to rest."""
         if not self._steps(lambda: False, until):
             self.cloud.clock.advance_to(until)
+
+    def rest(self) -> None:
+        """Let everything happen that will without somebody's doing. Raises RuntimeError if there is no end to it."""
+        self._steps(lambda: False)
 
     def pass_time(self, duration: str) -> None:
         """`3d`, and all that happens meanwhile."""

@@ -119,7 +119,7 @@ class _Author:
         definition["steps"] = self._steps(self.random.randint(2, 9), depth=0, path="")
         if self.odds(15):
             _use_dependencies(definition)
-        if self.odds(4):
+        if self.odds(8):
             definition["timeout"] = self._duration()
         if self.odds(20):
             definition["output"] = {step["id"]: f"${{steps.{step['id']}.outcome}}" for step in definition["steps"] if self.odds(50)}
@@ -131,9 +131,9 @@ class _Author:
         return Case(definition, given, tuple(self.script), children)
 
     def _steering(self) -> None:
-        if self.odds(3):
+        if self.odds(8):
             self.script.append({"at": self._duration(), "do": "cancel"})
-        if self.odds(5) and self.mode != "compensate":  # whether a paused run compensates is not said
+        if self.odds(8):
             begin = self._minutes()
             end = begin + self._minutes()
             self.script += [{"at": f"{begin}m", "do": "pause"}, {"at": f"{end}m", "do": "resume"}]

@@ -8,14 +8,25 @@ not ended; between two awaits nothing else happens.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+
+AT_ONCE = -1.0
 
 HASTES = (0.0, 0.5, 0.9, 0.98)  # how likely what was made ready last is to be next; drawn anew for every instant
 
 T = TypeVar("T")
+
+
+class Order(Protocol):
+    """Tells the turns of what could happen at one instant, instead of chance."""
+
+    def turn(self, label: str, has_begun: bool, now: int) -> float:
+        """The less the sooner; what has the same turn is in any order."""
+        ...
 
 
 class Cancelled(BaseException):
@@ -28,6 +39,7 @@ class Future(Generic[T]):
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.is_done = False
+        self.is_urgent = False  # whoever awaits it goes on before anything else, where turns are told
         self._value: T
         self._error: BaseException | None = None
         self._then: list[Callable[[], None]] = []
@@ -65,10 +77,13 @@ class Future(Generic[T]):
 
 
 class Process(Future[T]):
-    """A coroutine on its way. Processes that it spawned are its children: cancelled with it, innermost first."""
+    """A coroutine on its way. Processes that it spawned are its children: cancelled with it, innermost first.
 
-    def __init__(self, kernel: Kernel, coroutine: Coroutine[Future[Any], None, T]) -> None:
+    `label`: what it is about, for an `Order`."""
+
+    def __init__(self, kernel: Kernel, coroutine: Coroutine[Future[Any], None, T], label: str = "") -> None:
         super().__init__(kernel)
+        self.label = label
         self.has_begun = False
         self.children: list[Process[Any]] = []
         self._coroutine = coroutine
@@ -91,7 +106,7 @@ class Process(Future[T]):
         else:
             self._turn += 1
             turn = self._turn
-            awaited.when_done(lambda: self.kernel.call_at(self.kernel.now, lambda: self.go_on(turn)))
+            awaited.when_done(lambda: self.kernel.go_on(self, turn, is_urgent=awaited.is_urgent))
         finally:
             self.kernel.current = outer
 
@@ -115,33 +130,62 @@ class Process(Future[T]):
 
 
 class Kernel:
-    """The clock (ms) and what is to happen. One seed, one order."""
+    """The clock (ms) and what is to happen. One seed, one order; with an `order`, the one that it tells, as far as it does."""
 
-    def __init__(self, now: int, seed: int) -> None:
+    def __init__(self, now: int, seed: int, order: Order | None = None) -> None:
         self.now = now
+        self._order = order
         self.current: Process[Any] | None = None
         self._random = random.Random(seed)
         self._count = count()
         self._haste = self._random.choice(HASTES)
-        self._agenda: list[tuple[int, float, int, Callable[[], None]]] = []
+        self._agenda: list[tuple[int, float, float, int, Callable[[], None]]] = []
         self._processes: list[Process[Any]] = []
 
     def close(self) -> None:
         for process in self._processes:
             process.abandon()
 
-    def call_at(self, time: int, call: Callable[[], None]) -> None:
-        number = next(self._count)
-        turn = -number if self._random.random() < self._haste else self._random.random()
-        heappush(self._agenda, (time, turn, number, call))
+    def call_at(self, time: int, call: Callable[[], None], label: str | None = None, *, has_begun: bool = True) -> None:
+        """`label`: of whom it is about; None: the process that now runs."""
+        if self._order is None:
+            turn = 0.0
+        else:
+            about = label if label is not None else self.current.label if self.current else ""
+            turn = self._order.turn(about, has_begun, time)
+        self._push(time, turn, call)
 
-    def spawn(self, coroutine: Coroutine[Future[Any], None, T], *, detached: bool = False) -> Process[T]:
-        process = Process(self, coroutine)
+    def go_on(self, process: Process[Any], turn: int, *, is_urgent: bool = False) -> None:
+        if is_urgent and self._order is not None:
+            self._push(self.now, AT_ONCE, lambda: process.go_on(turn))
+        else:
+            self.call_at(self.now, lambda: process.go_on(turn), process.label, has_begun=process.has_begun)
+
+    def _push(self, time: int, turn: float, call: Callable[[], None]) -> None:
+        number = next(self._count)
+        by_chance = -number if self._random.random() < self._haste else self._random.random()
+        heappush(self._agenda, (time, turn, by_chance, number, call))
+
+    def spawn(self, coroutine: Coroutine[Future[Any], None, T], label: str | None = None, *, detached: bool = False) -> Process[T]:
+        """`label`: None for that of the process that now runs."""
+        process = Process(self, coroutine, label if label is not None else self.current.label if self.current else "")
         self._processes.append(process)
         if self.current is not None and not detached:
             self.current.children.append(process)
-        self.call_at(self.now, lambda: process.go_on(0))
+        self.go_on(process, 0)
         return process
+
+    @contextmanager
+    def labelled(self, label: str) -> Iterator[None]:
+        """What the process that now runs is about meanwhile."""
+        process = self.current
+        if process is None:
+            raise RuntimeError("no process is running")
+        before, process.label = process.label, label
+        try:
+            yield
+        finally:
+            process.label = before
 
     def sleep(self, ms: int) -> Future[None]:
         timer: Future[None] = Future(self)
@@ -163,7 +207,7 @@ class Kernel:
                 continue
             if is_over:
                 return False
-            time, _, _, call = heappop(self._agenda)
+            time, *_, call = heappop(self._agenda)
             if time > self.now:
                 self.now, self._haste = time, self._random.choice(HASTES)
             call()
@@ -185,5 +229,6 @@ class Mailbox(Generic[T]):
     async def get(self) -> T:
         while not self._letters:
             self._arrival = Future(self._kernel)
+            self._arrival.is_urgent = True
             await self._arrival
         return self._letters.pop(0)

@@ -20,7 +20,7 @@ from ..core.moments import rfc3339
 from .processes import Future, Kernel, Process
 from .reference_scopes import Scope
 from .reference_steps import unit
-from .reference_values import Definition, Env, Failure, Json, Record, Undo
+from .reference_values import Choices, Definition, Env, Failure, Json, Record
 
 START_MS = 1_800_000_000_000
 
@@ -55,14 +55,17 @@ class Signals:
 class RunOf:
     """One run of one definition. `status` is `running` until it has ended."""
 
-    def __init__(self, reference: Reference, kernel: Kernel, definition: Definition, input: Json, run_id: str) -> None:
+    def __init__(self, reference: Reference, kernel: Kernel, definition: Definition, input: Json, run_id: str, called_by: str = "") -> None:
+        """`called_by`: the label of the step that called it."""
         self.reference, self.kernel, self.definition, self.id = reference, kernel, definition, run_id
+        self.choices = reference.choices
+        self._called_by = f"{called_by}/" if called_by else ""
         errors = definition.get("errorHandling", {})
         self.on_failure: str = errors.get("onFailure", "stop")
         self.default_retry: Definition | None = errors.get("retry")
         self.env = Env(reference.expressions, {"input": input, "run": self._shown(definition)})
         self.records: dict[str, Record] = {}
-        self.replaced: list[tuple[int, str, Undo]] = []
+        self.replaced: list[tuple[str, Record]] = []
         self.signals = Signals(kernel)
         self.approvals: dict[str, Future[Json]] = {}
         self.decisions: dict[str, Future[tuple[str, Json]]] = {}
@@ -74,7 +77,6 @@ class RunOf:
         self.output: Json = None
         self.failure: Failure | None = None
         self.compensated: bool | None = None
-        self.doubts: list[str] = []
         self.ended_at = kernel.now
         self._order = 0
 
@@ -87,10 +89,10 @@ class RunOf:
         enders: list[Future[Any]] = [steps, self.cancelled]
         if "timeout" in self.definition:
             enders.append(self.kernel.sleep(parse_duration(self.definition["timeout"])))
-        winner = await self.kernel.first(*enders)
+        first = self.kernel.first(*enders)
+        first.is_urgent = True
+        winner = await first
         if winner is not steps:
-            if top.failure is not None:
-                self.doubts.append("cancelled or timed out while it was failing")
             steps.cancel()
             self.status = "cancelled" if winner is self.cancelled else "timedOut"
             self.failure = None if winner is self.cancelled else Failure("Timeout", "the run took too long")
@@ -113,11 +115,11 @@ class RunOf:
 
     async def _compensate(self, failure: Failure) -> None:
         self.compensated = True
-        done = [(record.order, path, record.undo) for path, record in self.records.items() if record.undo is not None]
-        for order, path, undo in sorted(done + self.replaced, key=lambda entry: -entry[0]):
-            if any(self.records[group].status == "succeeded" for group in undo.env.covers):
+        for path, record in self._backwards():
+            undo = record.undo
+            if undo is None or any(self.records[group].status == "succeeded" for group in undo.env.covers):
                 continue
-            at = f"undo {order} {path}"
+            at = f"undo {record.order} {path}"
             self.records[at] = Record()
             error = {"name": failure.name, "message": failure.message, "step": None}
             try:
@@ -126,8 +128,38 @@ class RunOf:
                 self.compensated = False
             del self.records[at]
 
+    def _backwards(self) -> list[tuple[str, Record]]:
+        """What is to be undone, last ended first. What ended at one instant, and not one after another, is in any order."""
+        done = [*self.replaced, *((path, record) for path, record in self.records.items() if record.undo is not None)]
+        backwards = sorted(done, key=lambda entry: -entry[1].order)
+        choices = self.choices
+        if choices is None:
+            return backwards
+        told = sorted(backwards, key=lambda entry: (-(entry[1].ended_at or 0), choices.undone(self.label(entry[0]))))
+        is_allowed = not any(self._comes_before(path, later) for at, (path, _) in enumerate(told) for later, _ in told[at + 1 :])
+        return told if is_allowed else backwards
+
+    def _comes_before(self, path: str, later: str) -> bool:
+        """Whether an edge, or several, lead from one to the other; a group ends after all that is in it."""
+        if path.startswith((f"{later}.", f"{later}[")):
+            return True
+        todo, seen = [later], {later}
+        while todo:
+            record = self.records.get(todo.pop())
+            for source in record.before if record else ():
+                if path == source or path.startswith((f"{source}.", f"{source}[")):
+                    return True
+                if source not in seen:
+                    seen.add(source)
+                    todo.append(source)
+        return False
+
+    def label(self, path: str = "") -> str:
+        """For `choices`: the path, behind that of the step that called this run."""
+        return self._called_by + path
+
     def is_stopping(self) -> bool:
-        return self.top is not None and self.top.is_stopping
+        return self.compensated is not None or (self.top is not None and self.top.is_stopping)
 
     # ---------------------------------------------------------------------------------------- what steps ask of it
 
@@ -144,7 +176,7 @@ class RunOf:
         for inner in [name for name in self.records if name.startswith(path + ".")]:
             record = self.records.pop(inner)
             if record.undo is not None:  # it succeeded all the same
-                self.replaced.append((record.order, inner, record.undo))
+                self.replaced.append((inner, record))
 
     async def decision(self, path: str) -> tuple[str, Json]:
         """Of a person, about a step that failed under `onFailure: wait`."""
@@ -172,6 +204,8 @@ class RunOf:
                     return False
                 future.succeed((entry["choice"], entry.get("output")))
             case "cancel":
+                if self.compensated is not None:
+                    return False
                 self.cancelled.succeed(None)
             case "pause" | "resume":
                 return self._hold(entry["do"] == "pause")
@@ -181,7 +215,7 @@ class RunOf:
 
     def _hold(self, is_pause: bool) -> bool:
         if self.is_stopping():
-            self.doubts.append("paused or resumed while it was stopping")
+            return False
         is_paused = not self.resumed.is_done
         if is_pause == is_paused:
             return False
@@ -209,7 +243,7 @@ class Tasks(Protocol):
 @dataclass(frozen=True)
 class Result:
     """`steps` by path, those that never started as `skipped` or not at all. `refused`: indexes of the script's entries that were
-    refused. `doubts`: why the page does not settle this one."""
+    refused."""
 
     status: str
     output: Json
@@ -219,7 +253,6 @@ class Result:
     elapsed_ms: int
     ended_at: int
     refused: tuple[int, ...] = ()
-    doubts: tuple[str, ...] = ()
 
 
 @dataclass
@@ -230,22 +263,24 @@ class Reference:
     workflows: Sequence[Definition] = ()
     expressions: Expressions = field(default_factory=Cel)
     cache: dict[tuple[str, str], tuple[int, Json]] = field(default_factory=dict)  # (task, key) -> (good until, result)
+    choices: Choices | None = None
     _kernel: Kernel = field(init=False)
     _children: int = field(init=False, default=0)
 
     def run(
         self, definition: Definition, input: Json = None, *, seed: int = 0, script: Iterable[Mapping[str, Json]] = (),
-        idle: Callable[[RunOf], bool] | None = None, run_id: str = "run",
+        idle: Callable[[RunOf], bool] | None = None, run_id: str = "run", choices: Choices | None = None,
     ) -> Result:  # fmt: skip
         """`script`: what people do, `{at: duration since the start, do: ...}`. `idle` is asked before time moves on, and tells
-        whether it did something. A run that waits for ever is `waiting` or `paused`."""
-        self._kernel = Kernel(START_MS, seed)
+        whether it did something. A run that waits for ever is `waiting` or `paused`. `choices`: made instead of by chance."""
+        self.choices = choices
+        self._kernel = Kernel(START_MS, seed, choices)
         run = RunOf(self, self._kernel, definition, {} if input is None else input, run_id)
         taken: dict[int, bool] = {}
         for number, entry in enumerate(script):
             taken[number] = False  # what comes after the end is refused
-            self._kernel.call_at(START_MS + parse_duration(entry["at"]), _entry(run, entry, number, taken))
-        process = self._kernel.spawn(run.go())
+            self._kernel.call_at(START_MS + parse_duration(entry["at"]), _entry(run, entry, number, taken), f"!{number}")
+        process = self._kernel.spawn(run.go(), run.label())
         is_over = self._kernel.run(process, idle=(lambda: idle(run)) if idle else lambda: False)
         if is_over:
             process.result()
@@ -254,12 +289,12 @@ class Reference:
         error = run.failure.name if run.failure else None
         elapsed_ms = run.ended_at - START_MS
         refused = tuple(number for number, is_taken in taken.items() if not is_taken)
-        return Result(status, run.output, error, run.compensated, run.records, elapsed_ms, run.ended_at, refused, tuple(run.doubts))
+        return Result(status, run.output, error, run.compensated, run.records, elapsed_ms, run.ended_at, refused)
 
-    def child(self, workflow_id: str, input: Json) -> RunOf:
+    def child(self, workflow_id: str, input: Json, called_by: str) -> RunOf:
         definition = next(workflow for workflow in self.workflows if workflow["id"] == workflow_id)
         self._children += 1
-        return RunOf(self, self._kernel, definition, input, f"child-{self._children}")
+        return RunOf(self, self._kernel, definition, input, f"child-{self._children}", called_by)
 
 
 def _entry(run: RunOf, entry: Mapping[str, Json], number: int, taken: dict[int, bool]) -> Callable[[], None]:

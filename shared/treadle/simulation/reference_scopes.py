@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from .processes import Cancelled, Mailbox, Process
 from .reference_steps import perform
-from .reference_values import STATUS, Definition, End, Env, Failure, How, Json, Record, Undo
+from .reference_values import NEXT, STATUS, Definition, End, Env, Failure, How, Json, Record, Undo
 
 if TYPE_CHECKING:
     from .reference import RunOf
@@ -156,19 +156,23 @@ class Scope:
         return bool(self.steps[name].get("join") == "done")
 
     def _skip(self, name: str, how: How) -> None:
-        self._fact(name, End(how), Record())
+        self._fact(name, End(how), Record(before=self._before(name)))
         self._ended(name, End(how))
+
+    def _has_failed(self, name: str) -> bool:
+        """It runs no more."""
+        return name in self.begun and self.run.records[self.prefix + name].has_failed
 
     def _stop(self) -> None:
         """Nothing new starts but clean-up steps; what runs is cancelled, but they are left to end."""
         if self.is_stopping:
             return
         self.is_stopping = True
-        if not self.run.resumed.is_done:
-            self.run.doubts.append("stopped while it was paused")
+        if not self.prefix:
+            self.run.resumed.succeed(None)  # a run that stops is not paused any more: it cleans up
         stopped = []
         for name, process in list(self.running.items()):
-            if not self._is_cleanup(name) and name not in self.seen:
+            if not self._is_cleanup(name) and name not in self.seen and not self._has_failed(name):
                 how = How.CANCELLED if name in self.begun else How.UNSTARTED
                 process.cancel()
                 del self.running[name]
@@ -186,14 +190,26 @@ class Scope:
 
     def _start(self, name: str) -> None:
         live = {edge.source for edge in self.into[name] if edge.source in self.ends and edge.resolved(self.ends[edge.source]) == _LIVE}
-        started_by = next((source for source in self.ends if source in live), None)
-        self.running[name] = self.run.kernel.spawn(self._step(name, started_by))
+        at_first = self._at_one_instant([source for source in self.ends if source in live])
+        told = self.run.choices.starter(self.run.label(self.prefix + name)) if self.run.choices else None
+        started_by = told if told in at_first else at_first[0] if at_first else None
+        self.running[name] = self.run.kernel.spawn(self._step(name, started_by), self.run.label(self.prefix + name))
+
+    def _at_one_instant(self, sources: list[str]) -> list[str]:
+        """Those that ended when the first of them did."""
+        times = [self.run.records[self.prefix + source].ended_at for source in sources]
+        return [source for source, time in zip(sources, times, strict=True) if time == times[0]]
+
+    def _before(self, name: str) -> tuple[str, ...]:
+        around = self.run.records[self.prefix[:-1]].before if self.prefix else ()
+        return (*around, *(self.prefix + edge.source for edge in self.into[name] if edge.source in self.ends))
 
     async def _step(self, name: str, started_by: str | None) -> None:
-        await self.run.resumed
-        self.begun.add(name)
         step, path = self.steps[name], self.prefix + name
-        record = self.run.records[path] = Record()
+        with self.run.kernel.labelled(self.run.label(path) + NEXT):
+            await self.run.resumed
+        self.begun.add(name)
+        record = self.run.records[path] = Record(before=self._before(name))
         env = replace(self.env, hidden=self._hidden(name, started_by))
         try:
             end = await self._performed(step, path, env)

@@ -15,7 +15,7 @@ from ..core.errors import TaskError
 from ..core.moments import from_rfc3339
 from ..tasks import TaskContext
 from .processes import Cancelled, Future, Mailbox, Process
-from .reference_values import ANY_TEXT, Definition, End, Env, Failure, How, Json, Record, Retry, matches
+from .reference_values import ANY_TEXT, FAILED, NEXT, Definition, End, Env, Failure, How, Json, Record, Retry, matches
 
 if TYPE_CHECKING:
     from .reference import RunOf
@@ -30,9 +30,27 @@ async def perform(run: RunOf, step: Definition, path: str, env: Env) -> End:
             return End(How.BYPASSED)
         output = await _body(run, step, path, env)
     except Failure as failure:
-        await run.kernel.sleep(0)  # others may move between a failure and what it leads to
+        run.records[path].has_failed = True
+        await _after_failure(run, path)
         return _caught(step, path, env, failure)
     return End(How.SUCCEEDED, output, chosen=tuple(output["chosen"]) if "switch" in step else ())
+
+
+async def _after_failure(run: RunOf, path: str) -> None:
+    """Others may move between a failure and what it leads to."""
+    with run.kernel.labelled(run.label(path) + FAILED):
+        await run.kernel.sleep(0)
+
+
+async def _at_its_end(run: RunOf, body: Awaitable[Json]) -> Json:
+    """Of a loop or a group: others may move between the last end inside of it and its own."""
+    try:
+        output = await body
+    except Failure:
+        await run.kernel.sleep(0)
+        raise
+    await run.kernel.sleep(0)
+    return output
 
 
 def _caught(step: Definition, path: str, env: Env, failure: Failure) -> End:
@@ -49,11 +67,9 @@ def _caught(step: Definition, path: str, env: Env, failure: Failure) -> End:
 
 
 async def _body(run: RunOf, step: Definition, path: str, env: Env) -> Json:
-    if "forEach" in step:
-        return await _for_each(run, step, path, env)
-    if "repeat" in step:
-        return await _repeat(run, step, path, env)
-    return await unit(run, step, path, env)
+    if "forEach" not in step and "repeat" not in step:
+        return await unit(run, step, path, env)
+    return await _at_its_end(run, (_for_each if "forEach" in step else _repeat)(run, step, path, env))
 
 
 # -------------------------------------------------------------------------------------------------------------- loops
@@ -74,7 +90,7 @@ async def _for_each(run: RunOf, step: Definition, path: str, env: Env) -> Json:
 
     async def one(index: int) -> None:
         inner = env.having(item=items[index], index=index)
-        failure = await _recorded(run, f"{path}[{index}]", lambda at: unit(run, step, at, inner))
+        failure = await _recorded(run, f"{path}[{index}]", lambda at: unit(run, step, at, inner), run.records[path].before)
         outputs[index] = run.records[f"{path}[{index}]"].output
         ends.put((index, failure))
 
@@ -84,7 +100,7 @@ async def _for_each(run: RunOf, step: Definition, path: str, env: Env) -> Json:
     while waiting or running:
         while waiting and len(running) < step.get("maxConcurrency", len(items)):
             index = waiting.pop(0)
-            running[index] = run.kernel.spawn(one(index))
+            running[index] = run.kernel.spawn(one(index), run.label(f"{path}[{index}]"))
         ended, failure = await ends.get()
         del running[ended]
         failures += failure is not None
@@ -113,7 +129,9 @@ async def _repeat(run: RunOf, step: Definition, path: str, env: Env) -> Json:
         inner = env.having(iteration=iteration, previous=previous)
         at = f"{path}[{iteration}]"
         pause_ms = parse_duration(loop["delay"]) if iteration and "delay" in loop else 0
-        failure = await _recorded(run, at, lambda at, inner=inner, pause_ms=pause_ms: _delayed(run, step, at, inner, pause_ms))  # type: ignore[misc]
+        before = (*run.records[path].before, *([f"{path}[{iteration - 1}]"] if iteration else []))
+        with run.kernel.labelled(run.label(at)):
+            failure = await _recorded(run, at, lambda at, inner=inner, pause_ms=pause_ms: _delayed(run, step, at, inner, pause_ms), before)  # type: ignore[misc]
         if failure is not None:
             raise failure
         previous = run.records[at].output
@@ -129,14 +147,14 @@ async def _delayed(run: RunOf, step: Definition, path: str, env: Env, pause_ms: 
     return await unit(run, step, path, env)
 
 
-async def _recorded(run: RunOf, path: str, work: Callable[[str], Awaitable[Json]]) -> Failure | None:
+async def _recorded(run: RunOf, path: str, work: Callable[[str], Awaitable[Json]], before: tuple[str, ...]) -> Failure | None:
     """One item or iteration: its own path has its own state."""
-    record = run.records[path] = Record()
+    record = run.records[path] = Record(before=before)
     try:
         try:
             record.output = await work(path)
         except Failure:
-            await run.kernel.sleep(0)
+            await _after_failure(run, path)
             raise
     except Failure as failure:
         run.note_end(record, "failed", failure)
@@ -169,7 +187,8 @@ async def _tried(run: RunOf, step: Definition, path: str, env: Env) -> Json:
     retry = Retry.of(step.get("retry", default))
     attempt = 1
     while True:
-        await run.resumed
+        with run.kernel.labelled(run.label(path) + NEXT):
+            await run.resumed
         run.records[path].attempts = attempt
         try:
             result = await _attempt(run, step, path, env)
@@ -177,7 +196,8 @@ async def _tried(run: RunOf, step: Definition, path: str, env: Env) -> Json:
         except Failure as failure:
             if not retry.allows(failure, attempt):
                 raise
-            await run.kernel.sleep(retry.pause_ms(attempt))
+            with run.kernel.labelled(run.label(path) + NEXT):
+                await run.kernel.sleep(retry.pause_ms(attempt))
         attempt += 1
         run.forget_inside(path)
 
@@ -265,11 +285,11 @@ async def _within(run: RunOf, timeout: str | None, future: Future[Json]) -> Json
 async def _workflow(run: RunOf, step: Definition, path: str, env: Env) -> Json:
     call = step["workflow"]
     given = env.render(call.get("input", {}))
-    child = run.reference.child(call["id"], given)
+    child = run.reference.child(call["id"], given, run.label(path))
     if not call.get("wait", True):
-        run.kernel.spawn(child.go(), detached=True)
+        run.kernel.spawn(child.go(), child.label(), detached=True)
         return ANY_TEXT
-    await run.kernel.spawn(child.go())
+    await run.kernel.spawn(child.go(), child.label())
     match child.status:
         case "succeeded":
             return child.output
@@ -295,7 +315,7 @@ async def _switch(run: RunOf, step: Definition, path: str, env: Env) -> Json:
 async def _group(run: RunOf, step: Definition, path: str, env: Env) -> Json:
     covers = (path.removesuffix("]").rpartition("[")[0] if path.endswith("]") else path,) if "compensate" in step else ()
     scope = run.scope(step["group"], path + ".", replace(env, covers=env.covers + covers))
-    await scope.go()
+    await _at_its_end(run, scope.go())
     return scope.output()
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from ..core import expressions as templates
 from ..core.durations import parse_duration
 from ..core.errors import ExpressionFault
 from ..core.expressions import Expressions
+from .processes import Order
 
 Json = Any
 Definition = Mapping[str, Any]
@@ -21,6 +22,10 @@ Definition = Mapping[str, Any]
 PERMANENT = frozenset({"ExpressionError", "InputInvalid", "OutputInvalid", "TaskNotFound", "PayloadTooLarge", "Rejected", "Cancelled"})
 
 ANY_TEXT = "<any text>"  # stands for an id that the engine makes up
+
+
+# Behind the label of a step: its next attempt, and what follows from its failure.
+NEXT, FAILED = "~", "!"
 
 
 class Failure(Exception):
@@ -31,6 +36,18 @@ class Failure(Exception):
         self.name = name
         self.message = message
         self.is_permanent = permanent or name in PERMANENT
+
+
+class Choices(Order, Protocol):
+    """Which of the orders that the page leaves open is gone through. Paths are the run's, with those of a child run behind its step's."""
+
+    def starter(self, path: str) -> str | None:
+        """Of several sources that were live at one instant, the one that started this `join: any`."""
+        ...
+
+    def undone(self, path: str) -> float:
+        """The turn of the compensation of this step among those of steps that ended at one instant."""
+        ...
 
 
 class How(StrEnum):
@@ -78,6 +95,8 @@ class Record:
     attempts: int = 0
     ended_at: int | None = None
     order: int = 0
+    before: tuple[str, ...] = ()  # paths of what it comes after: sources, those of what it stands in, the iteration before
+    has_failed: bool = False  # its last attempt did; what that leads to is not said yet
     undo: Undo | None = None  # set where it succeeded and has a `compensate`
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from threading import RLock
 from typing import Any, assert_never
 
@@ -20,6 +20,7 @@ _BEHIND_ALL = "\U0010ffff"
 class MemoryStore:
     def __init__(self, calls: Calls | None = None) -> None:
         self.calls = calls
+        self.wrote: Callable[[Key, Item | None], None] | None = None  # told of each change, as it stands in the table (None: gone)
         self._lock = RLock()
         self._items: dict[Key, Item] = {}
         self._partitions: dict[str, list[str]] = {}  # pk -> its sort keys, in order
@@ -87,6 +88,8 @@ class MemoryStore:
         _reindex(self._lists, topology.LIST, key, old, new)
         if new is not None:
             self._items[key] = new
+        if self.wrote is not None:
+            self.wrote(key, new)
 
     # ----------------------------------------------------------------------------------------------------- queries
 

@@ -1,0 +1,112 @@
+"""The order in which the engine did things, for the reference interpreter to follow.
+
+Of what could happen at one instant the page says nothing about which is first, so each order is allowed. To judge what the
+engine made of one of them, the reference goes through the same one: `Trail` is what the engine wrote, in the order of its
+writes, and `Trail.turn` says whose turn is next among those that could move.
+
+Law: a trail only chooses between orders that the reference could take by itself. It never makes anything happen, so what the
+reference comes to under it is allowed by the page, whatever the trail says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..core import paths
+from ..engine.items import step_key
+from ..ports import Item, Key
+from .reference_values import FAILED, NEXT
+
+NEVER = float("inf")  # behind all whose turn is known
+INSTANT_MS = 59_000  # the engine's timers may be late by less; generated durations are whole minutes
+
+BEGIN, FAIL, END, UNDO = "begin", "fail", "end", "undo"
+
+
+@dataclass
+class Trail:
+    """Implements `reference_values.Choices`. `start`: what the engine's clock shows more than the reference's (ms)."""
+
+    now: Callable[[], int]
+    start: int = 0
+    seen: dict[tuple[str, str], list[tuple[int, int]]] = field(default_factory=dict)  # (path, kind) -> (when, number) of each
+    starters: dict[str, tuple[str, ...]] = field(default_factory=dict)  # path of a join `any` or N -> the sources it saw
+    where: dict[str, str] = field(default_factory=dict)  # run id -> what its paths begin with
+    _count: int = 0
+    _begun: set[tuple[Key, int]] = field(default_factory=set)
+
+    # ------------------------------------------------------------------------------------------- what the engine does
+
+    def note(self, path: str, kind: str) -> None:
+        self._count += 1
+        self.seen.setdefault((path, kind), []).append((self.now(), self._count))
+
+    def wrote(self, key: Key, item: Item | None) -> None:
+        """An item of the table."""
+        pk, sk = key
+        run_id = pk.partition("#")[0]
+        if item is None or (run_id not in self.where and sk != "!"):
+            return
+        if sk == "!":
+            self._control(run_id, item)
+        elif sk.startswith("s#"):
+            self._step(run_id, key, item)
+        elif sk.startswith("undo#") and item["state"] == "claimed" and item["attempt"] == 1:
+            self.note(self._path(run_id, item["of"]), UNDO)
+
+    def _control(self, run_id: str, item: Item) -> None:
+        if run_id not in self.where:
+            parent = item.get("parent")
+            self.where[run_id] = f"{self._path(parent['run'], parent['path'])}/" if parent else ""
+            self.note(self.where[run_id], BEGIN)
+        if item.get("stop") == "timeout" and (self.where[run_id], END) not in self.seen:
+            self.note(self.where[run_id], END)
+
+    def _step(self, run_id: str, key: Key, item: Item) -> None:
+        path, attempt = self._path(run_id, key[1][2:]), item.get("attempt", 1)
+        match item["state"]:
+            case "ended":
+                self._begin(key, path, attempt)
+                self.note(path, END)
+                if "next" in item:
+                    self._begin(step_key(run_id, item["next"]), self._path(run_id, item["next"]), 1)
+            case "released" if (key, attempt) in self._begun:
+                self._begun.discard((key, attempt))
+                self.seen[path, BEGIN].pop()
+            case "released":
+                pass
+            case state:
+                self._begin(key, path, attempt)
+                if state == "retry" and "until" not in item:
+                    self.note(path, FAIL)
+        if "saw" in item:
+            self.starters[path] = tuple(item["saw"])
+
+    def _begin(self, key: Key, path: str, attempt: int) -> None:
+        if (key, attempt) not in self._begun:
+            self._begun.add((key, attempt))
+            self.note(path, BEGIN)
+
+    def _path(self, run_id: str, key: str) -> str:
+        return self.where.get(run_id, "") + paths.shown(key)
+
+    # --------------------------------------------------------------------------------------- what the reference asks
+
+    def turn(self, label: str, has_begun: bool, now: int) -> float:
+        if label.endswith(NEXT):
+            return self._number(label.removesuffix(NEXT), BEGIN, now)
+        if label.endswith(FAILED):
+            return self._number(label.removesuffix(FAILED), END, now)
+        return min(self._number(label, kind, now) for kind in ((FAIL, END) if has_begun else (BEGIN, FAIL, END)))
+
+    def starter(self, path: str) -> str | None:
+        saw = self.starters.get(path, ())
+        return saw[0] if len(saw) == 1 else None
+
+    def undone(self, path: str) -> float:
+        return next((number for _, number in self.seen.get((path, UNDO), ())), NEVER)
+
+    def _number(self, label: str, kind: str, now: int) -> float:
+        at = self.start + now
+        return next((number for when, number in self.seen.get((label, kind), ()) if at <= when < at + INSTANT_MS), NEVER)
