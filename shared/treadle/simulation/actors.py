@@ -35,6 +35,7 @@ class Worker:
     outlives: bool = False  # frozen and thawed: it goes on although its time is over
     stands: bool = False  # suspended by a fault; others act meanwhile
     fault: Kind | None = None  # that the call under way will have, once it is done
+    skew_ms: int = 0  # its clock is wrong by so much
 
 
 class Observer(Protocol):

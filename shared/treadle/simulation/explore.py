@@ -21,7 +21,10 @@ from .world import Prepared, prepare
 BOUND_MS = 6 * 60_000
 BOUND_OF_MANY_MS = 60 * 60_000
 
+MAX_SKEW_MS = 5 * 60_000  # of a worker's clock
+
 Wrap = Callable[[World], World]
+Skew = Callable[[], int]
 
 
 def unchanged(world: World) -> World:
@@ -64,9 +67,11 @@ class Explorer:
     def _calm(self) -> Case:
         return self._simulate(InOrder(), Planned(), f"--shape {self.name}", None)
 
-    def _simulate(self, schedule: Schedule, faults: Faults, how: str, expected: Result | None, seed: int = 0) -> Case:
+    def _simulate(
+        self, schedule: Schedule, faults: Faults, how: str, expected: Result | None, seed: int = 0, skew: Skew = lambda: 0
+    ) -> Case:
         watch = Watch()
-        simulation = Simulation(self.prepared, schedule, faults, watch, seed, wrap=self.wrap, keeps_trace=self.keeps_trace)
+        simulation = Simulation(self.prepared, schedule, faults, watch, seed, self.wrap, self.keeps_trace, skew)
         began = simulation.now
         simulation.run()
         if simulation.refused is not None:
@@ -98,12 +103,20 @@ class Explorer:
                     yield Fault(number, kind)
 
     def at_random(self, seed: int) -> Case:
-        """Any order, duplicates, several workers, late and dying ones, and some faults at calls; all of it from the seed."""
+        """Any order, duplicates, several workers, late and dying ones, clocks that are wrong, faults at calls; all of it from the seed."""
         random = Random(f"{self.name}/{seed}")
         hostility = random.choice((0, 5, 20, 60))
         faults = Chance(random, budget=random.choice((0, 0, 1, 3)), probability=0.02)
         schedule = AtRandom(random, workers=random.choice((1, 2, 3, 5)), hostility=hostility, budget=random.choice((0, 1, 2)))
-        return self._simulate(schedule, faults, f"--shape {self.name} --seed {seed}", self.calm.result, seed)
+        most_ms = random.choice((0, 0, 0, MAX_SKEW_MS))
+        return self._simulate(
+            schedule,
+            faults,
+            f"--shape {self.name} --seed {seed}",
+            self.calm.result,
+            seed,
+            skew=lambda: random.choice((-most_ms, 0, 0, most_ms)),
+        )
 
 
 def explorer(name_or_shape: Any, **more: Any) -> Explorer:

@@ -21,6 +21,8 @@ class Kind(StrEnum):
     THROTTLED = "throttled"  # the call was not made and answers an error
     PARTIAL = "partial"  # a batch answers 200, and some of its entries were refused (for good: the adapters do try again)
 
+    SKEWED = "skewed"  # the worker's clock is up to five minutes wrong (of workers, not of calls)
+
     TWICE = "twice"  # the message that is being handled is delivered to another worker, which is done with it before the call is made
     FROZEN = "frozen"  # the worker stands still before the call for longer than its lease, and then goes on
 
@@ -28,6 +30,8 @@ class Kind(StrEnum):
         """`site`: the function and its call, as in `dispatcher store.put`."""
         function, _, call = site.partition(" ")
         match self:
+            case Kind.SKEWED:
+                return False
             case Kind.PARTIAL:
                 return call in BATCHES
             case Kind.TWICE:

@@ -101,6 +101,8 @@ def _once(simulation: Simulation, watch: Watch) -> None:
     """Without crashes and late workers each attempt of each step runs once, and each of these costs one more at the most;
     groups and retried runs begin theirs anew."""
     fired = simulation.faults.fired
+    if simulation.is_skewed:
+        return
     plan = simulation.plan_of(simulation.control or {})
     if simulation.is_tried_anew(simulation.run_id) or any(step.action == "group" and step.retry for step in plan.steps.values()):
         return
@@ -120,7 +122,7 @@ def _rests(simulation: Simulation, watch: Watch, run_id: str) -> None:
     waiting = [item for item in steps.values() if item["state"] == State.WAITING]
     open_now = {key: item["state"] for key, item in steps.items() if item["state"] not in (State.ENDED, State.RELEASED)}
     if status.is_final:
-        open_now = {key: state for key, state in open_now.items() if not _came_too_late(steps[key], control)}
+        open_now = {key: state for key, state in open_now.items() if not _came_too_late(simulation, steps[key], control)}
         if open_now:
             watch.violated("I10", f"the run is {status} and left {open_now}")
         return
@@ -135,9 +137,10 @@ def _rests(simulation: Simulation, watch: Watch, run_id: str) -> None:
             watch.violated("I14", f"{startable} could start")
 
 
-def _came_too_late(item: Item, control: Item) -> bool:
+def _came_too_late(simulation: Simulation, item: Item, control: Item) -> bool:
     """A claim behind the run's end: whoever made it was going to look at control, and died first. It is shown as never begun (I4)."""
-    return item["state"] == State.CLAIMED and item["lease"] - topology.LEASE_S * 1000 >= control["ended_at"]
+    claimed_at = item.get("lease", 0) - topology.LEASE_S * 1000
+    return item["state"] == State.CLAIMED and (claimed_at >= control["ended_at"] or simulation.is_skewed)
 
 
 def _startable(scope_key: str, scope: Scope, steps: Mapping[str, Item]) -> list[str]:

@@ -46,6 +46,17 @@ _FUNCTIONS = {function.name: function for function in topology.FUNCTIONS}
 _NAMES = Names("table", "bus", "blobs", "inbox", {queue.name: queue.name for queue in topology.QUEUES})
 
 
+@dataclass
+class OwnClock:
+    """What a worker takes for the time: each runs on a machine of its own."""
+
+    simulation: Simulation
+
+    def now(self) -> int:
+        worker = self.simulation.current
+        return self.simulation.now + (worker.skew_ms if worker else 0)
+
+
 @cache
 def _handler(function: str) -> Callable[[dict[str, Any], Any], Any]:
     """The deployed one."""
@@ -54,7 +65,7 @@ def _handler(function: str) -> Callable[[dict[str, Any], Any], Any]:
 
 @dataclass
 class Simulation:
-    """`wrap`: puts something else in the place of the world's ports (a mutant)."""
+    """`wrap`: puts something else in the place of the world's ports (a mutant). `skew`: of the next worker's clock, in ms."""
 
     prepared: Prepared
     schedule: Schedule
@@ -63,6 +74,7 @@ class Simulation:
     seed: int = 0
     wrap: Callable[[World], World] = lambda world: world
     keeps_trace: bool = False
+    skew: Callable[[], int] = lambda: 0
 
     def __post_init__(self) -> None:
         self.cloud = WitnessedCloud(lambda key, old, new: self.observer.wrote(self, key, old, new))
@@ -88,7 +100,7 @@ class Simulation:
         for item in prepared.items:
             cloud.store.put(item)
         tasks = Tasks(self, prepared.registry)
-        world = World(cloud.store, cloud.lanes, cloud.bus, cloud.blobs, cloud.clock, expressions(), tasks, cloud.secrets,
+        world = World(cloud.store, cloud.lanes, cloud.bus, cloud.blobs, OwnClock(self), expressions(), tasks, cloud.secrets,
                       settings=Settings(advance=prepared.shape.advance), random=Random(self.seed))  # fmt: skip
         world.plans.update(prepared.plans)
         self._world = world
@@ -101,6 +113,11 @@ class Simulation:
     @property
     def now(self) -> int:
         return self.cloud.clock.now()
+
+    @property
+    def is_skewed(self) -> bool:
+        """Some worker's clock was wrong: what is only kept by leases (who works at what) may be taken twice."""
+        return bool(self.faults.fired["clock", Kind.SKEWED])
 
     @property
     def control(self) -> Item | None:
@@ -156,7 +173,9 @@ class Simulation:
         self, function: str, timeout_s: int, body: Callable[[], Any], messages: tuple[Received, ...] = (), act: Act | None = None
     ) -> None:
         self._count += 1
-        worker = Worker(self._count, function, self.now + timeout_s * 1000, body, messages=messages, act=act)
+        worker = Worker(self._count, function, self.now + timeout_s * 1000, body, messages=messages, act=act, skew_ms=self.skew())
+        if worker.skew_ms:
+            self.faults.fired["clock", Kind.SKEWED] += 1
         worker.thread = greenlet(lambda: self._live(worker), self._hub)
         self.workers.append(worker)
         self._resume(worker)
