@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from greenlet import greenlet
@@ -108,3 +110,20 @@ class Context:
     memory_limit_in_mb: int = 256
     invoked_function_arn: str = "arn:aws:lambda:us-east-1:000000000000:function:simulated"
     aws_request_id: str = "simulated"
+
+
+@dataclass
+class OwnClock:
+    """What a worker takes for the time: each runs on a machine of its own."""
+
+    simulation: Simulation
+
+    def now(self) -> int:
+        worker = self.simulation.current
+        return self.simulation.now + (worker.skew_ms if worker else 0)
+
+
+@cache
+def handler_of(function: str) -> Callable[[dict[str, Any], Any], Any]:
+    """The deployed one."""
+    return import_module(f"functions.{function}.handler").handler  # type: ignore[no-any-return]

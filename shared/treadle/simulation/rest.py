@@ -171,7 +171,7 @@ def _told(simulation: Simulation, watch: Watch) -> None:
 def _kept(simulation: Simulation, watch: Watch) -> None:
     cloud, mark = simulation.cloud, MemorySecrets.MARK
     letters = [body for queue in topology.QUEUES for body in (*cloud.lanes.bodies(queue.name), *cloud.lanes.dead(queue.name))]
-    places = {
+    places: dict[str, list[Any]] = {
         "an item": cloud.store.peek_all(),
         "a message": letters,
         "an event": cloud.bus.events,

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
 from random import Random
 from typing import Any
 
@@ -28,7 +26,7 @@ from ..operations import Operations
 from ..ports import Item
 from ..topology import Names
 from ..wiring import Wiring, using
-from .actors import Context, Move, Observer, Schedule, SeenEngine, Worker
+from .actors import Context, Move, Observer, OwnClock, Schedule, SeenEngine, Worker, handler_of
 from .faults import Crash, Faults, Kind, Refused
 from .queues import Received
 from .shapes import Act
@@ -44,23 +42,6 @@ START = Act("start")
 _CONSUMERS = {queue.name: queue for queue in topology.QUEUES}
 _FUNCTIONS = {function.name: function for function in topology.FUNCTIONS}
 _NAMES = Names("table", "bus", "blobs", "inbox", {queue.name: queue.name for queue in topology.QUEUES})
-
-
-@dataclass
-class OwnClock:
-    """What a worker takes for the time: each runs on a machine of its own."""
-
-    simulation: Simulation
-
-    def now(self) -> int:
-        worker = self.simulation.current
-        return self.simulation.now + (worker.skew_ms if worker else 0)
-
-
-@cache
-def _handler(function: str) -> Callable[[dict[str, Any], Any], Any]:
-    """The deployed one."""
-    return import_module(f"functions.{function}.handler").handler  # type: ignore[no-any-return]
 
 
 @dataclass
@@ -282,7 +263,7 @@ class Simulation:
     def _handle(self, function: str, messages: tuple[Received, ...]) -> None:
         """As Lambda's event source mapping does: what was handled is acknowledged, what was not comes back in its time."""
         event = {"Records": [message.to_record() for message in messages]}
-        answer = _handler(function)(event, self._context())
+        answer = handler_of(function)(event, self._context())
         kept = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
         for message in messages:
             if message.id not in kept:
@@ -365,7 +346,7 @@ class Simulation:
 
     def _sweep(self) -> None:
         try:
-            _handler("sweeper")({}, self._context())
+            handler_of("sweeper")({}, self._context())
         except Unavailable:
             return  # the function failed; it is called again in a minute
 
