@@ -83,10 +83,12 @@ def test_no_test_sleeps() -> None:
 
 AROUND_TASKS = {
     "shared/treadle/deliveries.py",  # the dispatcher's own batch: what Powertools does for the other handlers
-    "shared/treadle/engine/actions.py",
+    "shared/treadle/engine/attempts.py",
+    "shared/treadle/engine/outcome.py",
     "shared/treadle/hooks/__init__.py",  # whatever a hook does, the run goes on
     "shared/treadle/simulation/reference_steps.py",
     "shared/treadle/tasks/answering.py",  # a task as a Lambda of its own
+    "shared/treadle/tasks/isolated.py",  # the end of a process that was forked for a task
 }
 
 

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from treadle import wiring
-from treadle.deliveries import deadline, in_turn, partial_answer
+from treadle.deliveries import deadline, in_turn, or_leave, partial_answer
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     def work(record: dict[str, Any]) -> None:
         in_turn(record, lambda: wiring.current().engine.work(json.loads(record["body"]), deadline(context)))
 
-    return partial_answer(event, work)
+    return or_leave(event, partial_answer(event, work))

@@ -81,3 +81,19 @@ def partial_answer(event: dict[str, Any], act: Callable[[dict[str, Any]], None])
         except Exception:  # noqa: BLE001 (told by `in_turn`; the queue delivers it again)
             failures.append({"itemIdentifier": record["messageId"]})
     return {"batchItemFailures": failures}
+
+
+def or_leave(event: dict[str, Any], answer: dict[str, list[dict[str, str]]]) -> dict[str, list[dict[str, str]]]:
+    """The answer, unless an attempt was left behind in a thread, which cannot be killed: then the worker's process ends here, and
+    the next one starts clean. What was done is written; its messages come back in a second, find that, and are acknowledged."""
+    its = wiring.current()
+    runaways = its.engine.world.attempts.runaways()
+    if its.leave is None or not runaways:
+        return answer
+    log.error("a worker ends: tasks that took too long still run in it", extra={"runaways": runaways})
+    handed_back = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+    for record in event["Records"]:
+        if record["messageId"] not in handed_back:  # those have a time of their own
+            defer(record, its.engine.world.clock.now())
+    its.leave()
+    return answer

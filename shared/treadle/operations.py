@@ -15,8 +15,8 @@ from .definition import Checker, Diagnostic
 from .definition.defaults import one_at_a_time, with_error_handling, with_own_concurrency
 from .definition.schemas import violations
 from .engine import Engine, amending, callbacks, checkpoints, control, retrying
-from .engine.actions import bounded
 from .engine.items import decode, digest, run_key
+from .engine.outcome import bounded
 from .engine.run import Run
 from .engine.starting import Registered, StartRequest, latest_plan, note_unregistered, register, save_plan, start, workflow_key
 from .engine.triggers import listed_key

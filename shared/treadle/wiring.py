@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .engine import Engine, Settings, World
+from .engine.attempts import Attempts
 from .hooks import Extension, Hooks
 from .ports import Blobs, Clock, Secrets
 from .tasks import Allowed, Outside, Registry
@@ -27,13 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class Wiring:
-    """`inbox`: the bucket that users drop definitions and inputs into."""
+    """`inbox`: the bucket that users drop definitions and inputs into. `leave`: ends a worker's process; None: it is not a worker's."""
 
     engine: Engine
     tasks: Registry
     names: Names
     inbox: Blobs
     tenant: str = "default"  # of what comes in by S3 and the bus: IAM, not a token, says who may
+    leave: Callable[[], None] | None = None
 
     @cached_property
     def operations(self) -> Operations:
@@ -77,7 +80,8 @@ def wire(
 
     adapters = connect(names, clients=clients)  # type: ignore[arg-type]
     ports = (adapters.store, adapters.lanes, adapters.bus, adapters.blobs, clock)
-    world = World(*ports, Cel(), tasks, secrets(adapters.secrets), _violations, settings or Settings(), hooks, url)
+    given = (secrets(adapters.secrets), _violations, settings or Settings(), hooks, url, Attempts(limits_all=True))
+    world = World(*ports, Cel(), tasks, *given)
     return Wiring(Engine(world), tasks, names, adapters.inbox, tenant)
 
 
@@ -95,7 +99,16 @@ def from_environment() -> Wiring:
     outside = Outside(Allowed.from_json(_given("TREADLE_ALLOW", {})), is_on=settings.outward)
     tasks = Registry.load(*os.environ.get("TREADLE_TASKS", "").split(), outside=outside)
     hooks = Hooks.load(extensions=[Extension.from_json(each) for each in _given("TREADLE_EXTENSIONS", [])], strict=False)
-    return wire(names_from_environment(), tasks, SystemClock(), settings, hooks=hooks, url=os.environ.get("TREADLE_URL"))
+    wiring = wire(names_from_environment(), tasks, SystemClock(), settings, hooks=hooks, url=os.environ.get("TREADLE_URL"))
+    wiring.leave = _leave if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else None
+    return wiring
+
+
+def _leave() -> None:
+    """At once: threads are not waited for."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _given(variable: str, default: Any) -> Any:

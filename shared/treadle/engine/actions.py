@@ -3,40 +3,34 @@
 from __future__ import annotations
 
 import logging
-import math
-import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from typing import Any
 
 from ..core import paths
 from ..core.durations import parse_duration
-from ..core.errors import ExpressionFault, TaskError, Unavailable
+from ..core.errors import ExpressionFault
 from ..core.expressions import evaluate, render
 from ..core.model import Json, StepError
 from ..core.moments import from_rfc3339
 from ..core.plan import Step
 from ..ports import Event
-from ..tasks.later import LATER
 from ..tasks.registry import Task, TaskContext
 from . import hooking
 from .admission import give_place, take_place
-from .callbacks import Answered, Tokens
+from .callbacks import Tokens
 from .claims import Claim
 from .items import cache_key, decode, digest, encode
 from .names import names
 from .results import Done, Failed, Held, Result, Waits
 from .run import Gate, Run
-from .secrecy import NO_MASK, Given, Mask, SecretsDown, fill
+from .secrecy import Given, SecretsDown, fill
+from .watch import limit_of
 
 log = logging.getLogger("treadle.tasks")
 
-MAX_MESSAGE = 4096  # characters of an error's name, message and details
 SECRETS_AGAIN_S = 30  # until a step whose secret could not be read is looked at again
+ASKED_EVERY_MS = 1000  # a task that asks more often gets the same answer
 
-_LATER = Waits({"for": "callback"}, None)  # until the step itself says how long it waits
 _NOBODY_CAN = StepError("OutputInvalid", "the task returned LATER and asked for no callback", permanent=True)
 
 
@@ -156,7 +150,7 @@ def _task(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: i
     context.callback = tokens = Tokens(run, step, claim)
 
     def work() -> Result:
-        return call(task, given.value, context, step.timeout, step.heartbeat, given.mask)
+        return call(run, task, given, context, step.timeout, step.heartbeat, deadline)
 
     places = take_place(run, step, claim, bound) if step.concurrency is not None else ()
     if places is None:
@@ -191,128 +185,36 @@ def context_of(run: Run, step: Step, claim: Claim, deadline: int) -> TaskContext
         attempt=claim.number,
         idempotency_key=digest(run.id, path),
         deadline=min(run.now + limit_ms, deadline) / 1000,
-        logger=log,
-        is_cancelled=lambda: _is_cancelled(run, claim.key),
+        logger=logging.LoggerAdapter(log, {"run": run.id, "step": path, "attempt": claim.number}),
+        is_cancelled=_Asking(run, claim.key),
     )
 
 
-def _is_cancelled(run: Run, key: str) -> bool:
-    """A task asks; control answers."""
-    asked = Run(run.world, run.id, run.control)
-    asked.read_control(key)
-    return asked.gate(key) is Gate.CLOSED
+class _Asking:
+    """A task asks whether it is cancelled; control answers, at most once a second."""
+
+    def __init__(self, run: Run, key: str) -> None:
+        self._run = Run(run.world, run.id, run.control)
+        self._key = key
+        self._asked_at = -ASKED_EVERY_MS
+        self._answer = False
+
+    def __call__(self) -> bool:
+        if self._run.now - self._asked_at >= ASKED_EVERY_MS:
+            self._asked_at = self._run.now
+            self._run.read_control(self._key)
+            self._answer = self._run.gate(self._key) is Gate.CLOSED
+        return self._answer
 
 
-def call(
-    task: Task, given: Json, context: TaskContext, timeout_ms: int | None, heartbeat_ms: int | None = None, mask: Mask = NO_MASK
-) -> Result:
-    """A task's failure becomes a value. Whatever it raises is the task's: nothing of it stops the engine."""
-    if mask:
-        context.logger = mask.logger(log.name)
-    pulse = None if heartbeat_ms is None else Heartbeat(heartbeat_ms)
-    if pulse is not None:
-        context.heartbeat = pulse
-
-    def guarded() -> Result:
-        try:
-            output = task.run(given, context)
-            return _LATER if output is LATER else _checked(output, mask)
-        except Unavailable:
-            raise
-        except Answered:
-            return _LATER
-        except Exception as raised:
-            if not isinstance(raised, TaskError):
-                context.logger.warning("task %s failed", task.name, exc_info=raised)
-            return Failed(error_of(raised, task, mask))
-
-    return guarded() if timeout_ms is None and pulse is None else _within(guarded, timeout_ms, pulse)
-
-
-def error_of(raised: BaseException, task: Task, mask: Mask = NO_MASK) -> StepError:
-    """A task raises names of its own by TaskError, others by the exception's class."""
-    if isinstance(raised, TaskError):
-        return bounded(raised, task.permanent, mask)
-    name = type(raised).__name__
-    return StepError(name, _short(mask.text(str(raised))), permanent=name in task.permanent)
-
-
-def bounded(raised: TaskError, permanent: tuple[str, ...] = (), mask: Mask = NO_MASK) -> StepError:
-    """`permanent`: names of errors that are. No part of it is longer than an item can hold."""
-    is_permanent = bool(raised.permanent) or raised.name in permanent
-    name, message, details = mask.text(raised.name), mask.text(raised.message), mask.json(raised.details)
-    return StepError(name[:MAX_MESSAGE], _short(message), _details(details), is_permanent)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
-
-
-def _details(details: Json) -> Json:
-    """JSON of a bounded size, or the beginning of its text."""
-    try:
-        text = encode(details)
-    except (TypeError, ValueError, RecursionError):
-        return _short(repr(details))
-    return decode(text) if len(text) <= MAX_MESSAGE else _short(text)
-
-
-def _checked(output: Json, mask: Mask) -> Result:
-    """Only JSON leaves a task, and no secret."""
-    try:
-        encoded = encode(output)
-    except (TypeError, ValueError, RecursionError) as fault:
-        return Failed(StepError("OutputInvalid", f"the task's result is no JSON: {fault}", permanent=True))
-    if ("NaN" in encoded or "Infinity" in encoded) and _has_no_json_number(output):
-        told = "the task's result has a number that JSON does not know (NaN or Infinity)"
-        return Failed(StepError("OutputInvalid", told, permanent=True))
-    return Done(mask.json(decode(encoded)) if mask else decode(encoded))
-
-
-def _has_no_json_number(value: Json) -> bool:
-    match value:
-        case float():
-            return not math.isfinite(value)
-        case dict():
-            return any(_has_no_json_number(inner) for inner in value.values())
-        case list() | tuple():
-            return any(_has_no_json_number(inner) for inner in value)
-    return False
-
-
-def _within(work: Callable[[], Result], timeout_ms: int | None, pulse: Heartbeat | None) -> Result:
-    """The work's result, Timeout, or HeartbeatTimeout. A thread cannot be killed: what overruns is left behind, its result ignored."""
-    attempt: Future[Result] = Future()
-    threading.Thread(target=_fulfil, args=(attempt, work), daemon=True, name="treadle-attempt").start()
-    ends_at = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
-    while True:
-        limits = [at for at in (ends_at, pulse.silent_at if pulse else None) if at is not None]
-        try:
-            return attempt.result(max(0.0, min(limits) - time.monotonic()) if limits else None)
-        except FutureTimeout:
-            now = time.monotonic()
-        if ends_at is not None and now >= ends_at:
-            return Failed(StepError("Timeout", f"the attempt took more than {(timeout_ms or 0) / 1000:g} s"))
-        if pulse is not None and now >= pulse.silent_at:
-            return Failed(StepError("HeartbeatTimeout", f"the attempt was silent for more than {pulse.interval_s:g} s"))
-
-
-class Heartbeat:
-    """When the attempt is next expected to say that it lives (seconds of the machine's own clock: tasks take real time)."""
-
-    def __init__(self, interval_ms: int) -> None:
-        self.interval_s = interval_ms / 1000
-        self.silent_at = time.monotonic() + self.interval_s
-
-    def __call__(self, details: Json = None) -> None:
-        self.silent_at = time.monotonic() + self.interval_s
-
-
-def _fulfil(attempt: Future[Result], work: Callable[[], Result]) -> None:
-    try:
-        attempt.set_result(work())
-    except Unavailable as raised:
-        attempt.set_exception(raised)
+def call(run: Run, task: Task, given: Given, context: TaskContext, timeout: int | None, heartbeat: int | None, deadline: int) -> Result:
+    """One attempt within its limits (ms); `deadline`: ms, of the invocation. No secret comes back from it."""
+    if given.mask:
+        context.logger = logging.LoggerAdapter(given.mask.logger(log.name), context.logger.extra)
+    attempts, usual_s = run.world.attempts, run.world.settings.attempt_timeout_s
+    is_limited = attempts.limits_all or timeout is not None or task.isolated
+    limit = limit_of(timeout, usual_s, deadline - run.now) if is_limited else None
+    return attempts.call(task, given, context, limit, heartbeat)
 
 
 def _cached(run: Run, step: Step, bound: dict[str, Any]) -> Result | None:

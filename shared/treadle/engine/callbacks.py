@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Any
 
-from ..core.errors import NotFound, Rejected, TreadleError, Unavailable
+from ..core.errors import NotFound, Rejected, Unavailable
 from ..core.model import SCHEMA, Json, State
 from ..core.plan import Step
 from ..ports import Absent, Item, Key
-from ..tasks.later import Callback
+from ..tasks.later import Answered, Callback
 from .claims import Claim, claim_of, stands, write_state
 from .items import decode, encode, step_key
 from .results import Waits
@@ -29,10 +29,6 @@ from .world import World
 
 MAX_WAIT_MS = 30 * 86_400_000  # for an answer, where the step has no `timeout`
 KEPT_S = 7 * 86_400  # after its time a token is still known, to say that it is too late
-
-
-class Answered(TreadleError):
-    """This attempt was answered before: by whoever an earlier worker, which was lost, had given a token to."""
 
 
 @dataclass

@@ -234,7 +234,7 @@ def _task(run: Run, key: str, step: Step, given: Given, attempt: int, deadline: 
     context = context_of(run, step, Claim(key, 0, 0, attempt, run.now, run.now), deadline)
     context.idempotency_key = digest(run.id, paths.shown(key), "undo")
     timeout = parse_duration(undo["timeout"]) if "timeout" in undo else None
-    result: Result = call(task, given.value, context, timeout, mask=given.mask)
+    result: Result = call(run, task, given, context, timeout, None, deadline)
     return result.output if isinstance(result, Done) else getattr(result, "error", StepError("TaskFailed"))
 
 

@@ -13,6 +13,7 @@ from ..core.expressions import Expressions
 from ..core.plan import Plan
 from ..ports import Blobs, Bus, Clock, Lanes, Secrets, Store
 from ..topology import ATTEMPT_TIMEOUT_S, BEGIN_MARGIN_S, LEASE_S
+from .attempts import Attempts
 from .items import REF, decode, digest, is_ref, plan_key
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class World:
     settings: Settings = field(default_factory=Settings)
     hooks: Hooks | None = None
     url: str | None = None  # of the HTTP API, where callbacks are posted to; None: there is none
+    attempts: Attempts = field(default_factory=Attempts)
     random: random.Random = field(default_factory=random.Random)
     plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)
     triggers: dict[str, tuple[int, Sequence[Triggered]]] = field(default_factory=dict)  # by tenant, with when they were read

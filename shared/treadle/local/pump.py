@@ -19,6 +19,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from .. import topology
@@ -34,6 +35,8 @@ _TICK_S = 0.003  # while messages wait for a worker
 _GRACE_S = 0.5  # real time that nobody looks before time is skipped all the same
 _LOOK_PAUSE_S = 0.01
 _QUIET_LOOK_S = 0.25
+
+_HERE: ContextVar[Worker | None] = ContextVar("treadle_worker", default=None)  # which one makes a call; its attempts' threads know it too
 
 
 class Pump:
@@ -64,7 +67,6 @@ class Pump:
         self._last_sweep_ms = self.clock.now()
         self._is_sweeping = False
         self._kills: list[Order] = []
-        self._here = threading.local()
         self._stopping = False
 
     # ------------------------------------------------------------------------------------------- from outside
@@ -176,7 +178,7 @@ class Pump:
             self._tick.notify()
 
     def _on_call(self, **_: Any) -> None:
-        worker: Worker | None = getattr(self._here, "worker", None)
+        worker = _HERE.get()
         if worker is None or worker.calls_left is None:
             return
         if worker.calls_left <= 0:
@@ -237,12 +239,12 @@ class Pump:
         if not messages:  # another worker was faster
             return
         worker.calls_left = self._sentence(queue, [message["Body"] for message in messages])
-        self._here.worker = worker
+        _HERE.set(worker)
         try:
             event = sqs_event(messages, self._arns[queue.name], REGION)
             handed_back = self._call(queue.consumer, event, failed_ids)
         finally:
-            self._here.worker = None
+            _HERE.set(None)
         if handed_back is None:
             return
         done = [message for message in messages if message["MessageId"] not in handed_back]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import math
 import time
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .registry import Task, TaskContext
 
 TIMEOUT_S: Final = 10.0
+BEAT_EVERY_S: Final = 1.0
 _SETTLED: Final = (200, 404, 409, 410)  # taken, or of no use to say again
 
 log = logging.getLogger("treadle.tasks")
@@ -83,15 +85,32 @@ def _call_back(task: Task, payload: Json, asked: dict[str, Any], context: Any) -
         raise TaskError("NoCallback", "the engine has no HTTP API to call back", permanent=True)
     own = _context(asked, context)
 
-    def heartbeat(details: Json = None) -> None:
-        post(url, "heartbeat", {} if details is None else {"details": details})
-
-    own.heartbeat = heartbeat
+    own.heartbeat = beats = _Beats(url)
+    own.is_cancelled = beats.is_cancelled
     told = _attempt(task, payload, own)
     if "error" in told:
         post(url, "fail", {name: value for name, value in told["error"].items() if value is not None})
     else:
         post(url, "succeed", told)
+
+
+class _Beats:
+    """What the engine answers to a heartbeat says whether anybody still waits. Asking beats as well, at most once a second."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._beat_at = -math.inf
+        self._is_awaited = True
+
+    def __call__(self, details: Json = None) -> bool:
+        self._beat_at = time.monotonic()
+        self._is_awaited = post(self._url, "heartbeat", {} if details is None else {"details": details}) == 200
+        return self._is_awaited
+
+    def is_cancelled(self) -> bool:
+        if self._is_awaited and time.monotonic() - self._beat_at >= BEAT_EVERY_S:
+            self()
+        return not self._is_awaited
 
 
 def post(url: str, verb: str, body: Json) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from ..core.errors import TreadleError
+
 
 class Later:
     """What a task returns when its result comes by its callback."""
@@ -24,3 +26,7 @@ class Callback:
 
     token: str = field(repr=False)
     url: str | None = field(default=None, repr=False)
+
+
+class Answered(TreadleError):
+    """This attempt was answered before: by whoever an earlier worker, which was lost, had given a token to."""

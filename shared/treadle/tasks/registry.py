@@ -35,7 +35,8 @@ class TaskContext:
 
     `step_id`: the step's path. `idempotency_key`: the same for every attempt of one step; hand it to whatever must not do the
     work twice. `deadline`: when the attempt times out, seconds since the epoch. `callback()`: a token by which somebody outside
-    ends this attempt; a task that has handed it on returns `LATER`.
+    ends this attempt; a task that has handed it on returns `LATER`. `heartbeat()` is False, and `is_cancelled()` True, once nobody
+    waits for the attempt any more: a second after the run was cancelled at the latest, or when its time is over.
     """
 
     run_id: str
@@ -43,15 +44,16 @@ class TaskContext:
     attempt: int
     idempotency_key: str
     deadline: float
-    logger: logging.Logger
-    heartbeat: Callable[..., None] = field(default=lambda details=None: None)
+    logger: logging.Logger | logging.LoggerAdapter[logging.Logger]
+    heartbeat: Callable[..., bool] = field(default=lambda details=None: True)
     is_cancelled: Callable[[], bool] = field(default=lambda: False)
     callback: Callable[[], Callback] = no_callback
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`permanent`: names of errors that are not worth another attempt. `takes`, `gives`: what its input and its result must be."""
+    """`permanent`: names of errors that are not worth another attempt. `takes`, `gives`: what its input and its result must be.
+    `isolated`: it runs in a process of its own, which is killed at its time."""
 
     name: str
     function: Function
@@ -59,6 +61,7 @@ class Task:
     permanent: tuple[str, ...] = ()
     takes: Shape | None = None
     gives: Shape | None = None
+    isolated: bool = False
 
     def __call__(self, *given: Any, **named: Any) -> Json:
         """The function itself, for its own unit tests."""
@@ -94,7 +97,7 @@ class Task:
 def task(function: Function, /) -> Task: ...
 @overload
 def task(
-    *, name: str | None = None, permanent: tuple[str, ...] = (), input: Any = None, output: Any = None
+    *, name: str | None = None, permanent: tuple[str, ...] = (), input: Any = None, output: Any = None, isolated: bool = False
 ) -> Callable[[Function], Task]: ...
 def task(
     function: Function | None = None,
@@ -104,18 +107,19 @@ def task(
     permanent: tuple[str, ...] = (),
     input: Any = None,
     output: Any = None,
+    isolated: bool = False,
 ) -> Task | Callable[[Function], Task]:
     """Make a function a task: `@task` or `@task(name="charge", permanent=("CardDeclined",))`.
 
     `input`, `output`: a pydantic model or a JSON Schema each; where they are left out, the models that the annotations name.
-    Raises TypeError for what is neither.
+    `isolated`: in a process of its own. Raises TypeError for what is neither.
     """
 
     def decorate(function: Function) -> Task:
         parameters = _positional(function)
         takes = shape_of(input) or (shape_in(function, parameters[0]) if parameters else None)
         gives = shape_of(output) or shape_in(function, "return")
-        return Task(name or function.__name__, function, len(parameters) >= 2, permanent, takes, gives)
+        return Task(name or function.__name__, function, len(parameters) >= 2, permanent, takes, gives, isolated)
 
     return decorate if function is None else decorate(function)
 

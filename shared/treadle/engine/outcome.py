@@ -1,0 +1,87 @@
+"""What a call of a task comes to: its result, its failure as a value, or that the result comes later."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from ..core.errors import TaskError, Unavailable
+from ..core.model import Json, StepError
+from ..tasks.later import LATER, Answered
+from .items import decode, encode
+from .results import Done, Failed, Result, Waits
+
+if TYPE_CHECKING:
+    from ..tasks.registry import Task, TaskContext
+    from .secrecy import Given, Mask
+
+MAX_MESSAGE: Final = 4096  # characters of an error's name, message and details
+COMES_LATER: Final = Waits({"for": "callback"}, None)  # until the step itself says how long it waits
+
+
+def outcome(task: Task, given: Given, context: TaskContext) -> Result:
+    """Whatever a task raises is the task's: nothing of it stops the engine. Raises Unavailable."""
+    try:
+        output = task.run(given.value, context)
+        return COMES_LATER if output is LATER else _checked(output, given.mask)
+    except Unavailable:
+        raise
+    except Answered:
+        return COMES_LATER
+    except (Exception, SystemExit) as raised:
+        if not isinstance(raised, TaskError):
+            context.logger.warning("task %s failed", task.name, exc_info=raised)
+        return Failed(error_of(raised, task, given.mask))
+
+
+def error_of(raised: BaseException, task: Task, mask: Mask) -> StepError:
+    """A task raises names of its own by TaskError, others by the exception's class."""
+    if isinstance(raised, TaskError):
+        return bounded(raised, task.permanent, mask)
+    name = type(raised).__name__
+    return StepError(name, _short(mask.text(str(raised))), permanent=name in task.permanent)
+
+
+def bounded(raised: TaskError, permanent: tuple[str, ...] = (), mask: Mask | None = None) -> StepError:
+    """`permanent`: names of errors that are. No part of it is longer than an item can hold."""
+    is_permanent = bool(raised.permanent) or raised.name in permanent
+    name, message, details = raised.name, raised.message, raised.details
+    if mask:
+        name, message, details = mask.text(name), mask.text(message), mask.json(details)
+    return StepError(name[:MAX_MESSAGE], _short(message), _details(details), is_permanent)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
+
+
+def _details(details: Json) -> Json:
+    """JSON of a bounded size, or the beginning of its text."""
+    try:
+        text = encode(details)
+    except (TypeError, ValueError, RecursionError):
+        return _short(repr(details))
+    return decode(text) if len(text) <= MAX_MESSAGE else _short(text)
+
+
+def _checked(output: Json, mask: Mask) -> Result:
+    """Only JSON leaves a task, and no secret."""
+    try:
+        encoded = encode(output)
+    except (TypeError, ValueError, RecursionError) as fault:
+        return Failed(StepError("OutputInvalid", f"the task's result is no JSON: {fault}", permanent=True))
+    if ("NaN" in encoded or "Infinity" in encoded) and _has_no_json_number(output):
+        told = "the task's result has a number that JSON does not know (NaN or Infinity)"
+        return Failed(StepError("OutputInvalid", told, permanent=True))
+    return Done(mask.json(decode(encoded)) if mask else decode(encoded))
+
+
+def _has_no_json_number(value: Json) -> bool:
+    match value:
+        case float():
+            return not math.isfinite(value)
+        case dict():
+            return any(_has_no_json_number(inner) for inner in value.values())
+        case list() | tuple():
+            return any(_has_no_json_number(inner) for inner in value)
+    return False
