@@ -87,8 +87,12 @@ ministack: $(DEV) ## deploy the real template to an emulator of AWS, and drive r
 	@$(PYTHON) -m pytest -q -m ministack tests/ministack $(ARGS)
 
 .PHONY: simulate
-simulate: $(DEV) ## let everything go wrong that can, for a minute and a half (ARGS="--seconds 0 --seeds 3000" for all of it)
+simulate: $(DEV) ## let everything go wrong that can, for a minute and a half (ARGS="--shape diamond")
 	@$(VENV)/bin/treadle simulate --seconds 90 $(ARGS)
+
+.PHONY: simulate-all
+simulate-all: $(DEV) ## every single fault, every pair of the small shapes, and 2,800 random schedules of each shape: a quarter of an hour
+	@$(VENV)/bin/treadle simulate --seconds 2400 --seeds 2800 $(ARGS)
 
 .PHONY: bench
 bench: $(DEV) ## what a step costs, counted, against benchmarks/gates.json and baseline.json (ARGS="chain10")
