@@ -16,6 +16,7 @@ import aws_cdk as cdk
 from treadle import topology
 from treadle.config import Effects, Target, effects_of, load
 from treadle.config.effects import FIXED, NONE, changed_settings
+from treadle.notifications import Targets
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")  # it begins the names of queues
 
@@ -105,6 +106,7 @@ class Deployment:
         """What the choices mean to a worker: variables beside those of the topology."""
         settings = changed_settings(self.effects.settings) | dict(self.settings)
         said = {"TREADLE_SETTINGS": settings, "TREADLE_EXTENSIONS": list(self.effects.extensions), "TREADLE_ALLOW": self._allowed}
+        said |= {"TREADLE_NOTIFICATIONS": self.effects.notified}
         chosen = {"TREADLE_TASKS": " ".join(self.tasks)} | {name: json.dumps(value) if value else "" for name, value in said.items()}
         return {name: value for name, value in chosen.items() if value}
 
@@ -114,6 +116,17 @@ class Deployment:
         allowed = dict(self.effects.allow)
         functions = dict.fromkeys((*allowed.get("functions", ()), *self.function_arns))
         return allowed | ({"functions": list(functions)} if functions else {})
+
+    @property
+    def targets(self) -> Targets:
+        """Who is told of what happens to runs."""
+        return Targets.from_json(self.effects.notified)
+
+    def has(self, function: topology.Function) -> bool:
+        """Whether this deployment needs the function, and the queues that it consumes."""
+        if function.notifies:
+            return bool(self.targets.named)
+        return self.effects.api or not function.http
 
     def concurrency_of(self, queue: topology.Queue) -> int:
         """Invocations at a time of the workers behind a queue."""

@@ -41,12 +41,16 @@ class TreadleStack(cdk.Stack):
         blobs = Bucket(self, "Blobs", at_rest=at_rest)
         inbox = Bucket(self, "Inbox", at_rest=at_rest, keep_days=SUBMISSIONS_KEPT_DAYS, announces=True)
         bus = Bus(self, "Bus", prefix=prefix, at_rest=at_rest)
-        lanes = {queue.name: Lane(self, f"Queue-{queue.name}", queue=queue, prefix=prefix, at_rest=at_rest) for queue in topology.QUEUES}
-        for rule in topology.RULES:
+        functions = [function for function in topology.FUNCTIONS if deployment.has(function)]
+        fed = {function.name for function in functions}
+        queues = [queue for queue in topology.QUEUES if queue.consumer in fed]
+        lanes = {queue.name: Lane(self, f"Queue-{queue.name}", queue=queue, prefix=prefix, at_rest=at_rest) for queue in queues}
+        targets = deployment.targets
+        for rule in (*topology.RULES, *topology.notifying(targets.named, targets.kinds)):
             bus.route(rule, to=lanes[rule.to], inbox=inbox.name)
 
         # Who works on it.
-        outside = (deployment.function_arns, deployment.permissions)
+        outside = (deployment.function_arns, deployment.permissions, targets)
         resources = Resources(state, list(lanes.values()), bus, blobs, inbox, at_rest, deployment.name, *outside)
         places = {"table": state.name, "bus": bus.name, "blobs": blobs.name, "inbox": inbox.name, "queue_urls": self._queues(prefix)}
         places |= {"secrets": deployment.name}
@@ -63,8 +67,7 @@ class TreadleStack(cdk.Stack):
                 resources=resources,
                 at_rest=at_rest,
             )
-            for function in topology.FUNCTIONS
-            if deployment.effects.api or not function.http
+            for function in functions
         }
         for lane in lanes.values():
             workers[lane.declared.consumer].feed(lane, deployment.concurrency_of(lane.declared))
@@ -76,7 +79,8 @@ class TreadleStack(cdk.Stack):
         for api in (worker for worker in workers.values() if worker.declared.http):
             issuer, audience = self._tokens(deployment)
             door = Door(self, "Door", worker=api, issuer=issuer, audience=audience, at_rest=at_rest)
-            workers["dispatcher"].function.add_environment("TREADLE_URL", door.url)  # where callbacks are posted to
+            for name in sorted(fed & {"dispatcher", "notifier"}):  # where callbacks are posted to, and where people look at a run
+                workers[name].function.add_environment("TREADLE_URL", door.url)
             self._tell(Url=door.url)
         Alarms(self, "Alarms", lanes=list(lanes.values()), bus=bus, workers=list(workers.values()), topic=deployment.alarm_topic)
         for finding, reason in (STACK_WIDE if deployment.alarm_topic else STACK_WIDE | WITHOUT_TOPIC).items():

@@ -6,12 +6,13 @@ No action is `*`, and no resource but for the exceptions that say why.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from treadle import topology
+from treadle.notifications import DEPLOYERS, Targets
 
 from infra.constructs.at_rest import AtRest
 from infra.constructs.bucket import Bucket
@@ -22,7 +23,7 @@ from infra.deployment import Permission
 from infra.findings import explain
 
 _SERVICE = {"table": "dynamodb", "index": "dynamodb", "queues": "sqs", "bus": "events", "blobs": "s3", "inbox": "s3"}
-_SERVICE |= {"secrets": "secretsmanager"}
+_SERVICE |= {"secrets": "secretsmanager", "topics": "sns"}
 # The service that polls a queue for a Lambda does it with the Lambda's own role.
 _CONSUMES = ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")
 _OWN_QUEUES_ONLY = ("ChangeMessageVisibility",)
@@ -41,6 +42,7 @@ class Resources:
     secrets: str  # the name that secrets are kept under
     function_arns: tuple[str, ...] = ()  # that the task `lambda` may invoke
     permissions: tuple[Permission, ...] = ()  # of the calls that the task `aws` may make
+    targets: Targets = field(default_factory=Targets)  # who is told of what happens to runs
 
     def granted_to(self, function: topology.Function) -> list[iam.PolicyStatement]:
         return [
@@ -59,14 +61,15 @@ class Resources:
                 resource = cast(cdk.CfnElement, bucket.node.default_child)
                 finding = f"AwsSolutions-IAM5[Resource::<{stack.get_logical_id(resource)}.Arn>/*]"
                 explain(role, finding, f"Any object of the {port} bucket, and no other bucket's: names are not known beforehand.")
-        if "secrets" in function.uses:
+        if "secrets" in function.uses and not function.notifies:
             finding = f"AwsSolutions-IAM5[Resource::{self._secrets_arn('<AWS::Partition>', '<AWS::Region>', '<AWS::AccountId>')}]"
             explain(role, finding, "Any secret under the stack's name: which there are is known to those who write workflows.")
 
     def _use(self, function: topology.Function, port: str, actions: Sequence[str]) -> Iterator[iam.PolicyStatement]:
         service = _SERVICE[port]
         if port != "queues":
-            yield _allow(service, actions, self._arns(port))
+            if arns := self._arns(port, function):
+                yield _allow(service, actions, arns)
             return
         sends_to = [lane.arn for lane in self.lanes if lane.declared.name in function.sends_to]
         anywhere = [action for action in actions if action not in _OWN_QUEUES_ONLY]
@@ -76,19 +79,26 @@ class Resources:
         if own:
             yield _allow(service, own, self._own_queues(function))
 
-    def _arns(self, port: str) -> list[str]:
+    def _arns(self, port: str, function: topology.Function) -> list[str]:
         return {
             "table": [self.state.arn],
             "index": self.state.index_arns,
             "bus": [self.bus.arn],
             "blobs": [self.blobs.objects_arn],  # exception: `*` stands for the objects' names, which are content hashes
             "inbox": [self.inbox.objects_arn],  # exception: `*` stands for the names that users chose
-            "secrets": [
-                self._secrets_arn(cdk.Aws.PARTITION, cdk.Aws.REGION, cdk.Aws.ACCOUNT_ID)
-            ],  # exception: `*` stands for TENANT/NAME and the six characters that AWS appends
+            "topics": [target.sns for target in self.targets.values() if target.sns],
+            "secrets": self._secret_arns(function, cdk.Aws.PARTITION, cdk.Aws.REGION, cdk.Aws.ACCOUNT_ID),
         }[port]
 
+    def _secret_arns(self, function: topology.Function, *where: str) -> list[str]:
+        """Of the notifier those that its webhooks name; AWS appends six characters of its own."""
+        if not function.notifies:
+            return [self._secrets_arn(*where)]
+        named = sorted({target.secret for target in self.targets.values() if target.secret})
+        return [self._secrets_arn(*where).removesuffix("*") + f"{DEPLOYERS}/{name}-??????" for name in named]
+
     def _secrets_arn(self, partition: str, region: str, account: str) -> str:
+        """Exception: `*` stands for TENANT/NAME and the six characters that AWS appends."""
         return f"arn:{partition}:secretsmanager:{region}:{account}:secret:{self.secrets}/*"
 
     def _own_queues(self, function: topology.Function) -> list[str]:

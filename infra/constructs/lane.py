@@ -42,7 +42,7 @@ class Lane(Construct):
             enforce_ssl=True,
             retention_period=_KEEP,
             visibility_timeout=cdk.Duration.seconds(topology.VISIBILITY_S),
-            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=topology.MAX_RECEIVES),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=queue.max_receives),
         )
 
     @property

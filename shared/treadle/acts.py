@@ -18,6 +18,7 @@ from .engine.run import Run
 from .ports import Item
 
 PREFIX = "act#"
+NOTIFIED = "notified"  # the engine's own: somebody was told of the run, or could not be
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +34,25 @@ class Act:
 @contextmanager
 def noted(run: Run, verb: str, by: str | None, **told: Json) -> Iterator[None]:
     """Around an act. What is None is left out."""
-    now = run.now
-    key = (run.id, f"{PREFIX}{now:015d}#{run.world.new_fence():012x}")
-    item: Item = {"pk": key[0], "sk": key[1], "schema": SCHEMA, "at": now, "verb": verb}
-    item |= {"by": by} if by is not None else {}
-    item |= {"told": encode(said)} if (said := {name: value for name, value in told.items() if value is not None}) else {}
-    item |= {"expires": run.control["expires"]} if "expires" in run.control else {}
+    item = _item(run, verb, f"{run.world.new_fence():012x}", told) | ({"by": by} if by is not None else {})
     run.world.store.put(item)
     try:
         yield
     except (Rejected, Conflict):
-        run.world.store.delete(key)
+        run.world.store.delete((item["pk"], item["sk"]))
         raise
+
+
+def note(run: Run, verb: str, identity: str, **told: Json) -> None:
+    """Something that was done about the run, after the fact."""
+    run.world.store.put(_item(run, verb, identity, told))
+
+
+def _item(run: Run, verb: str, identity: str, told: dict[str, Json]) -> Item:
+    now = run.now
+    item: Item = {"pk": run.id, "sk": f"{PREFIX}{now:015d}#{identity}", "schema": SCHEMA, "at": now, "verb": verb}
+    item |= {"told": encode(said)} if (said := {name: value for name, value in told.items() if value is not None}) else {}
+    return item | ({"expires": run.control["expires"]} if "expires" in run.control else {})
 
 
 def of_run(run: Run) -> list[Act]:

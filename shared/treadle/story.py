@@ -1,7 +1,8 @@
 """The history of a run: what happened and who did what, in order. Folded from facts, archived facts and acts; no log beside them.
 
 Each entry has `at`, `what` and `path` (None: the run as a whole). `what` is `RunStarted`, `Acted` (somebody did something: `act`,
-`by`, and what was said with it), `StepStarted`, `StepEnded` or `RunEnded`. What a retry took back has the `generation` it was of.
+`by`, and what was said with it), `StepStarted`, `StepEnded`, `RunEnded`, `Notified` or `NotificationFailed` (a `target`, of an
+`event`). What a retry took back has the `generation` it was of.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ def _began(run: Run) -> tuple[Place, Entry]:
 
 
 def _acted(act: acts.Act) -> tuple[Place, Entry]:
-    entry = {"at": rfc3339(act.at), "what": "Acted", "path": None, "act": act.verb, "by": act.by, **act.told}
+    entry: Entry = {"at": rfc3339(act.at), "what": "Acted", "path": None, "act": act.verb, "by": act.by, **act.told}
+    if act.verb == acts.NOTIFIED:
+        entry = {"at": entry["at"], "what": "NotificationFailed" if "error" in act.told else "Notified", "path": None, **act.told}
     return (act.at, [_BEFORE]), entry
 
 

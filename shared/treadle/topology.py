@@ -6,7 +6,7 @@ as well, and a message comes back only when its claim may be taken over.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ MAX_DELAY_S = 900  # SQS: the longest delay of a message; longer waits lie in th
 MAX_RECEIVES = 20  # deliveries before a message is a dead letter; a message that meets a live claim uses one
 DUE_SHARDS = 16
 SWEEP_EVERY_S = 60
+# Until a notification that could not be delivered is tried again: ten deliveries in 17 hours, then it is a dead letter.
+NOTIFY_AGAIN_S = (10, 60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 6 * 3600)
 LOG_RETENTION_DAYS = 30
 ARCHIVE_DAYS = 30
 
@@ -52,6 +54,7 @@ class Queue:
     consumer: str
     batch_size: int = 1
     max_concurrency: int = 50  # of the event source mapping (2 to 1000)
+    max_receives: int = MAX_RECEIVES
 
 
 QUEUES = (
@@ -62,6 +65,7 @@ QUEUES = (
     Queue("completions", "completions", batch_size=10),
     Queue("errors", "errors", batch_size=10),
     Queue("submissions", "parser", batch_size=1),
+    Queue("notifications", "notifier", batch_size=1, max_concurrency=10, max_receives=len(NOTIFY_AGAIN_S) + 1),
 )
 
 
@@ -82,6 +86,7 @@ class Rule:
 
 
 EVENT_SOURCE = "treadle"
+_OURS = {"source": [EVENT_SOURCE]}
 SUBMISSIONS = ("WorkflowSubmitted", "RunRequested")
 # What the engine says of every run, or of what it refused: no trigger hears it, for each run would cost an invocation more, and
 # a refusal that is refused would never end.
@@ -117,16 +122,26 @@ RULES = (
 )
 
 
+def notifying(named: Sequence[str], kinds: Sequence[str]) -> tuple[Rule, ...]:
+    """The rules of a deployment that tells somebody. `named`: targets that rungs of the escalation ladder name; `kinds`: events of
+    runs that targets have subscribed to. Nothing else wakes the notifier, and without targets there is none."""
+    told = Rule("escalations", {**_OURS, "detail-type": ["EscalationRaised"], "detail": {"data": {"notify": [*named]}}}, to="notifications")
+    heard = Rule("subscriptions", {**_OURS, "detail-type": [*kinds]}, to="notifications")
+    return (*([told] if named else ()), *([heard] if kinds else ()))
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A Lambda. `uses`: the resources that its role may touch, by port: the least that works (tests compare it with the calls recorded).
-    `sends_to`: the queues that its `queues` may send to (the others are fed by rules)."""
+    `sends_to`: the queues that its `queues` may send to (the others are fed by rules). `notifies`: there is one, with its queue, only
+    where the configuration names somebody to be told."""
 
     name: str
     memory_mb: int = 256
     timeout_s: int = FUNCTION_TIMEOUT_S
     schedule_s: int | None = None  # runs on a schedule
     http: bool = False  # behind the HTTP API
+    notifies: bool = False
     uses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sends_to: tuple[str, ...] = tuple(lane(priority) for priority in LANES)
 
@@ -150,6 +165,19 @@ FUNCTIONS = (
         schedule_s=SWEEP_EVERY_S,
         uses={"index": ("Query",), "queues": ("SendMessage",)},
         sends_to=(lane("normal"), "submissions"),
+    ),
+    Function(
+        "notifier",
+        timeout_s=30,
+        notifies=True,
+        uses={
+            "table": ("GetItem", "PutItem"),
+            "queues": ("SendMessage", "ChangeMessageVisibility"),
+            "bus": ("PutEvents",),
+            "topics": ("Publish",),
+            "secrets": ("GetSecretValue",),
+        },
+        sends_to=("notifications",),
     ),
     Function("api", memory_mb=512, timeout_s=29, http=True, uses={**_ENGINE, "index": ("Query",)}),
 )

@@ -9,10 +9,10 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from .tasks import Allowed, Outside, Registry
 from .topology import ENVIRONMENT, QUEUES, Names
 
 if TYPE_CHECKING:
+    from .notifications import Channel, Notifier
     from .operations import Operations
 
 
@@ -37,6 +38,8 @@ class Wiring:
     inbox: Blobs
     tenant: str = "default"  # of what comes in by S3 and the bus: IAM, not a token, says who may
     leave: Callable[[], None] | None = None
+    notified: Mapping[str, Any] = field(default_factory=dict)  # who is told of what: `integration.notifications` of the configuration
+    channel: Callable[[], Channel] | None = None  # by which they are reached
 
     @cached_property
     def operations(self) -> Operations:
@@ -46,7 +49,16 @@ class Wiring:
         from .operations import Operations
 
         world = self.engine.world
-        return Operations(self.engine, Checker(self.tasks, world.expressions, pools_up_to(world.settings.largest)))
+        pools, targets = pools_up_to(world.settings.largest), self.notified or None
+        return Operations(self.engine, Checker(self.tasks, world.expressions, pools, targets))
+
+    @cached_property
+    def notifier(self) -> Notifier:
+        from .notifications import Notifier, Targets
+
+        if self.channel is None:
+            raise ValueError("this engine was wired to tell nobody")
+        return Notifier(self.engine.world, Targets.from_json(self.notified), self.channel())
 
 
 class SystemClock:
@@ -72,6 +84,8 @@ def wire(
     hooks: Hooks | None = None,
     url: str | None = None,
     secrets: Callable[[Secrets], Secrets] = lambda deployed: deployed,
+    notified: Mapping[str, Any] | None = None,
+    channel: Callable[[], Channel] | None = None,
 ) -> Wiring:
     """The engine over AWS adapters. `url`: of the HTTP API, where callbacks are posted to. `secrets`: what is asked instead of
     Secrets Manager, or before it."""
@@ -82,7 +96,7 @@ def wire(
     ports = (adapters.store, adapters.lanes, adapters.bus, adapters.blobs, clock)
     given = (secrets(adapters.secrets), _violations, settings or Settings(), hooks, url, Attempts(limits_all=True))
     world = World(*ports, Cel(), tasks, *given)
-    return Wiring(Engine(world), tasks, names, adapters.inbox, tenant)
+    return Wiring(Engine(world), tasks, names, adapters.inbox, tenant, notified=notified or {}, channel=channel)
 
 
 def _violations(schema: object, value: object) -> list[tuple[str, str]]:
@@ -96,12 +110,15 @@ def _violations(schema: object, value: object) -> list[tuple[str, str]]:
 def from_environment() -> Wiring:
     """Raises ValueError for variables that say what cannot be. A hook that cannot be used is told of and left out."""
     settings = Settings(**_given("TREADLE_SETTINGS", {}))
-    outside = Outside(Allowed.from_json(_given("TREADLE_ALLOW", {})), is_on=settings.outward)
+    allowed = Allowed.from_json(_given("TREADLE_ALLOW", {}))
+    outside = Outside(allowed, is_on=settings.outward)
     tasks = Registry.load(*os.environ.get("TREADLE_TASKS", "").split(), outside=outside)
     hooks = Hooks.load(extensions=[Extension.from_json(each) for each in _given("TREADLE_EXTENSIONS", [])], strict=False)
-    wiring = wire(names_from_environment(), tasks, SystemClock(), settings, hooks=hooks, url=os.environ.get("TREADLE_URL"))
-    wiring.leave = _leave if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else None
-    return wiring
+    names, url, notified = names_from_environment(), os.environ.get("TREADLE_URL"), _given("TREADLE_NOTIFICATIONS", {})
+    wired = wire(names, tasks, SystemClock(), settings, hooks=hooks, url=url, notified=notified)
+    wired.leave = _leave if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else None
+    wired.channel = lambda: _outward(wired, allowed)
+    return wired
 
 
 def _leave() -> None:
@@ -109,6 +126,16 @@ def _leave() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(1)
+
+
+def _outward(wired: Wiring, allowed: Allowed) -> Channel:
+    """Imported where something is delivered: the workers do without."""
+    from .aws import Clients
+    from .aws.sns import AwsTopics
+    from .notifications import Outward
+    from .tasks.webhooks import Webhooks
+
+    return Outward(Webhooks(allowed.networks), AwsTopics(Clients().sns), wired.engine.world.secrets)
 
 
 def _given(variable: str, default: Any) -> Any:

@@ -20,13 +20,14 @@ from tests.api.fakes import FakeOperations
 EVENTS = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parents[2] / "events").glob("*.json")}
 RECORDS = [pytest.param(event["Records"][0], id=name) for name, event in sorted(EVENTS.items()) if "Records" in event]
 INBOX = "treadle-inbox-123456789012"  # in the samples
-FROM_BUS = [param for param in RECORDS if param.id not in ("sqs_lane_step", "sqs_schedule_due")]
+FROM_BUS = [param for param in RECORDS if param.id not in ("sqs_lane_step", "sqs_notifications", "sqs_schedule_due")]
 
 
 def test_there_is_one_for_each_way_in() -> None:
     assert sorted(EVENTS) == [
         "bus_anything", "bus_run_requested", "bus_workflow_submitted", "http_register", "http_start", "s3_definition", "s3_input",
-        "s3_object", "schedule_sweep", "sqs_completions", "sqs_errors", "sqs_lane_step", "sqs_schedule_due",
+        "s3_object", "schedule_sweep", "sqs_completions", "sqs_errors", "sqs_lane_step", "sqs_notifications",
+        "sqs_schedule_due",
     ]  # fmt: skip
 
 
@@ -44,6 +45,12 @@ def test_a_bus_event_reaches_its_queue_by_one_rule(record: dict[str, Any]) -> No
     patterns = {rule.name: with_names(rule.pattern, {"inbox": INBOX}) for rule in topology.RULES}
     (rule,) = [rule for rule in topology.RULES if rule.bus == bus and matches(patterns[rule.name], event)]
     assert record["eventSourceARN"].endswith(f":treadle-{rule.to}")
+
+
+def test_an_escalation_reaches_the_notifier_where_somebody_is_named() -> None:
+    event = json.loads(EVENTS["sqs_notifications"]["Records"][0]["body"])
+    named, other = topology.notifying(["oncall"], []), topology.notifying(["ops"], ["RunFailed"])
+    assert [rule.to for rule in (*named, *other) if matches(rule.pattern, event)] == ["notifications"]
 
 
 def test_the_sample_definition_is_valid() -> None:

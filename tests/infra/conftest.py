@@ -12,7 +12,7 @@ from tests.infra.template import Template
 
 @pytest.fixture(scope="session")
 def assembly() -> Path:
-    return synthesis.assembly()
+    return synthesis.assembly(config=synthesis.EVERYTHING)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,14 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KEPT = ROOT / ".cache" / "synth"
+# A configuration that asks for whatever a deployment may have.
+TOPIC = "arn:aws:sns:eu-central-1:123456789012:ops"
+TARGETS = {
+    "oncall": {"webhook": "https://hooks.example.com/treadle", "secret": "oncall_key", "on": ["RunFailed", "RunTimedOut"]},
+    "ops": {"sns": TOPIC},
+    "board": {"bus": True},
+}
+EVERYTHING = json.dumps({"workflow_engine": {"integration": {"webhook_support": True, "notifications": TARGETS}}})
 MADE_OF = ("infra", "functions", "shared/treadle/topology.py", "requirements/dev.txt", "cdk.json")
 
 

@@ -11,7 +11,7 @@ from tests.infra import synthesis
 from tests.infra.template import Template, listed
 
 SERVICES = {"table": "dynamodb", "index": "dynamodb", "queues": "sqs", "bus": "events", "blobs": "s3", "inbox": "s3"}
-SERVICES |= {"secrets": "secretsmanager"}
+SERVICES |= {"secrets": "secretsmanager", "topics": "sns"}
 CONSUMES = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 ALWAYS = {
     "logs:CreateLogStream",
@@ -45,7 +45,8 @@ def test_no_resource_is_a_wildcard_but_traces_and_names_of_objects_and_secrets(t
             ((_, end),) = [part["Fn::Join"][1] for part in [resource]]
             assert end == "/*"
         elif action.startswith("secretsmanager:"):
-            assert resource["Fn::Join"][1][-1] == ":secret:treadle/*"
+            name = "+notifications/oncall_key-??????" if function.notifies else "*"
+            assert resource["Fn::Join"][1][-1] == f":secret:treadle/{name}"
         else:
             assert "*" not in str(resource), f"{action} on {resource}"
 
@@ -67,7 +68,7 @@ def test_a_function_sends_where_it_is_said_to(template: Template, function: topo
 def test_who_works_sends_to_the_lanes_only() -> None:
     lanes = {topology.lane(priority) for priority in topology.LANES}
     beyond = {function.name: set(function.sends_to) - lanes for function in topology.FUNCTIONS}
-    assert {name: queues for name, queues in beyond.items() if queues} == {"sweeper": {"submissions"}}
+    assert {name: queues for name, queues in beyond.items() if queues} == {"sweeper": {"submissions"}, "notifier": {"notifications"}}
 
 
 @FUNCTIONS
@@ -90,9 +91,9 @@ def test_each_function_has_a_role_of_its_own(template: Template, function: topol
     assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
 
 
-def test_only_the_dispatcher_reads_secrets(template: Template) -> None:
+def test_only_who_runs_tasks_and_who_signs_reads_secrets(template: Template) -> None:
     readers = {function.name for function in topology.FUNCTIONS for action, *_ in template.granted(function.name) if "secrets" in action}
-    assert readers == {"dispatcher"}
+    assert readers == {"dispatcher", "notifier"}
     for action, _, condition in template.granted("dispatcher"):
         if action == "kms:Decrypt":
             assert any("secretsmanager." in str(service) for service in condition["StringEquals"]["kms:ViaService"])

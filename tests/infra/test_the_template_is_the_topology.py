@@ -12,6 +12,7 @@ from treadle import topology
 from tests.infra.template import Resource, Template
 
 STACK = "treadle"
+RULES = (*topology.RULES, *topology.notifying(("oncall", "ops"), ("RunFailed", "RunTimedOut")))  # as synthesis.EVERYTHING asks for
 
 
 def test_the_times_keep_their_law(template: Template) -> None:
@@ -24,7 +25,7 @@ def test_the_times_keep_their_law(template: Template) -> None:
 def test_a_queue_has_its_dead_letter_queue(template: Template, queue: topology.Queue) -> None:
     made, dead = template.queue(f"{STACK}-{queue.name}"), template.queue(f"{STACK}-{queue.name}-dlq")
     assert made["VisibilityTimeout"] == topology.VISIBILITY_S
-    assert made["RedrivePolicy"] == {"deadLetterTargetArn": dead.arn, "maxReceiveCount": topology.MAX_RECEIVES}
+    assert made["RedrivePolicy"] == {"deadLetterTargetArn": dead.arn, "maxReceiveCount": queue.max_receives}
     assert made.get("FifoQueue") is None
     assert dead.get("RedrivePolicy") is None
 
@@ -48,7 +49,7 @@ def test_there_is_no_other_mapping(template: Template) -> None:
     assert len(template.all("AWS::Lambda::EventSourceMapping")) == len(topology.QUEUES)
 
 
-@pytest.mark.parametrize("rule", topology.RULES, ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_a_rule_leads_to_its_queue(template: Template, rule: topology.Rule) -> None:
     made = _rule_to(template, rule)
     assert made.get("EventBusName") == (None if rule.bus == "default" else {"Ref": template.one("AWS::Events::EventBus").id})
@@ -60,7 +61,7 @@ def test_a_rule_leads_to_its_queue(template: Template, rule: topology.Rule) -> N
     assert target["RetryPolicy"]["MaximumRetryAttempts"] > 0
 
 
-@pytest.mark.parametrize("rule", topology.RULES, ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_a_queue_takes_what_its_rule_sends(template: Template, rule: topology.Rule) -> None:
     made = _rule_to(template, rule)
     for name in (rule.to, f"{rule.to}-dlq"):
@@ -77,7 +78,7 @@ def test_a_queue_takes_what_its_rule_sends(template: Template, rule: topology.Ru
 
 def test_there_is_no_other_rule_but_the_clocks(template: Template) -> None:
     scheduled = [function for function in topology.FUNCTIONS if function.schedule_s]
-    assert len(template.all("AWS::Events::Rule")) == len(topology.RULES) + len(scheduled)
+    assert len(template.all("AWS::Events::Rule")) == len(RULES) + len(scheduled)
 
 
 @pytest.mark.parametrize("function", [item for item in topology.FUNCTIONS if item.schedule_s], ids=lambda function: function.name)
@@ -150,8 +151,9 @@ def test_a_silent_sweeper_is_an_alarm(template: Template) -> None:
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": template.function("sweeper").id}}]
 
 
-def test_the_dispatcher_knows_where_callbacks_are_posted(template: Template) -> None:
-    url = template.function("dispatcher")["Environment"]["Variables"]["TREADLE_URL"]
+@pytest.mark.parametrize("function", ["dispatcher", "notifier"])
+def test_who_tells_others_where_to_post_and_to_look_knows_the_address(template: Template, function: str) -> None:
+    url = template.function(function)["Environment"]["Variables"]["TREADLE_URL"]
     assert url == {"Fn::GetAtt": [template.one("AWS::ApiGatewayV2::Api").id, "ApiEndpoint"]}
 
 

@@ -34,7 +34,7 @@ def test_every_queue_has_a_dead_letter_queue_and_the_visibility_of_the_topology(
         found = cloud.clients.sqs.get_queue_attributes(QueueUrl=cloud.names.queue_urls[queue.name], AttributeNames=["All"])["Attributes"]
         assert found["VisibilityTimeout"] == str(topology.VISIBILITY_S)
         redrive = json.loads(found["RedrivePolicy"])
-        assert redrive["maxReceiveCount"] == topology.MAX_RECEIVES
+        assert redrive["maxReceiveCount"] == queue.max_receives
         assert redrive["deadLetterTargetArn"].endswith(f"{queue.name}-dlq")
 
 

@@ -26,6 +26,8 @@ BOOTSTRAP = "/cdk-bootstrap/hnb659fds/version"
 ASSETS = f"cdk-hnb659fds-assets-{ACCOUNT}-{REGION}"
 DEPLOYS_WITHIN_S = 90
 PASSWORD = "Weaving-1804-loom"
+TOPIC = f"arn:aws:sns:{REGION}:{ACCOUNT}:ops"
+TARGETS = {"ops": {"sns": TOPIC}}
 UNKNOWN_TYPES = {"AWS::Events::Archive"}
 
 
@@ -87,7 +89,7 @@ class Deployed:
 
 
 def deploy(emulator: Emulator) -> Deployed:
-    folder = synthesis.assembly(retain=False)
+    folder = synthesis.assembly(retain=False, config=json.dumps({"workflow_engine": {"integration": {"notifications": TARGETS}}}))
     publish(emulator, folder)
     formation = emulator.client("cloudformation")
     emulator.client("s3").put_object(

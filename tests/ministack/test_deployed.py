@@ -16,7 +16,7 @@ from treadle import topology
 
 from tests.infra.test_security import SERVICES
 from tests.ministack import trail
-from tests.ministack.deployment import STACK, Deployed
+from tests.ministack.deployment import STACK, TOPIC, Deployed
 
 pytestmark = [pytest.mark.ministack, pytest.mark.timeout(180)]
 
@@ -149,6 +149,29 @@ def test_what_is_large_goes_by_way_of_the_bucket(deployed: Deployed) -> None:
     assert deployed.emulator.client("s3").list_objects_v2(Bucket=deployed.blobs)["KeyCount"] > 0
 
 
+def test_a_topic_is_told_of_an_escalation_that_names_it(deployed: Deployed) -> None:
+    sns, sqs = deployed.emulator.client("sns"), deployed.emulator.client("sqs")
+    assert sns.create_topic(Name="ops")["TopicArn"] == TOPIC
+    heard = sqs.create_queue(QueueName="heard")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=heard, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns.subscribe(TopicArn=TOPIC, Protocol="sqs", Endpoint=arn)
+    handling = {"escalation": [{"afterAttempts": 1, "notify": "ops", "severity": "critical"}]}
+    steps = [{"id": "a", "fail": {"error": "Broken"}}]
+    definition = {"id": "tells", "name": "tells", "version": "1.0.0", "steps": steps, "errorHandling": handling}
+    run = deployed.call("POST", "/runs", {"definition": definition, "input": {}}).body["id"]
+    found: list[Any] = []
+
+    def told() -> bool:
+        found.extend(sqs.receive_message(QueueUrl=heard, WaitTimeSeconds=1).get("Messages", []))
+        return bool(found)
+
+    _eventually(told)
+    event = json.loads(json.loads(found[0]["Body"])["Message"])
+    assert (event["type"], event["data"]["run"], event["data"]["severity"]) == ("EscalationRaised", run, "critical")
+    assert event["data"]["url"].endswith(f"/v1/runs/{run}")
+    _eventually(lambda: any(entry["what"] == "Notified" for entry in deployed.call("GET", f"/runs/{run}/history").body["items"]))
+
+
 def test_the_sweeper_may_look_for_what_is_due(deployed: Deployed) -> None:
     answer = deployed.emulator.client("lambda").invoke(FunctionName=deployed.functions["sweeper"], Payload=b"{}")
     assert json.loads(answer["Payload"].read())["sent"] >= 0
@@ -159,7 +182,7 @@ def test_the_roles_were_enough_and_nothing_was_given_up(deployed: Deployed) -> N
     log = deployed.emulator.log.read_text()
     assert not [line for line in log.splitlines() if "AccessDenied" in line or "not authorized to perform" in line]
     made = trail.calls(deployed.emulator, deployed.functions)
-    assert {"parser", "dispatcher", "errors", "sweeper", "api"} <= set(made)
+    assert {"parser", "dispatcher", "errors", "sweeper", "notifier", "api"} <= set(made)
     for function in topology.FUNCTIONS:
         granted = {f"{SERVICES[port]}:{action}" for port, actions in function.uses.items() for action in actions}
         assert made[function.name] <= granted

@@ -52,6 +52,7 @@ class Clients:
         self.events = cast("EventBridgeClient", _OnFirstUse(self._make, "events"))
         self.s3 = cast("S3Client", _OnFirstUse(self._make, "s3"))
         self.secrets = cast("SecretsManagerClient", _OnFirstUse(self._make, "secretsmanager"))
+        self.sns: Any = _OnFirstUse(self._make, "sns")
 
     def _make(self, service: str) -> Any:
         with self._lock:

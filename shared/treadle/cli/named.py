@@ -82,6 +82,11 @@ def tell_warnings(warnings: Iterable[object]) -> None:
         click.echo(warning, err=True)
 
 
+def tell_notification(line: str) -> None:
+    """Here nobody is told; a deployed engine would have."""
+    click.echo(f"treadle: {line}", err=True)
+
+
 def _near(file: str) -> str:
     """As the user would write it."""
     near = relpath(file)

@@ -15,7 +15,7 @@ from ..core.errors import Unavailable
 from .definitions import check, show
 from .exits import Exit, of_run
 from .live import Live
-from .named import options_in_use, secrets_in_use, tell_tasks, tell_warnings
+from .named import options_in_use, secrets_in_use, tell_notification, tell_tasks, tell_warnings
 from .options import SOURCE, config_option, input_option, output_option, secrets_option, tasks_option, timeout_option
 from .output import print_run, print_value
 from .target import announced
@@ -55,6 +55,7 @@ def run(
     with options_in_use(tasks):
         embedded = LocalEngine(tasks=list(tasks), skip_time=skip_time, config=config, secrets=secrets_in_use(secrets_file))
     tell_warnings(embedded.stack.configured.warnings)
+    embedded.stack.notifications.tells = tell_notification
     live = Live()
     with embedded as engine:
         faults = engine.validate(file)
@@ -125,6 +126,7 @@ def dev(port: int, tasks: tuple[str, ...], config: Path | None, secrets_file: Pa
         except OSError as taken:
             raise Unavailable(f"port {port} cannot be served on ({taken.strerror}); `--port 0` takes any free one") from None
         tell_warnings(engine.stack.configured.warnings)
+        engine.stack.notifications.tells = tell_notification
         stack.enter_context(announced(engine.url, engine.token))
         if form == "table":
             click.echo(_welcome(engine))

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from ..definition.diagnostics import Diagnostic, Path, Severity, nearest
+from ..tasks import webhooks
 from ..tasks.allowed import Allowed
 from .effects import pools_within
 from .model import Configuration
@@ -51,6 +52,7 @@ def troubles(config: Configuration, said: Collection[Path], extensions: Collecti
     yield from _contradictions(config, said)
     yield from _impossible(config, deployed)
     yield from _extensions(config, extensions)
+    yield from _notified(config)
     yield from _not_yet(config)
 
 
@@ -104,6 +106,24 @@ def _extensions(config: Configuration, known: Collection[str]) -> Iterator[Troub
             yield Trouble("unknown-extension", told, path, nearest(extension.name, known) or "pip install the package that brings it")
 
 
+def _notified(config: Configuration) -> Iterator[Trouble]:
+    """Webhooks that go where they cannot; an escalation ladder of the engine's own that names nobody."""
+    targets = config.integration.notifications
+    for name, target in targets.items():
+        path: Path = ("integration", "notifications", name, "webhook")
+        if target.webhook is not None and not config.integration.webhook_support:
+            told = "webhooks are off: set integration.webhook_support to true, or tell this target another way"
+            yield Trouble("conflicting-settings", told, path)
+        if target.webhook is not None and (why := webhooks.unfit(target.webhook)) is not None:
+            yield Trouble("bad-value", why, path)
+    ladder = config.initialization.error_handling.escalation_policy
+    for index, rung in enumerate(ladder if isinstance(ladder, list) and targets else []):
+        if rung.notify is not None and rung.notify not in targets:
+            told = f"nobody is called {rung.notify} in integration.notifications"
+            at: Path = ("initialization", "error_handling", "escalation_policy", index, "notify")
+            yield Trouble("unknown-target", told, at, nearest(rung.notify, targets) or f"there are {', '.join(targets)}")
+
+
 def _not_yet(config: Configuration) -> Iterator[Trouble]:
     def warn(message: str, *path: str) -> Trouble:
         return Trouble("not-yet", message, path, severity=Severity.WARNING)
@@ -114,9 +134,6 @@ def _not_yet(config: Configuration) -> Iterator[Trouble]:
     if config.reliability.checkpoint_frequency is not None:
         told = "has no effect yet: every result is kept as soon as it is there, but nothing makes checkpoints to restore by itself"
         yield warn(told, "reliability", "checkpoint_frequency")
-    if config.integration.webhook_support:
-        told = "has no effect yet: rules on the engine's bus can tell any address of what happens to runs"
-        yield warn(told, "integration", "webhook_support")
     if config.integration.monitoring_integration:
         told = "has no effect yet: metrics go to CloudWatch and traces to X-Ray, nothing is exported to OpenTelemetry"
         yield warn(told, "integration", "monitoring_integration")

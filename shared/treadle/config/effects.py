@@ -25,6 +25,7 @@ class Effects:
     allow: dict[str, Any] = field(default_factory=dict)  # what the tasks http, lambda and aws may reach, as `tasks.Allowed` reads it
     api: bool = True
     recovery: bool = True
+    notified: dict[str, Any] = field(default_factory=dict)  # who is told of what, as `notifications.Targets` reads it
     scaling: str = "auto"  # auto: as far as the topology allows; fixed: at FIXED; none: at NONE
 
 
@@ -48,6 +49,7 @@ def effects_of(config: Configuration) -> Effects:
         settings=settings,
         extensions=tuple(_extensions(config)),
         allow=dict(config.integration.allow),
+        notified={name: _as_written(told) for name, told in config.integration.notifications.items()},
         api=config.integration.api_access,
         recovery=trust.state_replication,
         scaling="none" if not scale.horizontal_scaling else "auto" if scale.auto_scaling else "fixed",

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from ..definition.diagnostics import Code
 from ..definition.model import Policy, Rung, Thresholds
 from ..definition.model_steps import Backoff
-from ..definition.types import ABSENT, Cpu, Duration, Retries, Size, either
+from ..definition.types import ABSENT, Cpu, Duration, Retries, Size, either, wrong
 
 MAX_RUNS = 1_000  # who runs and who waits is one item of the table; without the key there is no limit at all
 
@@ -84,9 +85,38 @@ class Scalability(Section):
     resource_limits: ResourceLimits = ResourceLimits()
 
 
+RunEvent = Literal["RunFailed", "RunTimedOut", "RunCancelled", "RunSucceeded", "RunWaiting"]
+
+
+class Notified(Section):
+    """Somebody who is told: by a webhook, by an SNS topic, or by whatever listens to the bus."""
+
+    webhook: str = Field(default=ABSENT, description="An https address.")
+    secret: str = Field(default=ABSENT, description="The name of the secret that signs what the webhook is sent.")
+    sns: str = Field(default=ABSENT, pattern=r"^arn:[a-z-]+:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}$", description="A topic's ARN.")
+    bus: Literal[True] = Field(default=ABSENT)
+    on: list[RunEvent] = Field(default_factory=list, description="What it is told of beside the escalations that name it.")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Notified:
+        ways = [way for way in ("webhook", "sns", "bus") if way in self.model_fields_set]
+        if not ways:
+            raise wrong(Code.MISSING_FIELD, "needs one of `webhook`, `sns` and `bus`")
+        if len(ways) > 1:
+            raise wrong(Code.BAD_VALUE, f"{' and '.join(f'`{way}`' for way in ways)} exclude each other")
+        if ways == ["webhook"] and self.secret is None:
+            raise wrong(Code.MISSING_FIELD, "what a webhook is sent is signed: name the secret for that, `secret: NAME`")
+        if ways != ["webhook"] and self.secret is not None:
+            raise wrong(Code.BAD_VALUE, "only a webhook is signed: there is nothing to do for `secret`")
+        if ways == ["bus"] and self.on:
+            raise wrong(Code.BAD_VALUE, "the bus has all events of runs: there is nothing to subscribe to with `on`")
+        return self
+
+
 class Integration(Section):
     api_access: bool = True
     webhook_support: bool = False
+    notifications: dict[str, Notified] = Field(default_factory=dict, max_length=50, description="By name, who is told.")
     external_system_integration: bool = True
     allow: dict[str, Any] = Field(default_factory=dict, description="What the tasks http, lambda and aws may reach.")
     monitoring_integration: bool = False

@@ -18,6 +18,8 @@ from importlib.metadata import entry_points
 from pathlib import Path as FilePath
 from typing import Any
 
+from pydantic import ValidationError
+
 from ..core.errors import NotFound, TreadleError, Unavailable
 from ..definition.diagnostics import Code, Fault, Path, Severity, pointer
 from ..definition.document import Document
@@ -96,7 +98,13 @@ def load(
     origins: dict[Path, Source] = {}
     for source in sources:
         _lay(merged, source.value, (), source, origins)
-    config = File.model_validate({ROOT: merged}).workflow_engine
+    try:
+        config = File.model_validate({ROOT: merged}).workflow_engine
+    except ValidationError:
+        # what is left where a fault was taken out, or what several sources make together, is not whole
+        if not any(map(is_error, findings)):
+            findings += [_placed(_trouble(fault), origins) for fault in structure_faults({ROOT: merged}, File)]
+        return Loaded(None, tuple(findings), _shown(origins))
     known = _installed_hooks() if extensions is None else extensions
     for trouble in troubles(config, origins.keys(), known, deployed=target is Target.DEPLOYED):
         findings.append(_placed(trouble, origins))
@@ -195,6 +203,10 @@ def _lay(into: dict[str, Any], value: Mapping[str, Any], path: Path, source: Sou
         else:
             into[key] = inner
             origins[here] = source
+
+
+def _trouble(fault: Fault) -> Trouble:
+    return Trouble(fault.code.value, fault.message, fault.path[1:], fault.hint)
 
 
 def _placed(trouble: Trouble, origins: Mapping[Path, Source]) -> Finding:

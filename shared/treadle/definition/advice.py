@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from ..core.durations import parse_duration
 from ..core.model import Outcome
 from ..core.retry import Retry
-from .diagnostics import Code, Fault, Path
+from .diagnostics import Code, Fault, Path, nearest
 from .graph import CHOSEN, PLAIN, Edge, Graph, Node, as_list, as_map
 
 _LIVE, _DEAD, _FAILED = "live", "dead", "failed"
@@ -24,14 +24,26 @@ _EDGE: dict[str, dict[Outcome, str]] = {
 }
 
 
-def warnings(document: dict[str, Any], graph: Graph, order: Iterable[Node]) -> Iterator[Fault]:
+def warnings(document: dict[str, Any], graph: Graph, order: Iterable[Node], targets: Collection[str] | None) -> Iterator[Fault]:
+    """`targets`: whom the engine's configuration can have told; None: any name is as good as another."""
     yield from _unreachable(order)
     handling = as_map(document.get("errorHandling"))
+    if targets is not None:
+        yield from _unknown_targets(handling, targets)
     yield from _long_retries(document, handling, graph)
     if handling.get("onFailure", "stop") != "compensate":
         for node in graph.nodes:
             if "compensate" in node.raw:
                 yield Fault(Code.UNUSED_COMPENSATE, "compensations run only under `onFailure: compensate`", (*node.path, "compensate"))
+
+
+def _unknown_targets(handling: dict[str, Any], targets: Collection[str]) -> Iterator[Fault]:
+    for index, rung in enumerate(as_list(handling.get("escalation"))):
+        name = as_map(rung).get("notify")
+        if isinstance(name, str) and name not in targets:
+            told = f"the engine's configuration has no notifications for `{name}`: only the bus will tell of this rung"
+            hint = nearest(name, sorted(targets)) or f"it has {', '.join(sorted(targets))}"
+            yield Fault(Code.UNKNOWN_TARGET, told, ("errorHandling", "escalation", index, "notify"), hint)
 
 
 # ------------------------------------------------------------------------------------------------ unreachable steps

@@ -5,7 +5,7 @@ Rule: a fault in one place never hides one in another. Only what cannot be read 
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,11 +44,19 @@ class Checker:
     """Checks definitions against what this engine can do.
 
     `tasks`: the names of the tasks there are; None accepts any name. `pools`: the worker pools that `resources` choose from.
+    `targets`: whom `notify` of an escalation may name; None: anybody.
     """
 
-    def __init__(self, tasks: Container[str] | None, expressions: Expressions, pools: Sequence[Pool] = DEFAULT_POOLS) -> None:
+    def __init__(
+        self,
+        tasks: Container[str] | None,
+        expressions: Expressions,
+        pools: Sequence[Pool] = DEFAULT_POOLS,
+        targets: Collection[str] | None = None,
+    ) -> None:
         self._expressions = expressions
         self._steps = (tasks, tuple(pools))
+        self._targets = targets
 
     def check(self, source: Source) -> Checked:
         """Every fault of a definition: text (JSON or YAML), bytes, a path, or data. Raises OSError for a file that cannot be read."""
@@ -80,7 +88,7 @@ class Checker:
             order += ordered
             yield from cycle_faults(scope, ordered)
         yield from ReferenceCheck(graph, Ended(order), self._expressions).faults(value)
-        yield from warnings(value, graph, order)
+        yield from warnings(value, graph, order, self._targets)
 
 
 def _visible(document: Document, faults: Iterator[Fault]) -> Iterator[Fault]:

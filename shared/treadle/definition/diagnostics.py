@@ -52,9 +52,10 @@ class Code(StrEnum):
     UNREACHABLE_STEP = "unreachable-step"
     RETRY_EXCEEDS_TIMEOUT = "retry-exceeds-timeout"
     UNUSED_COMPENSATE = "unused-compensate"
+    UNKNOWN_TARGET = "unknown-target"
 
 
-WARNINGS = frozenset({Code.UNREACHABLE_STEP, Code.RETRY_EXCEEDS_TIMEOUT, Code.UNUSED_COMPENSATE})
+WARNINGS = frozenset({Code.UNREACHABLE_STEP, Code.RETRY_EXCEEDS_TIMEOUT, Code.UNUSED_COMPENSATE, Code.UNKNOWN_TARGET})
 
 MEANING = {
     Code.SYNTAX: "The text is not JSON or YAML.",
@@ -82,6 +83,7 @@ MEANING = {
     Code.UNREACHABLE_STEP: "No outcome of what comes before can ever start the step.",
     Code.RETRY_EXCEEDS_TIMEOUT: "The back-offs outlast the run's timeout.",
     Code.UNUSED_COMPENSATE: "No failure mode uses the compensation.",
+    Code.UNKNOWN_TARGET: "The engine's configuration names nobody so.",
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import TracebackType
 from typing import Any
@@ -37,8 +37,9 @@ class Cloud:
     """Use it as a context manager. `on_message(visible_from_ms)` is called, with moto's lock held, for each message that came
     or changed its visibility."""
 
-    def __init__(self, clock: LocalClock | None = None) -> None:
+    def __init__(self, clock: LocalClock | None = None, rules: Sequence[topology.Rule] = ()) -> None:
         self.clock = clock or LocalClock()
+        self._rules = (*topology.RULES, *rules)  # those that a configuration asks for as well
         self.on_message: Callable[[int], None] = lambda visible_from_ms: None
         self.on_dead_letter: Callable[[str], None] = lambda queue: None  # told with the lock held
         self.account = ""
@@ -91,7 +92,7 @@ class Cloud:
         for queue in topology.QUEUES:
             self._make_queue(queue)
         self.clients.events.create_event_bus(Name=self.names.bus)
-        for rule in topology.RULES:
+        for rule in self._rules:
             self._make_rule(rule)
         for bucket in (self.names.blobs, self.names.inbox):
             self.clients.s3.create_bucket(Bucket=bucket)
@@ -117,7 +118,7 @@ class Cloud:
     def _make_queue(self, queue: topology.Queue) -> None:
         dead = self._create_queue(f"{queue.name}-dlq", {})
         dead.on_message = lambda visible_from_ms: self.on_dead_letter(queue.name)
-        redrive = {"deadLetterTargetArn": dead.queue_arn, "maxReceiveCount": topology.MAX_RECEIVES}
+        redrive = {"deadLetterTargetArn": dead.queue_arn, "maxReceiveCount": queue.max_receives}
         self._create_queue(queue.name, {"VisibilityTimeout": str(topology.VISIBILITY_S), "RedrivePolicy": json.dumps(redrive)})
 
     def _create_queue(self, name: str, attributes: dict[str, str]) -> DeepQueue:

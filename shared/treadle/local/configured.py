@@ -21,13 +21,14 @@ Config = Settings | Mapping[str, Any] | str | os.PathLike[str] | None
 @dataclass(frozen=True, slots=True)
 class Configured:
     """`metrics`: the lines that a deployed engine would log; None where no configuration asks for metrics. `warnings`: keys that
-    have no effect yet."""
+    have no effect yet. `notified`: who is told of what."""
 
     settings: Settings = field(default_factory=Settings)
     allowed: Allowed = NOTHING
     extensions: tuple[Extension, ...] = ()
     metrics: Metrics | None = None
     warnings: tuple[Finding, ...] = ()
+    notified: Mapping[str, Any] = field(default_factory=dict)
 
 
 def configured(config: Config, lines: list[str]) -> Configured:
@@ -42,7 +43,8 @@ def configured(config: Config, lines: list[str]) -> Configured:
         return Configured()
     metrics = _metrics(effects, lines)
     hooks = [Extension.from_json(each) for each in effects.extensions if each["name"] != "metrics"]
-    return Configured(effects.settings, Allowed.from_json(effects.allow), tuple(hooks), metrics, loaded.warnings)
+    allowed = Allowed.from_json(effects.allow)
+    return Configured(effects.settings, allowed, tuple(hooks), metrics, loaded.warnings, effects.notified)
 
 
 def _metrics(effects: Effects, lines: list[str]) -> Metrics | None:

@@ -372,4 +372,5 @@ class Pump:
 
 
 def _tell_dead_letter(queue: str) -> None:
-    print(f"treadle: a message of {queue} was given up after {topology.MAX_RECEIVES} deliveries", file=sys.stderr)
+    deliveries = next(each.max_receives for each in topology.QUEUES if each.name == queue)
+    print(f"treadle: a message of {queue} was given up after {deliveries} deliveries", file=sys.stderr)

@@ -11,12 +11,14 @@ from typing import Any
 
 from .. import topology, wiring
 from ..hooks import Hooks
+from ..notifications import Targets
 from ..operations import Operations
 from ..tasks import Outside, Registry, Task, TaskContext
 from .clock import LocalClock
 from .cloud import REGION, Cloud
 from .configured import Config, configured
 from .invocation import context_of
+from .notifications import Sink
 from .pump import Pump
 from .secrets import GivenSecrets, Values, texts
 from .workers import Crowd
@@ -51,8 +53,10 @@ class Stack:
         self.metrics: list[str] = []  # the lines that a deployed engine would log
         self.configured = configured(config, self.metrics)
         self.settings = self.configured.settings
-        self.cloud = Cloud(LocalClock(skip=skip_time))
+        targets = Targets.from_json(self.configured.notified)
+        self.cloud = Cloud(LocalClock(skip=skip_time), topology.notifying(targets.named, targets.kinds))
         watching = [*hooks, *([self.configured.metrics] if self.configured.metrics else [])]
+        self.notifications = Sink()  # what a deployed engine would have sent
         self.hooks = Hooks.load(*watching, extensions=self.configured.extensions)
         reach = outside or Outside(self.configured.allowed, self.cloud.client, is_on=self.settings.outward)
         self.tasks = _watched(Registry.load(tasks, outside=reach), self._crowd, reach)
@@ -75,6 +79,8 @@ class Stack:
                 TENANT,
                 hooks=self.hooks,
                 secrets=partial(GivenSecrets, self._secrets),
+                notified=self.configured.notified,
+                channel=lambda: self.notifications,
             )
             self.operations = self.wiring.operations
             self._handlers = {function.name: _handler(function.name) for function in topology.FUNCTIONS}

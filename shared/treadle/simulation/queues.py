@@ -1,13 +1,13 @@
 """Standard SQS queues in memory: at least once, in no promised order, each with a dead-letter queue.
 
-A message in hand is invisible until its visibility timeout ends or it is deferred; a message received more than
-MAX_RECEIVES times goes to `NAME-dlq` instead of being received again. Time comes from a Clock and never passes by itself.
+A message in hand is invisible until its visibility timeout ends or it is deferred; a message received more
+often than the queue says goes to `NAME-dlq` instead of being received again. Time comes from a Clock and never passes by itself.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from threading import RLock
@@ -89,12 +89,13 @@ class _Queue:
 class MemoryLanes:
     """`ports.Lanes`, and what a pump needs: `receive`, `delete`, `next_visible_at`."""
 
-    def __init__(self, clock: Clock, calls: Calls | None = None, queues: Iterable[topology.Queue] = topology.QUEUES) -> None:
+    def __init__(self, clock: Clock, calls: Calls | None = None, queues: Sequence[topology.Queue] = topology.QUEUES) -> None:
         self.calls = calls
         self._clock = clock
         self._lock = RLock()
         self._order = 0  # of everything that ever became visible; also makes ids
         self._queues = {name: _Queue() for queue in queues for name in (queue.name, dead_letters_of(queue.name))}
+        self._max_receives = {queue.name: queue.max_receives for queue in queues}  # of a dead letter there is no limit
 
     # --------------------------------------------------------------------------------------------------- ports.Lanes
 
@@ -168,7 +169,7 @@ class MemoryLanes:
             return self._hand_over(queue, message, self._clock.now(), visibility_s)
 
     def _is_spent(self, queue: str, message: _Stored) -> bool:
-        return message.receives >= topology.MAX_RECEIVES and not queue.endswith(_DEAD)
+        return message.receives >= self._max_receives.get(queue, message.receives + 1)
 
     def _hand_over(self, queue: str, message: _Stored, now: int, visibility_s: int) -> Received:
         self._order += 1

@@ -80,6 +80,10 @@ class Http:
             request = moved
         raise TaskError("HttpError", f"{request.target.host}: more than {MAX_REDIRECTS} redirects", permanent=True)
 
+    def once(self, request: Request, ends_at: float) -> Answer:
+        """What the host answers to this one request, a redirect too. `ends_at`: by `time.monotonic`. Raises TaskError."""
+        return self._exchange(request, ends_at)
+
     def _exchange(self, request: Request, ends_at: float) -> Answer:
         target = request.target
         try:
