@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from . import acts, approvals, audit, listing, updating
+from . import acts, approvals, audit, fits, listing, updating
 from .core.errors import NotFound, Rejected, TaskError
 from .core.model import Json
 from .core.plan import Plan, compile_plan
 from .definition import Checker, Diagnostic
 from .definition.defaults import one_at_a_time, with_error_handling, with_own_concurrency
-from .definition.schemas import violations
 from .engine import Engine, amending, callbacks, checkpoints, control, retrying
 from .engine.items import decode, digest, run_key
 from .engine.outcome import bounded
@@ -113,7 +112,7 @@ class Operations:
         """Run a definition that nobody registered."""
         _, plan = self.compiled(source)
         request = StartRequest(tenant, plan.hash, input, self._run_id(tenant, plan.workflow, key), by=by)
-        self._check_input(plan, input)
+        fits.check_input(plan, input)
         if plan.hash not in self.world.plans:
             note_unregistered(self.world, tenant, plan)
         save_plan(self.world, plan)
@@ -125,16 +124,11 @@ class Operations:
         return digest("run", tenant, str(self.world.random.getrandbits(128)), str(self.world.clock.now()))
 
     def _start(self, request: StartRequest) -> RunView:
-        self._check_input(self.world.plan(request.plan), request.input)
+        fits.check_input(self.world.plan(request.plan), request.input)
         item, is_new = start(self.world, request)
         if not is_new:
             return view(self.world, item)
         return fresh(self.world, item).model_copy(update={"input": request.input})
-
-    def _check_input(self, plan: Plan, given: Json) -> None:
-        schema = plan.source.get("input")
-        if schema is not None:
-            _refuse_unfit(violations(schema, given), f"the input does not fit the schema of {plan.workflow}")
 
     # -------------------------------------------------------------------------------------------- looking
 
@@ -195,18 +189,10 @@ class Operations:
 
     def signal(self, tenant: str, run_id: str, name: str, payload: Json = None, *, by: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
-        self._check_signal(run, name, payload)
+        fits.check_signal(run, name, payload)
         with acts.noted(run, "signal", by, name=name):  # programs send them in any number: not in the tenant's one chain of records
             control.signal(run, name, payload)
         return view(self.world, run.control)
-
-    def _check_signal(self, run: Run, name: str, payload: Json) -> None:
-        """Against the schema of every step that waits for a signal of this name."""
-        for step in run.plan.steps.values():
-            if step.action == "signal" and step.spec["name"] == name and "schema" in step.spec:
-                _refuse_unfit(
-                    violations(step.spec["schema"], payload), f"the payload does not fit what step {step.id} expects of signal {name}"
-                )
 
     def approve(self, tenant: str, run_id: str, step: str, *, by: str, comment: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
@@ -304,7 +290,7 @@ class Operations:
         Raises Rejected: precondition-failed (412), bad-value (400); WrongState; Conflict when somebody else was faster.
         """
         run = self._run(tenant, run_id)
-        _check_version(run, expected)
+        fits.check_version(run, expected)
         planned = updating.changes(run, patch)
         if planned:
             with self._acting(run, "update", by, changes=[change["path"] for change in planned]):
@@ -320,7 +306,7 @@ class Operations:
         precondition-failed (412); Conflict when somebody else amends it at the same time.
         """
         run = self._run(tenant, run_id)
-        _check_version(run, expected)
+        fits.check_version(run, expected)
         _, plan = self.compiled(source)
         with self._acting(run, "amend", by, reason=reason, version=plan.version, plan=plan.hash, **amending.diff(run.plan, plan)):
             return amending.amend(run, plan)
@@ -332,13 +318,29 @@ class Operations:
 
     # -------------------------------------------------------------------------------------------- once more
 
-    def rerun(self, tenant: str, run_id: str, *, key: str | None = None, by: str | None = None) -> RunView:
-        """A new run with the input, the plan, the attributes and the priority of another one. Raises NotFound."""
+    def rerun(
+        self, tenant: str, run_id: str, *, from_step: str | None = None, input: Json = None, key: str | None = None, by: str | None = None
+    ) -> RunView:
+        """A new run with the input (or another one), the plan, the attributes and the priority of another one. `from_step`: it
+        begins with the results of what neither is nor comes after that step. Raises NotFound, Rejected("invalid-input")."""
         old = self._run(tenant, run_id)
+        if from_step is not None:
+            return self._fork(old, from_step, input, self._run_id(tenant, f"{run_id}#rerun", key), by)
         attributes = decode(old.control["attributes"]) if "attributes" in old.control else {}
         new_id = self._run_id(tenant, f"{run_id}#rerun", key)
         with audit.asked(self.world, tenant, "rerun", by, run=run_id, started=new_id):
-            return self._start(StartRequest(tenant, old.control["plan"], old.input, new_id, attributes, old.control.get("priority"), by=by))
+            given = old.input if input is None else input
+            return self._start(StartRequest(tenant, old.control["plan"], given, new_id, attributes, old.control.get("priority"), by=by))
+
+    def _fork(self, old: Run, from_step: str, given: Json, new_id: str, by: str | None) -> RunView:
+        """By way of a checkpoint, which is not kept longer than for that."""
+        if from_step not in old.plan.root.steps:
+            raise NotFound("step", from_step)
+        if given is not None:
+            fits.check_input(old.plan, given)
+        with audit.asked(self.world, old.tenant, "rerun", by, run=old.id, started=new_id, **{"from": from_step}):
+            begun = self.world.store.get(run_key(new_id))  # by the same key: the old run may have come further since
+            return summary(begun or checkpoints.restore(self.world, checkpoints.copied(old), new_id, by, from_step, given))
 
     def checkpoint(self, tenant: str, run_id: str, *, by: str | None = None) -> dict[str, Any]:
         """Keep what the run has come to: `{id, run, workflow, version, at, steps}`. Raises NotFound."""
@@ -350,12 +352,27 @@ class Operations:
         """Those of a run, the oldest first. Raises NotFound."""
         return [kept.to_json() for kept in checkpoints.taken(self._run(tenant, run_id))]
 
-    def restore(self, tenant: str, checkpoint_id: str, *, key: str | None = None, by: str | None = None) -> RunView:
-        """A new run that goes on from a checkpoint. Raises NotFound."""
+    def restore(
+        self,
+        tenant: str,
+        checkpoint_id: str,
+        *,
+        from_step: str | None = None,
+        input: Json = None,
+        key: str | None = None,
+        by: str | None = None,
+    ) -> RunView:
+        """A new run that goes on from a checkpoint; `from_step`: and runs that step, and what comes after it, again.
+
+        Raises NotFound, Rejected("invalid-input").
+        """
         kept = checkpoints.find(self.world, tenant, checkpoint_id)
+        if input is not None:
+            fits.check_input(self.world.plan(kept.plan), input)
         new_id = self._run_id(tenant, f"{checkpoint_id}#restore", key)
-        with audit.asked(self.world, tenant, "restore", by, run=kept.run_id, checkpoint=checkpoint_id, started=new_id):
-            return summary(checkpoints.restore(self.world, kept, new_id, by))
+        told = {"run": kept.run_id, "checkpoint": checkpoint_id, "started": new_id, "from": from_step}
+        with audit.asked(self.world, tenant, "restore", by, **told):
+            return summary(checkpoints.restore(self.world, kept, new_id, by, from_step, input))
 
     # -------------------------------------------------------------------------------------------- who is asked, who asked
 
@@ -377,18 +394,3 @@ class Operations:
 
     def _run(self, tenant: str, run_id: str) -> Run:
         return control.open_run(self.world, run_id, tenant)
-
-
-def _check_version(run: Run, expected: str | None) -> None:
-    """`expected`: the version (`etag`) that the caller has seen; None: whichever it is. Raises Rejected("precondition-failed")."""
-    if expected is not None and expected != str(run.control["rev"]):
-        told = f"run {run.id} is at version {run.control['rev']}, not {expected}: look at it again before you change it"
-        raise Rejected("precondition-failed", told, status=412)
-
-
-def _refuse_unfit(faults: list[tuple[str, str]], what: str) -> None:
-    """Raises Rejected("invalid-input") with every fault."""
-    if faults:
-        place, message = faults[0]
-        shown = [{"code": "invalid-input", "severity": "error", "path": at, "message": fault} for at, fault in faults]
-        raise Rejected("invalid-input", f"{what}: {message}" + (f" (at {place})" if place else ""), status=422, diagnostics=shown)

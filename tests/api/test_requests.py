@@ -200,7 +200,8 @@ RUN = {"tenant": "acme"}
         ("POST", "/v1/runs/r1/retry", None, "retry", {"from_step": None, "input": None, "by": "ann", "reason": None}),
         ("POST", "/v1/runs/r1/retry", {"from": "a", "input": {"x": 1}, "reason": "fixed"}, "retry",
          {"from_step": "a", "input": {"x": 1}, "by": "ann", "reason": "fixed"}),
-        ("POST", "/v1/runs/r1/rerun", None, "rerun", {"key": None, "by": "ann"}),
+        ("POST", "/v1/runs/r1/rerun", None, "rerun", {"from_step": None, "input": None, "key": None, "by": "ann"}),
+        ("POST", "/v1/runs/r1/rerun", {"from": "a", "input": 1}, "rerun", {"from_step": "a", "input": 1, "key": None, "by": "ann"}),
         ("GET", "/v1/approvals", None, "approvals", {"kinds": ("approval", "decision"), "by": "ann", "limit": 100, "cursor": None}),
         ("GET", "/v1/audit", None, "audit", {"limit": 100, "cursor": None}),
         ("POST", "/v1/runs/r1/signals/paid", {"payload": {"x": 1}}, "signal", {"name": "paid", "payload": {"x": 1}, "by": "ann"}),
@@ -291,7 +292,7 @@ def test_a_checkpoint_is_taken_and_restored_once_for_a_key() -> None:
     assert (made.status, made.body["id"]) == (201, "c1")
     found = ask(operations, "POST", made.headers["location"], headers={"idempotency-key": "k"})
     assert (found.status, found.headers["location"]) == (202, "/v1/runs/r2")
-    assert operations.calls[1] == ("restore", {"tenant": "acme", "key": "k", "by": "ann"})
+    assert operations.calls[1] == ("restore", {"tenant": "acme", "from_step": None, "input": None, "key": "k", "by": "ann"})
 
 
 def test_what_would_be_retried_is_asked_without_a_change() -> None:

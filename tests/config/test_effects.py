@@ -259,3 +259,15 @@ def test_a_worker_is_told_of_what_differs_only() -> None:
 def test_an_engine_does_not_start_with_a_configuration_that_is_wrong() -> None:
     with pytest.raises(InvalidConfiguration, match="did you mean `performance`"):
         LocalEngine(config=config(perfomance={}))
+
+
+# ------------------------------------------------------------------------------------------------ checkpoints
+
+
+def test_a_long_run_keeps_checkpoints_as_often_as_the_engine_says() -> None:
+    slow = workflow({"id": "again", "repeat": {"until": "iteration == 19", "max": 20}, "wait": "1m"})
+    with LocalEngine(skip_time=True, config=config(reliability={"checkpoint_frequency": "5m"})) as engine:
+        run = engine.run(slow)
+        kept = engine.stack.operations.checkpoints("local", run.id)
+    assert 2 <= len(kept) <= 4
+    assert {each["why"] for each in kept} == {"interval"}

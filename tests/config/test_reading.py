@@ -83,7 +83,7 @@ def test_the_founding_specs_examples_load_as_they_stand(text: str, target: Targe
 def test_what_has_no_effect_yet_is_told_where_it_stands() -> None:
     found = load(ADVANCED, environment={}).warnings
     assert {finding.path.rpartition("/")[2] for finding in found} == {
-        "resource_optimization", "checkpoint_frequency", "monitoring_integration",
+        "resource_optimization", "monitoring_integration",
     }  # fmt: skip
     assert str(found[0]).startswith("the configuration:4:28: warning: has no effect yet")
 

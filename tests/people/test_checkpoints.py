@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from treadle import TaskContext, TaskError, task
 from treadle.core.errors import NotFound
+from treadle.engine import Settings
 from treadle.simulation.driver import TENANT, MemoryEngine
 
 SHAPES: dict[str, str] = {
@@ -153,3 +154,139 @@ def test_anothers_checkpoint_is_not_found() -> None:
     kept = engine.operations.checkpoint(TENANT, engine.start(document(SHAPES["a chain"])))
     with pytest.raises(NotFound):
         engine.operations.restore("rival", kept["id"])
+
+
+# ------------------------------------------------------------------------------------------------ by themselves
+
+LONG = """
+- {id: r, repeat: {until: iteration == 29, max: 30}, wait: 1m}
+- {id: z, after: [r], set: done}
+"""
+
+
+def of_itself(engine: MemoryEngine, run_id: str) -> list[dict[str, Any]]:
+    return [kept for kept in engine.operations.checkpoints(TENANT, run_id) if kept["why"] != "asked"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "own"),
+    [
+        pytest.param(Settings(checkpoint_every_ms=300_000), "", id="as the engine says"),
+        pytest.param(Settings(), "checkpoint: {every: 5m}\n", id="as the definition says"),
+        pytest.param(Settings(checkpoint_every_ms=3_600_000), "checkpoint: {every: 5m}\n", id="the definition stands above"),
+    ],
+)
+def test_a_long_run_keeps_checkpoints_at_an_interval(settings: Settings, own: str) -> None:
+    engine = MemoryEngine([work], settings=settings)
+    run_id = engine.start(document(LONG) + own)
+    wanted = end_of(engine, run_id)
+    kept = of_itself(engine, run_id)
+    assert [each["why"] for each in kept] == ["interval"] * len(kept)
+    assert 4 <= len(kept) <= 6
+    for each in kept:
+        assert end_of(engine, engine.operations.restore(TENANT, each["id"]).id) == wanted
+
+
+def test_without_an_interval_none_is_taken() -> None:
+    engine = MemoryEngine([work])
+    run_id = engine.start(document(LONG) + "checkpoint: {steps: 5}\n")
+    engine.wait(run_id)
+    assert engine.operations.checkpoints(TENANT, run_id) == []
+
+
+def test_only_the_last_ten_are_kept_beside_those_that_were_asked_for() -> None:
+    engine = MemoryEngine([work], settings=Settings(checkpoint_every_ms=60_000))
+    run_id = engine.start(document(LONG))
+    asked = [engine.operations.checkpoint(TENANT, run_id) for _ in range(2)]
+    engine.wait(run_id)
+    assert len(of_itself(engine, run_id)) == 10
+    stand = [kept["id"] for kept in engine.operations.checkpoints(TENANT, run_id) if kept["why"] == "asked"]
+    assert sorted(stand) == sorted(kept["id"] for kept in asked)
+    stored = [item for item in engine.cloud.store.items() if item["sk"] == "checkpoint"]
+    assert len(stored) == 12
+
+
+@pytest.mark.parametrize("waits", ["signal: {name: s}", "wait: 30d"])
+def test_a_run_that_only_waits_is_not_woken_for_its_checkpoints(waits: str) -> None:
+    engine = MemoryEngine([work], settings=Settings(checkpoint_every_ms=300_000))
+    run_id = engine.start(document(f"[{{id: a, task: work}}, {{id: b, after: [a], {waits}}}]"))
+    engine.pass_time("1d")
+    assert len(of_itself(engine, run_id)) == 1
+    before = engine.delivered
+    engine.pass_time("1d")
+    assert engine.delivered == before
+
+
+def test_before_a_run_is_amended_what_it_was_is_kept() -> None:
+    engine = MemoryEngine([work])
+    steps = "[{id: a, task: work, with: a}, {id: s, after: [a], signal: {name: s}}, {id: b, after: [s], set: old}]"
+    run_id = engine.start(document(steps))
+    engine.wait(run_id, "waiting")
+    engine.operations.amend(TENANT, run_id, document(steps.replace("set: old", "set: new")))
+    (kept,) = of_itself(engine, run_id)
+    assert (kept["why"], kept["steps"]) == ("amend", ["a"])
+    restored = engine.operations.restore(TENANT, kept["id"]).id
+    for run in (run_id, restored):
+        engine.wait(run, "waiting")
+        engine.operations.signal(TENANT, run, "s")
+    assert [engine.wait(run).output for run in (run_id, restored)] == [{"b": "new"}, {"b": "old"}]
+
+
+# ------------------------------------------------------------------------------------------------ from a step
+
+
+FORKED = """
+- {id: a, task: note, with: a}
+- {id: f, after: [a], forEach: "[1, 2]", group: {steps: [{id: i, task: note, with: "${string(item)}"}]}}
+- {id: b, after: [f], task: note, with: b}
+- {id: side, task: note, with: side}
+- {id: c, after: [b, side], task: note, with: "${input.c}"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("step", "again"),
+    [("a", ["1", "2", "a", "b", "new"]), ("f", ["1", "2", "b", "new"]), ("b", ["b", "new"]), ("side", ["new", "side"]), ("c", ["new"])],
+)
+@pytest.mark.parametrize("by_way_of", ["a checkpoint", "a rerun"])
+def test_a_step_and_what_comes_after_it_is_run_again_in_a_new_run(step: str, again: list[str], by_way_of: str) -> None:
+    ran: list[str] = []
+
+    @task(name="note")
+    def note(given: Any) -> Any:
+        ran.append(given)
+        return given
+
+    engine = MemoryEngine([note])
+    run_id = engine.start(document(FORKED), {"c": "old"})
+    engine.wait(run_id)
+    ran.clear()
+    if by_way_of == "a rerun":
+        new = engine.operations.rerun(TENANT, run_id, from_step=step, input={"c": "new"})
+    else:
+        kept = engine.operations.checkpoint(TENANT, run_id)
+        new = engine.operations.restore(TENANT, kept["id"], from_step=step, input={"c": "new"})
+    ended = engine.wait(new.id)
+    assert (ended.status, ended.output, sorted(ran)) == ("succeeded", {"c": "new"}, again)
+    assert engine.show(run_id).output == {"c": "old"}
+
+
+def test_a_step_that_there_is_not_is_no_beginning() -> None:
+    engine = MemoryEngine([work])
+    run_id = engine.start(document(SHAPES["a chain"]))
+    kept = engine.operations.checkpoint(TENANT, run_id)
+    for begin in (
+        lambda: engine.operations.restore(TENANT, kept["id"], from_step="nope"),
+        lambda: engine.operations.rerun(TENANT, run_id, from_step="nope"),
+    ):
+        with pytest.raises(NotFound, match="nope"):
+            begin()
+
+
+def test_the_same_key_forks_once_although_the_old_run_goes_on() -> None:
+    engine = MemoryEngine([work])
+    run_id = engine.start(document(SHAPES["a chain"]))
+    one = engine.operations.rerun(TENANT, run_id, from_step="c", key="k").id
+    engine.wait(run_id)
+    assert engine.operations.rerun(TENANT, run_id, from_step="c", key="k").id == one
+    assert engine.wait(one).status == "succeeded"

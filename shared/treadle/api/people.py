@@ -40,7 +40,9 @@ def prospect(request: Request, operations: Operations) -> Reply:
 
 
 def rerun(request: Request, operations: Operations) -> Reply:
-    return accepted(operations.rerun(request.tenant, request.path["run"], key=idempotency_key(request), by=request.by))
+    wanted: shapes.Again = request.body
+    more = {"from_step": wanted.from_step, "input": wanted.input, "key": idempotency_key(request), "by": request.by}
+    return accepted(operations.rerun(request.tenant, request.path["run"], **more))
 
 
 # ------------------------------------------------------------------------------------------------ checkpoints
@@ -56,7 +58,9 @@ def list_checkpoints(request: Request, operations: Operations) -> Reply:
 
 
 def restore(request: Request, operations: Operations) -> Reply:
-    return accepted(operations.restore(request.tenant, request.path["checkpoint"], key=idempotency_key(request), by=request.by))
+    wanted: shapes.Again = request.body
+    more = {"from_step": wanted.from_step, "input": wanted.input, "key": idempotency_key(request), "by": request.by}
+    return accepted(operations.restore(request.tenant, request.path["checkpoint"], **more))
 
 
 # ------------------------------------------------------------------------------------------------ who is asked, who asked

@@ -84,7 +84,8 @@ def _act(verb: str, name: str, summary: str, does: Call, needs: Permission, body
 def _once(path: str, name: str, summary: str, does: Call) -> Route:
     """Starts a run; the same key again gives the same one."""
     needs = (Permission.START,)
-    return Route("POST", path, name, summary, does, _RUN, needs=needs, body=shapes.Nothing, takes_key=True, refuses=_ABSENT)
+    refuses = (*_ABSENT, "invalid-input", "idempotency-conflict")
+    return Route("POST", path, name, summary, does, _RUN, needs=needs, body=shapes.Again, takes_key=True, refuses=refuses)
 
 
 def _callback(verb: str, name: str, summary: str, does: Call, body: type[shapes.Shape]) -> Route:

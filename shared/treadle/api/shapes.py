@@ -86,6 +86,13 @@ class Retry(Reason):
     input: Any = Field(None, description="Another input for the run.")
 
 
+class Again(Shape):
+    """How a new run differs from the one that it is begun from."""
+
+    from_step: str | None = Field(None, alias="from", description="A step: it and all that comes after it are run again.")
+    input: Any = Field(None, description="Another input.")
+
+
 class Update(Shape):
     """A JSON merge patch: a null removes a member, what is not named stays."""
 
@@ -175,6 +182,7 @@ class Checkpoint(Shape):
     workflow: str
     version: str
     at: str
+    why: str = Field(description="`asked`, `interval` (by itself) or `amend` (by itself, before the run was amended).")
     steps: list[str] = Field(description="The steps whose results it has; those inside of loops and groups are not named.")
 
 

@@ -104,6 +104,17 @@ def many_options(command: Command) -> Command:
     return command
 
 
+def again_options(command: Command) -> Command:
+    """Of a verb that begins a new run from another one."""
+    for option in (
+        click.option("--from", "from_step", metavar="STEP", help="Run this step, and all that comes after it, again."),
+        click.option("--input", "value", type=json_value, metavar=JSON, help="Another input for the new run."),
+        click.option("--key", help="Idempotency key: the same key again gives the same run."),
+    ):
+        command = option(command)
+    return command
+
+
 reason_option = click.option("--reason", help="Kept in the history.")
 input_option = click.option("--input", "value", type=json_value, metavar=JSON, default="{}", help="The run's input.")
 timeout_option = click.option("--timeout", "timeout_s", type=seconds, metavar="DURATION", help="At most so long; then exit status 124.")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .exits import Exit
-from .options import JSON, json_value, output_option, target_options
+from .options import JSON, again_options, json_value, output_option, target_options
 from .output import print_list, print_run, print_table, print_value
 from .target import remote
 
@@ -32,12 +32,12 @@ def _error(item: dict[str, Any]) -> str:
 
 @click.command
 @click.argument("run")
-@click.option("--key", help="Idempotency key: the same key again gives the same run.")
+@again_options
 @target_options
 @output_option()
-def rerun(run: str, key: str | None, form: str, **target: Any) -> None:
-    """A new run with the input and the plan of RUN."""
-    _started(form, remote(**target).once(["runs", run, "rerun"], key))
+def rerun(run: str, key: str | None, from_step: str | None, value: Any, form: str, **target: Any) -> None:
+    """A new run with the input and the plan of RUN; `--from STEP`: with the results of what does not come after STEP."""
+    _started(form, remote(**target).once(["runs", run, "rerun"], key, **{"from": from_step}, input=value))
 
 
 @click.command
@@ -50,7 +50,7 @@ def checkpoint(run: str, is_listed: bool, form: str, **target: Any) -> None:
     engine = remote(**target)
     if is_listed:
         items, after = engine.page(f"/runs/{run}/checkpoints")
-        print_list(form, items, after, ("id", "version", "at", "steps"))
+        print_list(form, items, after, ("id", "version", "at", "why", "steps"))
         return
     made = engine.once(["runs", run, "checkpoints"], None)
     if form == "table":
@@ -62,12 +62,12 @@ def checkpoint(run: str, is_listed: bool, form: str, **target: Any) -> None:
 
 @click.command
 @click.argument("checkpoint")
-@click.option("--key", help="Idempotency key: the same key again gives the same run.")
+@again_options
 @target_options
 @output_option()
-def restore(checkpoint: str, key: str | None, form: str, **target: Any) -> None:
-    """A new run that goes on from CHECKPOINT."""
-    _started(form, remote(**target).once(["checkpoints", checkpoint, "restore"], key))
+def restore(checkpoint: str, key: str | None, from_step: str | None, value: Any, form: str, **target: Any) -> None:
+    """A new run that goes on from CHECKPOINT; `--from STEP`: and runs STEP and what comes after it again."""
+    _started(form, remote(**target).once(["checkpoints", checkpoint, "restore"], key, **{"from": from_step}, input=value))
 
 
 def _started(form: str, run: dict[str, Any]) -> None:

@@ -73,9 +73,10 @@ class Remote:
         headers = {"content-type": "application/json", "if-match": f'"{etag}"'}
         return self._ask("PATCH", f"/runs/{_part(run)}", json.dumps(patch).encode(), headers)
 
-    def once(self, parts: Sequence[str], key: str | None) -> dict[str, Any]:
-        """POST to an address, without a body; the same key again does it once."""
-        return self._post("/" + "/".join(map(_part, parts)), {}, {"idempotency-key": key} if key else {})
+    def once(self, parts: Sequence[str], key: str | None, **body: Any) -> dict[str, Any]:
+        """POST to an address; of the body, what is None is left out. The same key again does it once."""
+        said = {name: value for name, value in body.items() if value is not None}
+        return self._post("/" + "/".join(map(_part, parts)), said, {"idempotency-key": key} if key else {})
 
     def page(self, path: str, **query: Any) -> Page:
         """Of a list; what is None is left out of the query."""

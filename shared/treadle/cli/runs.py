@@ -120,7 +120,13 @@ def runs(
 @target_options
 @output_option()
 def show(run: str, full: bool, cursor: str | None, form: str, **target: Any) -> None:
-    print_run(form, remote(**target).show(run, full=full, cursor=cursor))
+    engine = remote(**target)
+    print_run(form, engine.show(run, full=full, cursor=cursor))
+    if form == "table":
+        kept, _ = engine.page(f"/runs/{run}/checkpoints")
+        if kept:
+            many = "a checkpoint" if len(kept) == 1 else f"{len(kept)} checkpoints, the last"
+            click.echo(f"it has {many} of {kept[-1]['at']} ({kept[-1]['why']}): treadle checkpoint {run} --list", err=True)
 
 
 @click.command

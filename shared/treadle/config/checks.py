@@ -131,9 +131,6 @@ def _not_yet(config: Configuration) -> Iterator[Trouble]:
     if config.performance.resource_optimization:
         told = "has no effect yet: pools are chosen by what a step declares, not by what it was seen to need"
         yield warn(told, "performance", "resource_optimization")
-    if config.reliability.checkpoint_frequency is not None:
-        told = "has no effect yet: every result is kept as soon as it is there, but nothing makes checkpoints to restore by itself"
-        yield warn(told, "reliability", "checkpoint_frequency")
     if config.integration.monitoring_integration:
         told = "has no effect yet: metrics go to CloudWatch and traces to X-Ray, nothing is exported to OpenTelemetry"
         yield warn(told, "integration", "monitoring_integration")

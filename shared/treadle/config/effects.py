@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..core.durations import parse_duration
 from ..definition.resources import Pool, parse_amount, pools_up_to
 from ..engine import Settings
 from .model import Configuration, ErrorHandling, ResourceLimits
@@ -44,6 +45,7 @@ def effects_of(config: Configuration) -> Effects:
         largest=_largest(scale.resource_limits),
         defaults=_defaults(init.error_handling),
         one_at_a_time=not fast.parallel_execution,
+        checkpoint_every_ms=None if trust.checkpoint_frequency is None else parse_duration(trust.checkpoint_frequency),
     )
     return Effects(
         settings=settings,

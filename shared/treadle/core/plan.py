@@ -263,6 +263,7 @@ def compile_plan(document: Mapping[str, Any], expressions: Expressions) -> Plan:
         "timeout": _ms(document.get("timeout")),
         "concurrency": document.get("concurrency"),
         "metadata": document.get("metadata"),
+        "checkpoint": document.get("checkpoint", {}).get("every"),
         "input": document.get("input"),
     }
     source |= {key: value for key, value in optional.items() if value is not None}

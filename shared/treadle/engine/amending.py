@@ -15,7 +15,9 @@ from ..core.errors import Conflict, Rejected, WrongState
 from ..core.model import Outcome, RunStatus, State
 from ..core.plan import Plan
 from ..ports import Absent, AtMost, Change, Equals, Item, OneOf, all_of, any_of
+from .checkpoints import Why
 from .items import is_fact, run_key
+from .keeping import keep
 from .run import Run
 from .snapshot import snapshot
 from .starting import save_plan
@@ -37,6 +39,7 @@ def amend(run: Run, plan: Plan) -> dict[str, list[str]]:
     except Rejected:
         _drop_hold(run)
         raise
+    keep(run, Why.AMEND, run.now)
     _put(run, plan)
     return difference
 

@@ -9,15 +9,17 @@ copy: it is run again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from ..core import paths
 from ..core.errors import NotFound
 from ..core.model import SCHEMA, Json, Outcome, State
 from ..core.moments import rfc3339
-from ..core.plan import Scope, Step
+from ..core.plan import Plan, Scope, Step
 from ..ports import Absent, Item
 from . import compensation
 from .items import body_key, decode, digest, encode, is_fact, step_key
@@ -26,8 +28,17 @@ from .snapshot import partitions_of, snapshot
 from .starting import StartRequest, start
 from .world import World
 
+LINE = "checkpoint#"  # in the run's own partition
 KEPT = (Outcome.SUCCEEDED, Outcome.CAUGHT, Outcome.BYPASSED, Outcome.DEAD)
 OF_ITS_WRITER = ("pk", "gen", "next", "lease", "expires", "due", "due_shard")  # attributes of a fact that mean nothing in another run
+
+
+class Why(StrEnum):
+    """Why a checkpoint was taken."""
+
+    ASKED = "asked"
+    INTERVAL = "interval"  # by itself, while the run went on
+    AMEND = "amend"  # by itself, before the run's plan was changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +57,19 @@ class Checkpoint:
     facts: Json
     attributes: str | None = None
     priority: str | None = None
+    why: str = Why.ASKED
 
     def to_json(self) -> dict[str, Any]:
         """As people see it. `steps`: the paths that it has results of, those inside of loops and groups left out."""
         named = {"id": self.id, "run": self.run_id, "workflow": self.workflow, "version": self.version}
-        return {**named, "at": rfc3339(self.at), "steps": list(self.paths)}
+        return {**named, "at": rfc3339(self.at), "why": str(self.why), "steps": list(self.paths)}
 
     def to_item(self) -> Item:
         pk, sk = checkpoint_key(self.id)
         item: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "tenant": self.tenant, "run": self.run_id, "workflow": self.workflow}
         item |= {"version": self.version, "plan": self.plan, "at": self.at, "paths": encode(self.paths)}
         item |= {"input": encode(self.input), "facts": encode(self.facts)}
-        optional = {"attributes": self.attributes, "priority": self.priority}
+        optional = {"attributes": self.attributes, "priority": self.priority, "why": None if self.why == Why.ASKED else str(self.why)}
         return item | {name: value for name, value in optional.items() if value is not None}
 
     @classmethod
@@ -75,6 +87,7 @@ class Checkpoint:
             facts=decode(item["facts"]),
             attributes=item.get("attributes"),
             priority=item.get("priority"),
+            why=item.get("why", Why.ASKED),
         )
 
 
@@ -85,15 +98,15 @@ def checkpoint_key(checkpoint_id: str) -> tuple[str, str]:
 # ------------------------------------------------------------------------------------------------ taking
 
 
-def take(run: Run) -> Checkpoint:
-    """The copy first, then the line in the run's own partition by which it is found again."""
+def copied(run: Run, why: Why = Why.ASKED, due: int | None = None) -> Checkpoint:
+    """What it would be now; nothing of it is written but payloads that are too large for an item."""
     items = snapshot(run)
     kept = Closed(run, items).keys
     facts = [{name: value for name, value in items[key].items() if name not in OF_ITS_WRITER} for key in kept]
     lists = [page for key in kept for page in _lists(run, key, items[key])]
     body = run.world.store.get(body_key(run.id)) or {"input": "null"}
-    checkpoint = Checkpoint(
-        id=digest("checkpoint", run.id, str(run.now), str(run.world.new_fence())),
+    return Checkpoint(
+        id=digest("checkpoint", run.id, why, str(due or run.now), str(run.generation if due else run.world.new_fence())),
         tenant=run.tenant,
         run_id=run.id,
         workflow=run.control["workflow"],
@@ -105,9 +118,19 @@ def take(run: Run) -> Checkpoint:
         facts=run.kept([*facts, *lists]),
         attributes=run.control.get("attributes"),
         priority=run.control.get("priority"),
+        why=why,
     )
+
+
+def take(run: Run, why: Why = Why.ASKED, due: int | None = None) -> Checkpoint:
+    """The copy first, then the line in the run's own partition by which it is found again.
+
+    `due`: of one that was not asked for, when it was to be taken; two who take it find one.
+    """
+    checkpoint = copied(run, why, due)
     run.world.store.put(checkpoint.to_item(), Absent())
-    run.world.store.put({"pk": run.id, "sk": f"checkpoint#{checkpoint.at:015d}#{checkpoint.id}", "schema": SCHEMA})
+    line: Item = {"pk": run.id, "sk": f"{LINE}{due or checkpoint.at:015d}#{checkpoint.id}", "schema": SCHEMA}
+    run.world.store.put(line | ({"why": str(why)} if why is not Why.ASKED else {}))
     return checkpoint
 
 
@@ -196,16 +219,31 @@ class Closed:
 
 def taken(run: Run) -> list[Checkpoint]:
     """Of a run, the oldest first."""
-    names: list[str] = []
-    after = None
-    while True:
-        page = run.world.store.query(run.id, prefix="checkpoint#", after=after)
-        names += [item["sk"].rpartition("#")[2] for item in page.items]
-        after = page.after
-        if after is None:
-            break
+    names = [line["sk"].rpartition("#")[2] for line in _lines(run)]
     found = run.world.store.get_many([checkpoint_key(name) for name in names]) if names else {}
     return [Checkpoint.from_item(found[key]) for name in names if (key := checkpoint_key(name)) in found]
+
+
+def kept_by_itself(run: Run) -> list[Item]:
+    """Lines of those that nobody asked for, the oldest first."""
+    return [line for line in _lines(run) if line.get("why") in (Why.INTERVAL, Why.AMEND)]
+
+
+def drop(run: Run, line: Item) -> None:
+    """The checkpoint, then the line by which it is found: whoever dies in between is followed by one who finds it again."""
+    run.world.store.delete(checkpoint_key(line["sk"].rpartition("#")[2]))
+    run.world.store.delete((line["pk"], line["sk"]))
+
+
+def _lines(run: Run) -> list[Item]:
+    found: list[Item] = []
+    after = None
+    while True:
+        page = run.world.store.query(run.id, prefix=LINE, after=after)
+        found += page.items
+        after = page.after
+        if after is None:
+            return found
 
 
 def find(world: World, tenant: str, checkpoint_id: str) -> Checkpoint:
@@ -216,16 +254,40 @@ def find(world: World, tenant: str, checkpoint_id: str) -> Checkpoint:
     return Checkpoint.from_item(item)
 
 
-def restore(world: World, kept: Checkpoint, run_id: str, by: str | None) -> Item:
-    """The control item of the new run. The same id again gives the same run."""
-    for copied in world.load(kept.facts):
-        world.store.put(_placed(run_id, copied), Absent())
+def restore(world: World, kept: Checkpoint, run_id: str, by: str | None, from_step: str | None = None, given: Json = None) -> Item:
+    """The control item of the new run. The same id again gives the same run.
+
+    `from_step`: its result, and those of all that comes after it, are left out. `given`: in place of the run's input.
+    Raises NotFound (no such step in the root scope).
+    """
+    left_out = _from(world.plan(kept.plan), from_step) if from_step is not None else frozenset()
+    for item in world.load(kept.facts):
+        if _root_of(item) not in left_out:
+            world.store.put(_placed(run_id, item), Absent())
     attributes = decode(kept.attributes) if kept.attributes else {}
-    request = StartRequest(kept.tenant, kept.plan, world.load(kept.input), run_id, attributes, kept.priority, by=by)
-    control, _ = start(world, request)
+    value = world.load(kept.input) if given is None else given
+    control, _ = start(world, StartRequest(kept.tenant, kept.plan, value, run_id, attributes, kept.priority, by=by))
     run = Run(world, run_id, control)
     run.send([run.message("settle", "", plan=kept.plan, gen=run.generation)])
     return control
+
+
+def _from(plan: Plan, step_id: str) -> frozenset[str]:
+    """The step and everything that comes after it."""
+    if step_id not in plan.root.steps:
+        raise NotFound("step", step_id)
+    found, todo = {step_id}, [step_id]
+    while todo:
+        new = set(plan.root.steps[todo.pop()].targets) - found
+        found |= new
+        todo += new
+    return frozenset(found)
+
+
+def _root_of(copied: Item) -> str:
+    """The step of the root scope that a copied fact, or a page of a loop's values (`#f#0`, `#g~2.f#0`), belongs to."""
+    key = copied["page"][1:] if "page" in copied else copied["sk"][2:]
+    return re.split(r"[.\[~#]", key, maxsplit=1)[0]
 
 
 def _placed(run_id: str, copied: Item) -> Item:

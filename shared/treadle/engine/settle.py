@@ -14,6 +14,7 @@ from ..ports import Change, Equals, OneOf, all_of
 from . import amending, compensation, ending, retrying
 from .admission import admit
 from .items import run_key, shard_of
+from .keeping import keep_if_due
 from .progress import Ready
 from .pulse import Pulse
 from .run import Run
@@ -65,6 +66,8 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
         if run.status is RunStatus.COMPENSATING:
             pulse.moves(run.now + LOOK_AGAIN_MS)
         if not run.status.is_final:
+            if (next_kept := keep_if_due(run, pulse)) is not None:
+                pulse.due.append(next_kept)
             _look_again(run, pulse)
         if not run.must_settle:
             return

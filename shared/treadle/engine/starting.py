@@ -106,6 +106,8 @@ def _control(world: World, request: StartRequest, same: str) -> Item:
     if plan.timeout is not None:
         control["timeout_at"] = now + plan.timeout
         due = min(due, now + plan.timeout)
+    if (every := world.checkpoint_every(plan)) is not None:
+        due = min(due, now + every)
     attributes = {**_of_input("metadata.attributes", lambda: _own_attributes(world, plan, request.input)), **request.attributes}
     optional = {
         "attributes": encode(attributes) if attributes else None,

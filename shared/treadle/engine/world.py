@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ..core.durations import parse_duration
 from ..core.errors import NotFound
 from ..core.expressions import Expressions
 from ..core.plan import Plan
 from ..ports import Blobs, Bus, Clock, Lanes, Secrets, Store
-from ..topology import ATTEMPT_TIMEOUT_S, BEGIN_MARGIN_S, LEASE_S
+from ..topology import ATTEMPT_TIMEOUT_S, BEGIN_MARGIN_S, LEASE_S, SWEEP_EVERY_S
 from .attempts import Attempts
 from .items import REF, decode, digest, is_ref, plan_key
 
@@ -64,6 +65,7 @@ class Settings:
     outward: bool = True  # there are the tasks http, lambda and aws
     largest: Mapping[str, float] = field(default_factory=dict)  # cpu (vCPU), memory, storage (MB): the most that a step may ask for
     defaults: Mapping[str, Any] = field(default_factory=dict)  # `errorHandling` for what a definition leaves open
+    checkpoint_every_ms: int | None = None  # of long runs, where their definitions say nothing; None: nobody takes one by itself
     one_at_a_time: bool = False  # of the tasks of one run
 
 
@@ -106,6 +108,12 @@ class World:
         while len(self.plans) > MAX_PLANS:
             self.plans.popitem(last=False)
         return plan
+
+    def checkpoint_every(self, plan: Plan) -> int | None:
+        """ms between the checkpoints that a run takes by itself, as its definition or else the engine says; None: it takes none."""
+        own = plan.source.get("checkpoint")
+        every = self.settings.checkpoint_every_ms if own is None else parse_duration(own)
+        return None if every is None else max(every, SWEEP_EVERY_S * 1000)  # nobody comes by more often
 
     def load(self, value: Any) -> Any:
         """The value itself, read from its blob if it is a reference."""

@@ -1,0 +1,39 @@
+"""What a request has to fit before anything is done: schemas, and the version that the caller has seen."""
+
+from __future__ import annotations
+
+from .core.errors import Rejected
+from .core.model import Json
+from .core.plan import Plan
+from .definition.schemas import violations
+from .engine.run import Run
+
+
+def check_input(plan: Plan, given: Json) -> None:
+    """Raises Rejected("invalid-input") with every fault."""
+    schema = plan.source.get("input")
+    if schema is not None:
+        _refuse_unfit(violations(schema, given), f"the input does not fit the schema of {plan.workflow}")
+
+
+def check_signal(run: Run, name: str, payload: Json) -> None:
+    """Against the schema of every step that waits for a signal of this name. Raises Rejected("invalid-input")."""
+    for step in run.plan.steps.values():
+        if step.action == "signal" and step.spec["name"] == name and "schema" in step.spec:
+            told = f"the payload does not fit what step {step.id} expects of signal {name}"
+            _refuse_unfit(violations(step.spec["schema"], payload), told)
+
+
+def check_version(run: Run, expected: str | None) -> None:
+    """`expected`: the version (`etag`) that the caller has seen; None: whichever it is. Raises Rejected("precondition-failed")."""
+    if expected is not None and expected != str(run.control["rev"]):
+        told = f"run {run.id} is at version {run.control['rev']}, not {expected}: look at it again before you change it"
+        raise Rejected("precondition-failed", told, status=412)
+
+
+def _refuse_unfit(faults: list[tuple[str, str]], what: str) -> None:
+    """Raises Rejected("invalid-input") with every fault."""
+    if faults:
+        place, message = faults[0]
+        shown = [{"code": "invalid-input", "severity": "error", "path": at, "message": fault} for at, fault in faults]
+        raise Rejected("invalid-input", f"{what}: {message}" + (f" (at {place})" if place else ""), status=422, diagnostics=shown)
