@@ -16,7 +16,8 @@ from treadle.core.errors import NotFound, Rejected
 
 OWNER = "acme"
 TOKEN = "t" * 43
-CHECKPOINT = {
+CHECKPOINT = {"id": "c1", "run": "r1", "workflow": "order", "version": "1.0.0", "at": "2026-11-23T00:00:00.000Z"}
+CHECKPOINT |= {"why": "asked", "steps": ["a"]}
     "id": "c1",
     "run": "r1",
     "workflow": "order",
