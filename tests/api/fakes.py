@@ -18,14 +18,6 @@ OWNER = "acme"
 TOKEN = "t" * 43
 CHECKPOINT = {"id": "c1", "run": "r1", "workflow": "order", "version": "1.0.0", "at": "2026-11-23T00:00:00.000Z"}
 CHECKPOINT |= {"why": "asked", "steps": ["a"]}
-    "id": "c1",
-    "run": "r1",
-    "workflow": "order",
-    "version": "1.0.0",
-    "at": "2026-11-23T00:00:00.000Z",
-    "why": "asked",
-    "steps": ["a"],
-}
 QUESTION = {"run": "r1", "workflow": "order", "step": "ok", "kind": "approval", "since": "2026-11-23T00:00:00.000Z"}
 BROKEN = {"code": "no-action", "severity": "error", "message": "no action", "path": "/steps/0", "line": None, "column": None, "hint": None}
 
