@@ -94,8 +94,8 @@ def wire(
 
     adapters = connect(names, clients=clients)  # type: ignore[arg-type]
     ports = (adapters.store, adapters.lanes, adapters.bus, adapters.blobs, clock)
-    given = (secrets(adapters.secrets), _violations, settings or Settings(), hooks, url, Attempts(limits_all=True))
-    world = World(*ports, Cel(), tasks, *given)
+    attempts = Attempts(limits_all=True)
+    world = World(*ports, Cel(), tasks, secrets(adapters.secrets), _violations, settings or Settings(), hooks, url, attempts)
     return Wiring(Engine(world), tasks, names, adapters.inbox, tenant, notified=notified or {}, channel=channel)
 
 

@@ -83,7 +83,7 @@ def test_the_founding_specs_examples_load_as_they_stand(text: str, target: Targe
 def test_what_has_no_effect_yet_is_told_where_it_stands() -> None:
     found = load(ADVANCED, environment={}).warnings
     assert {finding.path.rpartition("/")[2] for finding in found} == {
-        "resource_optimization", "monitoring_integration",
+        "resource_optimization",
     }  # fmt: skip
     assert str(found[0]).startswith("the configuration:4:28: warning: has no effect yet")
 
@@ -128,9 +128,18 @@ def test_what_has_no_effect_yet_is_told_where_it_stands() -> None:
             [
                 ("conflicting-settings", METRICS),
                 ("conflicting-settings", "/integration/monitoring_integration"),
-                ("not-yet", "/integration/monitoring_integration"),
             ],
             id="metrics that are off",
+        ),
+        pytest.param(
+            engine(integration={"telemetry": {"endpoint": "http://collector:4318"}}),
+            [("conflicting-settings", "/integration/telemetry/endpoint")],
+            id="a collector to which nothing is sent",
+        ),
+        pytest.param(
+            engine(integration={"monitoring_integration": True, "telemetry": {"endpoint": "collector:4318"}}),
+            [("bad-value", "/integration/telemetry/endpoint")],
+            id="a collector that is nowhere",
         ),
         pytest.param(
             engine(initialization={"state_persistence": False}, reliability={"state_replication": True}),

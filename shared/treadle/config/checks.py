@@ -4,6 +4,7 @@ installed, and what is asked for and has no effect yet (a warning, so that nobod
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -76,6 +77,9 @@ def _contradictions(config: Configuration, said: Collection[Path]) -> Iterator[T
         yield conflict("no metrics are emitted with monitoring off", "initialization", "monitoring", "metrics")
     if not monitoring.enabled and config.integration.monitoring_integration:
         yield conflict("there is nothing to export with monitoring off", "integration", "monitoring_integration")
+    where_to = [path for path in said if path[:2] == ("integration", "telemetry")]
+    if where_to and not config.integration.monitoring_integration:
+        yield conflict("nothing is exported with monitoring_integration off", *map(str, where_to[0]))
 
 
 def _impossible(config: Configuration, deployed: bool) -> Iterator[Trouble]:
@@ -89,6 +93,9 @@ def _impossible(config: Configuration, deployed: bool) -> Iterator[Trouble]:
         Allowed.from_json(config.integration.allow)
     except ValueError as fault:
         yield Trouble("bad-value", str(fault), ("integration", "allow"))
+    endpoint = config.integration.telemetry.endpoint
+    if endpoint is not None and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", endpoint):
+        yield Trouble("bad-value", "an OTLP endpoint is http[s]://host[:port]", ("integration", "telemetry", "endpoint"))
     if config.reliability.replica_regions:
         told = "a table in several regions cannot be deployed yet: leave replica_regions out (point-in-time recovery is there without)"
         yield Trouble("not-yet", told, ("reliability", "replica_regions"))
@@ -131,9 +138,6 @@ def _not_yet(config: Configuration) -> Iterator[Trouble]:
     if config.performance.resource_optimization:
         told = "has no effect yet: pools are chosen by what a step declares, not by what it was seen to need"
         yield warn(told, "performance", "resource_optimization")
-    if config.integration.monitoring_integration:
-        told = "has no effect yet: metrics go to CloudWatch and traces to X-Ray, nothing is exported to OpenTelemetry"
-        yield warn(told, "integration", "monitoring_integration")
 
 
 def of_source(trouble: Trouble, source: str, line: int | None, column: int | None, shown: str) -> Finding:

@@ -62,7 +62,11 @@ def _extensions(config: Configuration) -> list[dict[str, Any]]:
     monitoring = config.initialization.monitoring
     groups = list(monitoring.metrics)
     metrics = {"name": "metrics", "enabled": bool(monitoring.enabled and groups), "config": {"groups": groups}}
-    return [*(extension.model_dump() for extension in config.initialization.extensions), metrics]
+    found = [*(extension.model_dump() for extension in config.initialization.extensions), metrics]
+    if config.integration.monitoring_integration:
+        told = {name: value for name, value in config.integration.telemetry.model_dump().items() if value is not None}
+        found.append({"name": "opentelemetry", "enabled": True, "config": {**told, "groups": groups}})
+    return found
 
 
 def _defaults(handling: ErrorHandling) -> dict[str, Any]:

@@ -113,6 +113,14 @@ class Notified(Section):
         return self
 
 
+class Telemetry(Section):
+    """Where to export to; what is left out is said by OpenTelemetry's own variables."""
+
+    endpoint: str = Field(default=ABSENT, min_length=1)
+    headers: dict[str, str] = Field(default=ABSENT)
+    service_name: str = Field(default=ABSENT, min_length=1)
+
+
 class Integration(Section):
     api_access: bool = True
     webhook_support: bool = False
@@ -120,6 +128,7 @@ class Integration(Section):
     external_system_integration: bool = True
     allow: dict[str, Any] = Field(default_factory=dict, description="What the tasks http, lambda and aws may reach.")
     monitoring_integration: bool = False
+    telemetry: Telemetry = Telemetry()
 
 
 class Configuration(Section):

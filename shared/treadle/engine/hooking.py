@@ -27,8 +27,10 @@ _MOMENTS = {
 
 def published(run: Run, rows: Sequence[Sequence[Any]], events: Sequence[Event]) -> None:
     """What is about to be told on the bus: ends of steps, beginning and end of the run. Told again where a delivery is repeated."""
+    began = {paths.shown(key): fact.started_at for key, fact in run.facts.items()} if rows else {}
     for path, outcome, attempts, ended_at in rows:
-        _tell(run, "after_step", {"step": path, "outcome": outcome, "attempts": attempts, "endedAt": ended_at})
+        told = {"step": path, "outcome": outcome, "attempts": attempts, "startedAt": began.get(path), "endedAt": ended_at}
+        _tell(run, "after_step", told)
     for event in events:
         if event.kind in _MOMENTS:
             told = {name: value for name, value in event.data.items() if name not in ("run", "workflow", "tenant", "version")}

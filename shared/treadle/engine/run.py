@@ -220,3 +220,5 @@ class Run:
         events.sort(key=lambda event: event.kind != "StepsCompleted")
         if events:
             self.world.bus.put(events)
+        if self.world.hooks is not None:
+            self.world.hooks.flush()

@@ -42,6 +42,10 @@ class Hooks(Protocol):
         """What is to stand in the place of a result (`hooks.Instead`), or None."""
         ...
 
+    def flush(self) -> None:
+        """What was collected is sent: the invocation is about to end."""
+        ...
+
     def newly_broken(self) -> list[tuple[str, str]]:
         """(name, why) of the hooks that failed for the first time since this was asked."""
         ...

@@ -75,6 +75,7 @@ class Hooks:
             for moment, call in calls_of(name, hook).items():
                 replaces = moment in REPLACING and bool(getattr(hook, "replaces", False))
                 self._calls[moment].append((name, call, replaces))
+        self._flushes = [(name, flush) for name, hook in hooks.items() if callable(flush := getattr(hook, "flush", None))]
         self.timings: dict[tuple[str, str], Timing] = {}  # by (hook, moment)
         self._broken: dict[str, str] = {}
         self._untold: list[tuple[str, str]] = []
@@ -136,6 +137,11 @@ class Hooks:
             self._broke(name, moment, f"{type(fault).__name__}: {fault}"[:500])
             return None
         return given
+
+    def flush(self) -> None:
+        """Those that collect send what they have: an invocation is about to end. Raises nothing."""
+        for name, call in self._flushes:
+            self._call(name, "flush", lambda _, send=call: send(), {})
 
     def newly_broken(self) -> list[tuple[str, str]]:
         """(name, why) of those that failed for the first time since this was asked."""
@@ -202,4 +208,5 @@ def _made(name: str, point: EntryPoint | None, config: Mapping[str, Any]) -> obj
 SHIPPED: Final = {
     "custom_logger": EntryPoint("custom_logger", "treadle.hooks.custom_logger:CustomLogger", "treadle.hooks"),
     "metrics": EntryPoint("metrics", "treadle.hooks.metrics:Metrics", "treadle.hooks"),
+    "opentelemetry": EntryPoint("opentelemetry", "treadle.hooks.opentelemetry:OpenTelemetry", "treadle.hooks"),
 }
