@@ -94,7 +94,7 @@ def _impossible(config: Configuration, deployed: bool) -> Iterator[Trouble]:
     except ValueError as fault:
         yield Trouble("bad-value", str(fault), ("integration", "allow"))
     endpoint = config.integration.telemetry.endpoint
-    if endpoint is not None and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", endpoint):
+    if endpoint and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", endpoint):
         yield Trouble("bad-value", "an OTLP endpoint is http[s]://host[:port]", ("integration", "telemetry", "endpoint"))
     if config.reliability.replica_regions:
         told = "a table in several regions cannot be deployed yet: leave replica_regions out (point-in-time recovery is there without)"

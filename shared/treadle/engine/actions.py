@@ -210,7 +210,8 @@ class _Asking:
 def call(run: Run, task: Task, given: Given, context: TaskContext, timeout: int | None, heartbeat: int | None, deadline: int) -> Result:
     """One attempt within its limits (ms); `deadline`: ms, of the invocation. No secret comes back from it."""
     if given.mask:
-        context.logger = logging.LoggerAdapter(given.mask.logger(log.name), context.logger.extra)
+        about = {"run": run.id, "step": context.step_id, "attempt": context.attempt}
+        context.logger = logging.LoggerAdapter(given.mask.logger(log.name), about)
     attempts, usual_s = run.world.attempts, run.world.settings.attempt_timeout_s
     is_limited = attempts.limits_all or timeout is not None or task.isolated
     limit = limit_of(timeout, usual_s, deadline - run.now) if is_limited else None
