@@ -70,7 +70,8 @@ class TreadleStack(cdk.Stack):
             for function in functions
         }
         for lane in lanes.values():
-            workers[lane.declared.consumer].feed(lane, deployment.concurrency_of(lane.declared))
+            for declared, arn in lane.feeds():
+                workers[declared.consumer].feed(declared, arn, deployment.concurrency_of(declared))
         for worker in workers.values():
             if worker.declared.schedule_s is not None:
                 worker.tick(worker.declared.schedule_s)

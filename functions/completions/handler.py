@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from treadle import wiring
 from treadle.deliveries import deadline, in_turn
+from treadle.engine import messages
 
 
 def take(record: dict[str, Any], lambda_context: Any) -> None:
-    in_turn(record, lambda: wiring.current().engine.completed(json.loads(record["body"])["detail"], deadline(lambda_context)))
+    engine = wiring.current().engine
+    in_turn(record, lambda: engine.completed(messages.of_bus(record["body"], messages.COMPLETED), deadline(lambda_context)))
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from treadle import wiring
 from treadle.deliveries import in_turn
+from treadle.engine import messages
 from treadle.inbox import submit
 
 
 def take(record: dict[str, Any]) -> None:
-    in_turn(record, lambda: submit(wiring.current(), json.loads(record["body"])))
+    in_turn(record, lambda: submit(wiring.current(), messages.parsed(record["body"])))
 
 
 def handler(event: dict[str, Any], context: Any) -> Any:

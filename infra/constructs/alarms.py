@@ -28,13 +28,18 @@ class Alarms(Construct):
         super().__init__(scope, id)
         self._action = None if topic is None else actions.SnsAction(sns.Topic.from_topic_arn(self, "Topic", topic))
         for lane in lanes:
-            self._dead_letters(lane.declared.name, lane.dead_letters)
+            self._given_up(lane.declared.name, lane.dead_letters)
             self._old(lane)
         self._dead_letters("bus", bus.dead_letters)
         for worker in workers:
             self._failing(worker)
             if worker.declared.schedule_s is not None:
                 self._silent(worker, worker.declared.schedule_s)
+
+    def _given_up(self, name: str, queue: sqs.Queue) -> None:
+        """They are taken out of the queue at once, to be kept in the table: what counts is that some came."""
+        metric = queue.metric_number_of_messages_received(period=_MINUTE, statistic="Sum")
+        self._alarm(f"Dead-{name}", f"messages of {name} were given up: treadle dlq list", metric, threshold=0)
 
     def _dead_letters(self, name: str, queue: sqs.Queue) -> None:
         metric = queue.metric_approximate_number_of_messages_visible(period=_MINUTE, statistic="Maximum")

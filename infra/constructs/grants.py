@@ -102,7 +102,7 @@ class Resources:
         return f"arn:{partition}:secretsmanager:{region}:{account}:secret:{self.secrets}/*"
 
     def _own_queues(self, function: topology.Function) -> list[str]:
-        return [lane.arn for lane in self.lanes if lane.declared.consumer == function.name]
+        return [arn for lane in self.lanes for queue, arn in lane.feeds() if queue.consumer == function.name]
 
     def _consume(self, function: topology.Function) -> Iterator[iam.PolicyStatement]:
         if own := self._own_queues(function):

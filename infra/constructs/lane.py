@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
@@ -31,7 +33,7 @@ class Lane(Construct):
     def __init__(self, scope: Construct, id: str, *, queue: topology.Queue, prefix: str, at_rest: AtRest) -> None:
         super().__init__(scope, id)
         self.declared = queue
-        self.dead_letters = dead_letter_queue(self, "DeadLetters", name=f"{prefix}{queue.name}-dlq", at_rest=at_rest)
+        self.dead_letters = dead_letter_queue(self, "DeadLetters", name=prefix + queue.name + topology.DEAD, at_rest=at_rest)
         self.queue = sqs.Queue(
             self,
             "Queue",
@@ -49,6 +51,12 @@ class Lane(Construct):
     def arn(self) -> str:
         return self.queue.queue_arn
 
+    def feeds(self) -> Iterator[tuple[topology.Queue, str]]:
+        """The queues as declared, with their ARNs."""
+        by_name = {queue.name: queue for queue in topology.CONSUMED}
+        yield self.declared, self.arn
+        yield by_name[self.declared.name + topology.DEAD], self.dead_letters.queue_arn
+
     def accept(self, rule_arn: str) -> None:
         """Let one rule of EventBridge put messages here, and what it could not deliver into the dead letters."""
         for queue in (self.queue, self.dead_letters):
@@ -65,6 +73,7 @@ def dead_letter_queue(scope: Construct, id: str, *, name: str, at_rest: AtRest) 
         data_key_reuse=_DATA_KEY,
         enforce_ssl=True,
         retention_period=_KEEP,
+        visibility_timeout=cdk.Duration.seconds(topology.VISIBILITY_S),
     )
 
 

@@ -14,7 +14,6 @@ from treadle import topology
 
 from infra.constructs.at_rest import AtRest
 from infra.constructs.grants import Resources
-from infra.constructs.lane import Lane
 from infra.constructs.log import log_group
 from infra.findings import explain
 from infra.layer import PYTHON
@@ -63,14 +62,14 @@ class Worker(Construct):
             recursive_loop=lambda_.RecursiveLoop.ALLOW,
         )
 
-    def feed(self, lane: Lane, max_concurrency: int) -> None:
-        """Wake this function for messages of `lane`, so many at a time. Failed ones of a batch come back alone."""
+    def feed(self, queue: topology.Queue, arn: str, max_concurrency: int) -> None:
+        """Wake this function for messages of a queue, so many at a time. Failed ones of a batch come back alone."""
         lambda_.EventSourceMapping(
             self,
-            f"Feed-{lane.declared.name}",
+            f"Feed-{queue.name}",
             target=self.function,
-            event_source_arn=lane.arn,
-            batch_size=lane.declared.batch_size,
+            event_source_arn=arn,
+            batch_size=queue.batch_size,
             max_concurrency=max_concurrency,
             report_batch_item_failures=True,
         )

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from . import wiring
-from .core.errors import Conflict, TreadleError, Unavailable
+from .core.errors import Conflict, Corrupted, Newer, TreadleError, Unavailable
+from .engine import letters
+from .topology import CONSUMED, DEAD, MAX_RECEIVES
 
 log = logging.getLogger("treadle.deliveries")
 
 MIN_DEFER_S = 1
-BREATHER_MS = 5000  # until a delivery that failed for want of an AWS service is tried again
+# Until a delivery that failed for want of an AWS service, or of a newer worker, is tried again: twice as long each time, so that
+# MAX_RECEIVES deliveries outlast an outage, or a deployment, of two hours.
+BREATHER_MS = 5000
+LONGEST_BREATHER_MS = 600_000
+_RECEIVES = {queue.name: queue.max_receives for queue in CONSUMED}
 
 
 class Context(Protocol):
@@ -38,35 +45,71 @@ def defer(record: dict[str, Any], again_at: int) -> None:
     """Make the message visible again at that time rather than at the end of its visibility."""
     world = wiring.current().engine.world
     wait_s = max(MIN_DEFER_S, -(-(again_at - world.clock.now()) // 1000))
-    queue = record["eventSourceARN"].rpartition(":")[2]
     try:
-        world.lanes.defer(_logical(queue), record["receiptHandle"], min(wait_s, 11 * 3600))
+        world.lanes.defer(logical_queue(record), record["receiptHandle"], min(wait_s, 11 * 3600))
     except Unavailable:
         return  # it comes back when its visibility ends
 
 
-def _logical(queue: str) -> str:
-    """The logical name of a queue: deployments put a prefix before it."""
+def logical_queue(record: dict[str, Any]) -> str:
+    """The logical name of the queue that a record came from: deployments put a prefix before it."""
+    queue = str(record["eventSourceARN"]).rpartition(":")[2]
     names = wiring.current().names.queue_urls
     return next((name for name, url in names.items() if url.rpartition("/")[2] == queue), queue)
 
 
 def in_turn(record: dict[str, Any], act: Callable[[], int | None]) -> None:
-    """Raises Deferred when the message is to come back; one that failed because of the world comes back soon, too."""
+    """Raises Deferred when the message is to come back; one that failed because of the world comes back soon, too.
+
+    A failure of the last delivery is kept for the dead letter that the message becomes.
+    """
     try:
         again_at = act()
-    except Unavailable:
+    except (Unavailable, Newer) as failed:
+        _failed_last(record, failed)
+        defer(record, wiring.current().engine.world.clock.now() + breather_ms(_receives(record)))
+        raise
+    except Corrupted as failed:
+        log.error("a message is given back: %s", failed, extra={"messageId": record.get("messageId")})
+        _failed_last(record, failed)
         defer(record, wiring.current().engine.world.clock.now() + BREATHER_MS)
         raise
-    except TreadleError:
+    except TreadleError as failed:
+        _failed_last(record, failed)
         raise
-    except Exception:
+    except Exception as failed:
         # the batch processor keeps only that it failed; why must not be lost
         log.exception("a delivery failed", extra={"messageId": record.get("messageId")})
+        _failed_last(record, failed)
         raise
     if again_at is not None:
         defer(record, again_at)
         raise Deferred(again_at)
+
+
+def breather_ms(receives: int) -> int:
+    """Of a message that was received so often."""
+    return int(min(BREATHER_MS * 2 ** min(receives - 1, 20), LONGEST_BREATHER_MS))
+
+
+def _receives(record: dict[str, Any]) -> int:
+    return max(1, int(record.get("attributes", {}).get("ApproximateReceiveCount", 1)))
+
+
+def _failed_last(record: dict[str, Any], failed: Exception) -> None:
+    if _receives(record) >= _RECEIVES.get(logical_queue(record), MAX_RECEIVES):
+        with suppress(Unavailable):
+            letters.say_why(wiring.current().engine.world, record["messageId"], failed)
+
+
+def dead(record: dict[str, Any]) -> letters.Dead:
+    """A record of a dead-letter queue. What EventBridge could not deliver has the reason beside it."""
+    attributes = record.get("attributes", {})
+    said = record.get("messageAttributes", {}).get("ERROR_MESSAGE", {}).get("stringValue")
+    sent_at = int(attributes.get("SentTimestamp", 0))
+    queue = logical_queue(record).removesuffix(DEAD)
+    receives = min(_receives(record) - 1, _RECEIVES.get(queue, MAX_RECEIVES))  # without those from the dead letters
+    return letters.Dead(queue, record["messageId"], record["body"], receives, sent_at, f"EventBridge: {said}" if said else None)
 
 
 def partial_answer(event: dict[str, Any], act: Callable[[dict[str, Any]], None]) -> dict[str, list[dict[str, str]]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import triggers
 from .core.errors import Corrupted, Rejected
-from .core.model import SCHEMA
+from .engine import messages
 from .refusals import cause_of, is_object, refuse
 from .topology import SUBMISSIONS
 
@@ -21,16 +21,21 @@ if TYPE_CHECKING:
     from .wiring import Wiring
 
 
-def submit(wiring: Wiring, event: dict[str, Any]) -> None:
+def submit(wiring: Wiring, event: Any) -> None:
     """A whole EventBridge event, or the sweeper's message that schedules are due. The same again starts the same runs.
 
-    Raises Unavailable, and Corrupted for a message of a newer version of the engine.
+    Raises Unavailable, Newer, and Corrupted for what is neither.
     """
+    if not isinstance(event, dict):
+        raise Corrupted("a message that is no object")
     if event.get("kind") == "schedule":  # no bus event has such a name beside its `detail`
-        if event["schema"] > SCHEMA:
-            raise Corrupted("a message of a newer version of the engine")
+        messages.of_this_version(event)
+        if not isinstance(event.get("tenant"), str) or not isinstance(event.get("workflow"), str):
+            raise Corrupted("a message that schedules are due, and not whose")
         triggers.fire(wiring, event["tenant"], event["workflow"])
         return
+    if "detail-type" not in event or not isinstance(event.get("detail"), dict):
+        raise Corrupted("a message that is no event: it has no detail-type and detail")
     try:
         if _is_dropped(wiring, event):
             _object(wiring, event)

@@ -11,6 +11,7 @@ from . import acts, approvals, audit, fits, listing, updating
 from .core.errors import NotFound, Rejected, TaskError
 from .core.model import Json
 from .core.plan import Plan, compile_plan
+from .deadletters import DeadLetters
 from .definition import Checker, Diagnostic
 from .definition.defaults import one_at_a_time, with_error_handling, with_own_concurrency
 from .engine import Engine, amending, callbacks, checkpoints, control, retrying
@@ -36,6 +37,7 @@ class Operations:
         self.engine = engine
         self.world = engine.world
         self.checker = checker
+        self.dead_letters = DeadLetters(engine.world)
 
     # -------------------------------------------------------------------------------------------- definitions
 

@@ -15,7 +15,7 @@ def refuse(world: World, identity: str, refusal: Rejected, cause: dict[str, Any]
     same event. `cause`: what it was, by name. Raises Unavailable."""
     diagnostics = [d.model_dump(mode="json") if hasattr(d, "model_dump") else d for d in refusal.diagnostics]
     told = {"code": refusal.code, "message": refusal.message, "diagnostics": diagnostics[:50], "cause": cause}
-    world.bus.put([Event("SubmissionRejected", digest("refused", identity), "", world.clock.now(), told)])
+    world.tell([Event("SubmissionRejected", digest("refused", identity), "", world.clock.now(), told)])
 
 
 def is_object(event: dict[str, Any]) -> bool:

@@ -2,7 +2,8 @@
 
 Each entry has `at`, `what` and `path` (None: the run as a whole). `what` is `RunStarted`, `Acted` (somebody did something: `act`,
 `by`, and what was said with it), `StepStarted`, `StepEnded`, `RunEnded`, `Notified` or `NotificationFailed` (a `target`, of an
-`event`). What a retry took back has the `generation` it was of.
+`event`), or `MessageGivenUp` (of a dead letter, with its `queue`, its `kind` and `why`). What a retry took back has the
+`generation` it was of.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from . import acts
 from .core import paths
 from .core.moments import rfc3339
+from .deadletters import all_told_to
 from .engine.items import body_key
 from .engine.run import Run
 from .engine.snapshot import archived, snapshot
@@ -34,6 +36,8 @@ def history(world: World, control: Item) -> list[Entry]:
         told += _of_step(run, key, item, items)
     for generation, key, item in archived(run, items):
         told += [(place, {**entry, "generation": generation}) for place, entry in _of_step(run, key, item, items)]
+    for at, letter in all_told_to(world, run.id) if "dead" in control else ():
+        told.append(((at, [_BEFORE]), {"at": rfc3339(at), "what": "MessageGivenUp", **letter}))
     if control.get("ended_at"):
         entry = {"at": rfc3339(control["ended_at"]), "what": "RunEnded", "path": None, "status": shown_status(run.status)}
         told.append(((control["ended_at"], [_LAST]), entry))

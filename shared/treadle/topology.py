@@ -17,6 +17,7 @@ BEGIN_MARGIN_S = 5  # a step is begun only with its own timeout and this much le
 ATTEMPT_TIMEOUT_S = 60  # of the default pool; a step's `timeout` overrides it
 MAX_DELAY_S = 900  # SQS: the longest delay of a message; longer waits lie in the `due` index
 MAX_RECEIVES = 20  # deliveries before a message is a dead letter; a message that meets a live claim uses one
+OUTBOX_RECEIVES = 1000  # SQS's most: an event waits for the bus for days
 DUE_SHARDS = 16
 SWEEP_EVERY_S = 60
 # Until a notification that could not be delivered is tried again: ten deliveries in 17 hours, then it is a dead letter.
@@ -48,7 +49,8 @@ INDEXES = (DUE, LIST)
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A standard queue with a dead-letter queue `NAME-dlq`. `consumer`: the function that its event source mapping feeds."""
+    """A standard queue with a dead-letter queue `NAME-dlq`. `consumer`: the function that its event source mapping feeds.
+    `max_receives`: deliveries before a message is a dead letter."""
 
     name: str
     consumer: str
@@ -66,7 +68,14 @@ QUEUES = (
     Queue("errors", "errors", batch_size=10),
     Queue("submissions", "parser", batch_size=1),
     Queue("notifications", "notifier", batch_size=1, max_concurrency=10, max_receives=len(NOTIFY_AGAIN_S) + 1),
+    # Events that the bus would not take. Empty, but for outages.
+    Queue("outbox", "outbox", batch_size=10, max_concurrency=5, max_receives=OUTBOX_RECEIVES),
 )
+OUTBOX = "outbox"
+# What was delivered too often, or could not be brought to its queue: written down in the table, and told (engine/letters.py).
+DEAD = "-dlq"
+DEAD_LETTERS = tuple(Queue(queue.name + DEAD, "deadletters", batch_size=10, max_concurrency=2) for queue in QUEUES)
+CONSUMED = (*QUEUES, *DEAD_LETTERS)
 
 
 def lane(priority: str) -> str:
@@ -90,7 +99,7 @@ _OURS = {"source": [EVENT_SOURCE]}
 SUBMISSIONS = ("WorkflowSubmitted", "RunRequested")
 # What the engine says of every run, or of what it refused: no trigger hears it, for each run would cost an invocation more, and
 # a refusal that is refused would never end.
-_UNHEARD = ("StepsCompleted", "StepFailed", "RunStarted", "RunSucceeded", "SubmissionRejected")
+_UNHEARD = ("StepsCompleted", "StepFailed", "RunStarted", "RunSucceeded", "SubmissionRejected", "MessageGivenUp")
 
 RULES = (
     Rule("completions", {"source": [EVENT_SOURCE], "detail-type": ["StepsCompleted"], "detail": {"advance": [True]}}, to="completions"),
@@ -143,22 +152,36 @@ class Function:
     http: bool = False  # behind the HTTP API
     notifies: bool = False
     uses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    sends_to: tuple[str, ...] = tuple(lane(priority) for priority in LANES)
+    sends_to: tuple[str, ...] = (*(lane(priority) for priority in LANES), OUTBOX)
 
 
 _TABLE_HOT = ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
 _ENGINE = {"table": _TABLE_HOT, "queues": ("SendMessage",), "bus": ("PutEvents",), "blobs": ("GetObject", "PutObject")}
+_CONSUMER = {**_ENGINE, "queues": ("SendMessage", "ChangeMessageVisibility")}  # what cannot be done with now is put off
 
 FUNCTIONS = (
-    Function("parser", memory_mb=512, timeout_s=60, uses={**_ENGINE, "inbox": ("GetObject",)}),
+    Function("parser", memory_mb=512, timeout_s=60, uses={**_CONSUMER, "inbox": ("GetObject",)}),
     # 512 MB: at 256 the share of a core is so small that the two calls of a step take 12.5 ms, not 10 (docs/reference/performance.md)
+    Function("dispatcher", memory_mb=512, uses={**_CONSUMER, "secrets": ("GetSecretValue",)}),
+    Function("completions", uses=_CONSUMER),
+    Function("errors", uses=_CONSUMER),
     Function(
-        "dispatcher",
-        memory_mb=512,
-        uses={**_ENGINE, "queues": ("SendMessage", "ChangeMessageVisibility"), "secrets": ("GetSecretValue",)},
+        "outbox",
+        timeout_s=60,
+        uses={"table": ("PutItem",), "bus": ("PutEvents",), "queues": ("ChangeMessageVisibility",)},
+        sends_to=(),
     ),
-    Function("completions", uses=_ENGINE),
-    Function("errors", uses=_ENGINE),
+    Function(
+        "deadletters",
+        timeout_s=60,
+        uses={
+            "table": ("GetItem", "PutItem", "UpdateItem"),
+            "bus": ("PutEvents",),
+            "queues": ("SendMessage", "ChangeMessageVisibility"),
+            "blobs": ("PutObject",),
+        },
+        sends_to=(OUTBOX,),
+    ),
     Function(
         "sweeper",
         timeout_s=55,
@@ -177,9 +200,16 @@ FUNCTIONS = (
             "topics": ("Publish",),
             "secrets": ("GetSecretValue",),
         },
-        sends_to=("notifications",),
+        sends_to=("notifications", OUTBOX),
     ),
-    Function("api", memory_mb=512, timeout_s=29, http=True, uses={**_ENGINE, "index": ("Query",)}),
+    Function(
+        "api",
+        memory_mb=512,
+        timeout_s=29,
+        http=True,
+        uses={**_ENGINE, "index": ("Query",)},
+        sends_to=tuple(queue.name for queue in QUEUES),  # dead letters may be sent again to each of them
+    ),
 )
 
 

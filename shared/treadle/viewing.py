@@ -8,12 +8,13 @@ from .core import paths
 from .core.model import Json, Outcome, RunStatus, State, StepStatus
 from .core.moments import rfc3339
 from .core.plan import Plan, Step
+from .deadletters import told_to
 from .engine.items import REF, body_key, decode, error_of, is_ref, output_key
 from .engine.run import Run
 from .engine.snapshot import snapshot
 from .engine.world import World
 from .ports import Item
-from .views import CostView, RunView, StepView
+from .views import CostView, DeadLetterView, RunView, StepView
 
 PAGE_OF_STEPS = 1000  # paths in one view
 
@@ -69,6 +70,7 @@ def view(world: World, control: Item, *, full: bool = True, cursor: str | None =
         "output": _output(world, control, full),
         "steps": {name: steps[name] for name in page},
         "steps_cursor": further,
+        "dead_letters": [DeadLetterView(**told) for told in told_to(world, run.id)] if "dead" in control else [],
         "cost": _cost(steps),
     }
     return summary(control).model_copy(update=shown)

@@ -24,6 +24,17 @@ class StepView(View):
     why: str | None = None
 
 
+class DeadLetterView(View):
+    """A message of the run that was given up after too many deliveries: `treadle dlq show ID`."""
+
+    id: str
+    at: str
+    queue: str
+    kind: str
+    why: str
+    path: str | None = None
+
+
 class CostView(View):
     """A model from counts and list prices, not a bill: what the run's recorded steps cost in the design."""
 
@@ -49,4 +60,5 @@ class RunView(View):
     etag: str = "0"
     steps: dict[str, StepView] = Field(default_factory=dict)
     steps_cursor: str | None = None
+    dead_letters: list[DeadLetterView] = Field(default_factory=list)
     cost: CostView = Field(default_factory=CostView)

@@ -21,7 +21,7 @@ from .engine.attempts import Attempts
 from .hooks import Extension, Hooks
 from .ports import Blobs, Clock, Secrets
 from .tasks import Allowed, Outside, Registry
-from .topology import ENVIRONMENT, QUEUES, Names
+from .topology import CONSUMED, ENVIRONMENT, Names
 
 if TYPE_CHECKING:
     from .notifications import Channel, Notifier
@@ -70,7 +70,7 @@ def names_from_environment(environment: os._Environ[str] | dict[str, str] = os.e
     """Raises KeyError with the variable that is missing."""
     values = {field: environment[variable] for field, variable in ENVIRONMENT.items()}
     prefix = values.pop("queue_urls")
-    return Names(**values, queue_urls={queue.name: prefix + queue.name for queue in QUEUES})
+    return Names(**values, queue_urls={queue.name: prefix + queue.name for queue in CONSUMED})
 
 
 def wire(

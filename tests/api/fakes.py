@@ -18,6 +18,19 @@ OWNER = "acme"
 TOKEN = "t" * 43
 CHECKPOINT = {"id": "c1", "run": "r1", "workflow": "order", "version": "1.0.0", "at": "2026-11-23T00:00:00.000Z"}
 CHECKPOINT |= {"why": "asked", "steps": ["a"]}
+LETTER: dict[str, Any] = {
+    "id": "l1",
+    "queue": "lane-normal",
+    "kind": "step",
+    "what": "step a may begin",
+    "why": "nobody knows",
+    "receives": 20,
+    "sentAt": "2026-11-23T00:00:00.000Z",
+    "diedAt": "2026-11-23T00:47:00.000Z",
+    "ageSeconds": 60,
+    "run": "r1",
+    "path": "a",
+}
 QUESTION = {"run": "r1", "workflow": "order", "step": "ok", "kind": "approval", "since": "2026-11-23T00:00:00.000Z"}
 BROKEN = {"code": "no-action", "severity": "error", "message": "no action", "path": "/steps/0", "line": None, "column": None, "hint": None}
 
@@ -188,6 +201,10 @@ class FakeOperations:
         self._note("approvals", tenant, **given)
         return ([QUESTION] if tenant == OWNER and given["kinds"] else []), None
 
+    @property
+    def dead_letters(self) -> FakeLetters:
+        return FakeLetters(self)
+
     def audit(self, tenant: str, *, limit: int = 100, cursor: str | None = None) -> tuple[Trail, str | None]:
         self._note("audit", tenant, limit=limit, cursor=cursor)
         trail = self.trail if tenant == OWNER else []
@@ -198,6 +215,34 @@ class FakeOperations:
     def _act(self, verb: str, tenant: str, run_id: str, **given: Any) -> Run:
         self._note(verb, tenant, run=run_id, **given)
         return Run(run_id)
+
+
+@dataclass
+class FakeLetters:
+    """`acme` has the dead letter `l1`."""
+
+    of: FakeOperations
+
+    def page(self, tenant: str, *, run: str | None, **given: Any) -> tuple[list[dict[str, Any]], str | None]:
+        self.of._note("letters", tenant, of_run=run, **given)
+        return ([LETTER] if tenant == OWNER else []), None
+
+    def show(self, tenant: str, letter: str) -> dict[str, Any]:
+        self.of._note("letter", tenant, letter=letter)
+        return self._find(tenant, letter) | {"body": "{}", "lost": "nothing"}
+
+    def redrive(self, tenant: str, *, only: list[str] | None, run: str | None, **given: Any) -> dict[str, Any]:
+        self.of._note("redrive", tenant, only=only, of_run=run, **given)
+        return {"redriven": [self._find(tenant, letter)["id"] for letter in only or ["l1"]], "kept": [], "next": None}
+
+    def drop(self, tenant: str, letter: str, **given: Any) -> dict[str, Any]:
+        self.of._note("drop", tenant, letter=letter, **given)
+        return self._find(tenant, letter) | {"lost": "nothing"}
+
+    def _find(self, tenant: str, letter: str) -> dict[str, Any]:
+        if (tenant, letter) != (OWNER, "l1"):
+            raise NotFound("dead letter", letter)
+        return LETTER
 
 
 def event(

@@ -47,6 +47,10 @@ TABLE: dict[str, tuple[set[Role], str, Any, bool]] = {
     "restoreCheckpoint": (OPERATORS, "/v1/checkpoints/c1/restore", None, True),
     "listApprovals": (READERS, "/v1/approvals", None, False),
     "getAudit": ({Role.AUDITOR, Role.ADMIN}, "/v1/audit", None, False),
+    "listDeadLetters": (READERS, "/v1/dead-letters", None, False),
+    "getDeadLetter": (READERS, "/v1/dead-letters/l1", None, True),
+    "redriveDeadLetters": (OPERATORS, "/v1/dead-letters/redrive", {"letters": ["l1"]}, True),
+    "dropDeadLetter": (OPERATORS, "/v1/dead-letters/l1/drop", None, True),
     "getStats": (READERS, "/v1/stats", None, False),
 }
 CALLBACKS = {"succeedCallback": "succeed", "failCallback": "fail", "beatCallback": "heartbeat"}
@@ -91,15 +95,15 @@ def test_what_is_anothers_looks_like_what_does_not_exist(route: Route, allowed: 
     absent = ask(
         FakeOperations(),
         route.method,
-        path.replace("r1", "r9").replace("c1", "c9").replace("order", "other"),
-        body=body,
+        path.replace("r1", "r9").replace("c1", "c9").replace("order", "other").replace("l1", "l9"),
+        body={"letters": ["l9"]} if body == {"letters": ["l1"]} else body,
         tenant=OWNER,
         headers=WHICHEVER,
     )
     assert absent.status == anothers.status == 404
     assert {
         **absent.body,
-        "detail": absent.body["detail"].replace("r9", "r1").replace("c9", "c1").replace("other", "order"),
+        "detail": absent.body["detail"].replace("r9", "r1").replace("c9", "c1").replace("other", "order").replace("l9", "l1"),
     } == anothers.body
 
 

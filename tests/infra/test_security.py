@@ -27,7 +27,7 @@ FUNCTIONS = pytest.mark.parametrize("function", topology.FUNCTIONS, ids=lambda f
 @FUNCTIONS
 def test_what_is_granted_is_what_the_topology_says(template: Template, function: topology.Function) -> None:
     used = {f"{SERVICES[port]}:{action}" for port, actions in function.uses.items() for action in actions}
-    consumes = CONSUMES if any(queue.consumer == function.name for queue in topology.QUEUES) else set()
+    consumes = CONSUMES if any(queue.consumer == function.name for queue in topology.CONSUMED) else set()
     assert {action for action, _, _ in template.granted(function.name)} == used | consumes | ALWAYS
 
 
@@ -53,7 +53,7 @@ def test_no_resource_is_a_wildcard_but_traces_and_names_of_objects_and_secrets(t
 
 @FUNCTIONS
 def test_a_function_consumes_its_own_queues_only(template: Template, function: topology.Function) -> None:
-    own = [template.queue(f"treadle-{queue.name}").arn for queue in topology.QUEUES if queue.consumer == function.name]
+    own = [template.queue(f"treadle-{queue.name}").arn for queue in topology.CONSUMED if queue.consumer == function.name]
     for action, resource, _ in template.granted(function.name):
         if action in CONSUMES | {"sqs:ChangeMessageVisibility"}:
             assert resource in own
@@ -65,10 +65,14 @@ def test_a_function_sends_where_it_is_said_to(template: Template, function: topo
     assert all(resource in queues for action, resource, _ in template.granted(function.name) if action == "sqs:SendMessage")
 
 
-def test_who_works_sends_to_the_lanes_only() -> None:
-    lanes = {topology.lane(priority) for priority in topology.LANES}
+def test_who_works_sends_to_the_lanes_and_the_outbox_only() -> None:
+    lanes = {topology.OUTBOX, *(topology.lane(priority) for priority in topology.LANES)}
     beyond = {function.name: set(function.sends_to) - lanes for function in topology.FUNCTIONS}
-    assert {name: queues for name, queues in beyond.items() if queues} == {"sweeper": {"submissions"}, "notifier": {"notifications"}}
+    assert {name: queues for name, queues in beyond.items() if queues} == {
+        "sweeper": {"submissions"},
+        "notifier": {"notifications"},
+        "api": {"completions", "errors", "submissions", "notifications"},  # where a person may send dead letters again
+    }
 
 
 @FUNCTIONS

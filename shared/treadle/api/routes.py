@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ..auth import Permission
-from . import callbacks, calls, people, shapes
+from . import callbacks, calls, letters, people, shapes
 from .calls import BASE, Reply, Request
 
 if TYPE_CHECKING:
@@ -253,6 +253,37 @@ ROUTES: tuple[Route, ...] = (
         "Trail",
         needs=(Permission.AUDIT,),
         query=shapes.Page,
+    ),
+    _get(
+        "/dead-letters",
+        "listDeadLetters",
+        "Messages that were given up after too many deliveries, newest first.",
+        letters.page,
+        "Listing",
+        query=shapes.LettersQuery,
+    ),
+    _get("/dead-letters/{letter}", "getDeadLetter", "One of them, with the message.", letters.show, "DeadLetter", refuses=_ABSENT),
+    Route(
+        "POST",
+        "/dead-letters/redrive",
+        "redriveDeadLetters",
+        "Send them again, each to its own queue.",
+        letters.redrive,
+        {200: "Redriven"},
+        needs=(Permission.CONTROL,),
+        body=shapes.Redrive,
+        refuses=_ABSENT,
+    ),
+    Route(
+        "POST",
+        "/dead-letters/{letter}/drop",
+        "dropDeadLetter",
+        "Drop one for good; the answer says what is lost.",
+        letters.drop,
+        {200: "DeadLetter"},
+        needs=(Permission.CONTROL,),
+        body=shapes.Reason,
+        refuses=_ABSENT,
     ),
     _get("/stats", "getStats", "How many workflows and runs there are.", calls.stats, "Stats"),
     _callback("succeed", "succeedCallback", "End a waiting attempt with a result.", callbacks.succeed, callbacks.Success),

@@ -133,6 +133,22 @@ class QuestionsQuery(Page):
     kind: Literal["approval", "decision"] | None = None
 
 
+class LettersQuery(Page):
+    """Messages that were given up, newest first."""
+
+    queue: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(None, description="`lane-normal`, `errors` and so on.")
+    run: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+
+
+class Redrive(Shape):
+    """Which dead letters are sent again: those named, or all that fit. With neither: all."""
+
+    letters: Annotated[list[str], Field(max_length=500)] | None = None
+    queue: str | None = None
+    run: str | None = None
+    cursor: str | None = Field(None, description="`next` of the answer before: a request sends at most some hundreds.")
+
+
 class RetryQuery(Shape):
     from_step: str | None = Field(None, alias="from", description="A step's path. Default: the steps that failed.")
 
@@ -184,6 +200,35 @@ class Checkpoint(Shape):
     at: str
     why: str = Field(description="`asked`, `interval` (by itself) or `amend` (by itself, before the run was amended).")
     steps: list[str] = Field(description="The steps whose results it has; those inside of loops and groups are not named.")
+
+
+class Kept(Shape):
+    id: str
+    why: str
+
+
+class Redriven(Shape):
+    redriven: list[str] = Field(description="The letters that were sent again.")
+    kept: list[Kept] = Field(description="Those that could only come back.")
+    next: str | None = Field(description="Where a further request goes on; null: these were all.")
+
+
+class DeadLetter(Shape):
+    """A message that was given up."""
+
+    id: str
+    queue: str
+    kind: str
+    what: str = Field(description="What the message says.")
+    why: str = Field(description="Why the last delivery failed.")
+    receives: int
+    sent_at: str
+    died_at: str
+    age_seconds: int
+    run: str | None
+    path: str | None
+    body: str | None = Field(None, description="The message itself.")
+    lost: str | None = Field(None, description="What is lost when it is dropped.")
 
 
 class Head(Shape):

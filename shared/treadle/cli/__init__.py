@@ -42,6 +42,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "restore": ("people", "A new run that goes on from a checkpoint."),
     "approvals": ("people", "What you are asked to approve or decide."),
     "audit": ("people", "Who asked for what; `audit verify` checks the trail."),
+    "dlq": ("letters", "Messages that were given up: look at them, send them again, drop them."),
     "schema": ("definitions", "Print the JSON Schema of definitions."),
     "openapi": ("definitions", "Print the OpenAPI document of the HTTP API."),
     "bench": ("benching", "What the engine costs, counted, and how fast this machine runs it."),

@@ -86,6 +86,9 @@ def _print_run_for_people(view: Mapping[str, Any], with_steps: bool) -> None:
         click.echo(f"error     {click.style(error['name'], 'red')}: {error.get('message', '')}{step}")
     if view.get("compensated") is not None:
         click.echo(f"undone    {'everything' if view['compensated'] else 'not everything'}")
+    for letter in view.get("deadLetters", ()):
+        about = f" ({letter['path']})" if letter.get("path") else ""
+        click.echo(f"given up  a message of {letter['queue']}{about}: {letter['why']}; treadle dlq show {letter['id']}")
     if with_steps:
         click.echo()
         steps = [{"step": path, **step, "says": _says(step)} for path, step in view.get("steps", {}).items()]

@@ -83,6 +83,16 @@ class Remote:
         found = self._ask("GET", f"{path}?" + urlencode({name: value for name, value in query.items() if value is not None}))
         return found["items"], found["next"]
 
+    def dead_letter(self, letter: str) -> dict[str, Any]:
+        return self._ask("GET", f"/dead-letters/{_part(letter)}")
+
+    def redrive(self, **chosen: Json) -> dict[str, Any]:
+        """`letters`, `queue`, `run`, `cursor`; what is None is left out."""
+        return self._post("/dead-letters/redrive", chosen)
+
+    def drop(self, letter: str, reason: str | None) -> dict[str, Any]:
+        return self._post(f"/dead-letters/{_part(letter)}/drop", {"reason": reason})
+
     def trail(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """All records of the audit trail, and the head that was there before the first page was read."""
         records: list[dict[str, Any]] = []

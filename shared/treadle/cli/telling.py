@@ -17,6 +17,8 @@ _ACTS = {
     "reject": "rejected it",
     "decide": "decided",
     "signal": "sent the signal",
+    "redrive": "sent the message again that was given up",
+    "drop": "dropped the message that was given up",
 }
 
 
@@ -26,6 +28,8 @@ def told(entry: Mapping[str, Any]) -> str:
             return "the run started" + (f", by {entry['by']}" if entry.get("by") else "")
         case "RunEnded":
             return f"the run ended: {entry['status']}"
+        case "MessageGivenUp":
+            return f"a message of {entry['queue']} ({entry['kind']}) was given up: {entry['why']} [treadle dlq show {entry['id']}]"
         case "StepStarted":
             return "started" + _in_generation(entry)
         case "StepEnded":

@@ -24,6 +24,7 @@ class Rejected(TreadleError):
 class NotFound(Rejected):
     def __init__(self, what: str, name: str, where: str = "") -> None:
         super().__init__("not-found", f"there is no {what} {name}{where and f': {where}'}", status=404)
+        self.what = what
 
 
 class WrongState(Rejected):
@@ -42,7 +43,11 @@ class Unavailable(TreadleError):
 
 
 class Corrupted(TreadleError):
-    """A stored item that no version of the engine could have written: it is quarantined, not retried for ever."""
+    """A stored item or a message that no version of the engine could have written: it is set aside, not retried for ever."""
+
+
+class Newer(TreadleError):
+    """Written by a newer version of the engine: it goes back to its queue, for a worker of that version."""
 
 
 class TaskError(Exception):

@@ -6,16 +6,18 @@ message, at any time, in any order.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from ..core.errors import Conflict, Corrupted, NotFound
+from ..core import paths
+from ..core.errors import Conflict, Corrupted, Newer, NotFound
 from ..core.model import SCHEMA
 from ..ports import Message
 from ..topology import DUE_SHARDS, SWEEP_EVERY_S, lane
 from . import branches, chunks
 from .failures import on_failure
-from .items import is_fact, step_key
+from .items import is_fact, run_key, step_key
 from .run import Run
 from .segment import Segment
 from .triggers import due_message, is_listed
@@ -33,45 +35,61 @@ class Engine:
     def work(self, body: Mapping[str, Any], deadline: int) -> int | None:
         """A message of a lane. Returns when it should be delivered again (ms), or None when it is done with.
 
-        Raises Unavailable (the queue delivers again), Corrupted (a message that no version of the engine can have sent).
+        Raises Unavailable, Newer (the queue delivers again), Corrupted (a message that no version of the engine can have sent).
         """
-        run = self._run_of(body)
-        segment = Segment(run, deadline)
-        segment.runs_tasks = True
-        key = body["path"]
+        with self._while_it_is_there(body["run"]):
+            run = self._run_of(body)
+            segment = Segment(run, deadline)
+            segment.runs_tasks = True
+            try:
+                self._work(segment, body, body["path"])
+                segment.finish()
+            except Conflict:
+                return None  # a worker that overran its lease: others have gone on, and their messages with them
+            return segment.again_at
+        return None
+
+    def _work(self, segment: Segment, body: Mapping[str, Any], key: str) -> None:
+        run = segment.run
+        self._know(run, key, *body.get("also", ()))
+        match body["kind"]:
+            case "step" if "also" in body:
+                branches.work(segment, [key, *body["also"]], body.get("seq", 0))
+            case "step":
+                segment.begin(key, body.get("seq", 0))
+            case "chunk" | "lane":
+                run.read_control(key)
+                chunks.work(segment, dict(body))
+            case "wake":
+                self._wake(segment, key)
+            case "settle":
+                run.must_settle = segment.repair = True
+            case unknown:
+                raise Corrupted(f"a message of kind {unknown}")
+
+    @contextmanager
+    def _while_it_is_there(self, run_id: str) -> Iterator[None]:
+        """A run's items expire. What comes for it then has nothing left to do."""
         try:
-            match body["kind"]:
-                case "step" if "also" in body:
-                    branches.work(segment, [key, *body["also"]], body.get("seq", 0))
-                case "step":
-                    segment.begin(key, body.get("seq", 0))
-                case "chunk" | "lane":
-                    run.read_control(key)
-                    chunks.work(segment, dict(body))
-                case "wake":
-                    self._wake(segment, key)
-                case "settle":
-                    run.must_settle = segment.repair = True
-                case unknown:
-                    raise Corrupted(f"a message of kind {unknown}")
-            segment.finish()
-        except Conflict:
-            return None  # a worker that overran its lease: others have gone on, and their messages with them
+            yield
         except NotFound:
-            if self.world.store.get((run.id, "!")) is not None:
+            if self.world.store.get(run_key(run_id)) is not None:
                 raise
-            return None  # the run's items have expired: nothing is left to do
-        return segment.again_at
 
     def _run_of(self, body: Mapping[str, Any]) -> Run:
         """The message's plan and generation are hints: what is read after the claim counts."""
         if body.get("schema", 0) > SCHEMA:
-            raise Corrupted("a message of a newer version of the engine")
+            raise Newer("a message of a newer version of the engine")
         hints = {"plan": body["plan"], "gen": body["gen"]} if "plan" in body else {}
         run = Run(self.world, body["run"], hints)
         if not hints or body["kind"] == "settle":
             run.read_control()
         return run
+
+    def _know(self, run: Run, *keys: str) -> None:
+        """Raises Corrupted for a step that the plan has not got."""
+        if unknown := [key for key in keys if key and paths.step_id(key) not in run.plan.steps]:
+            raise Corrupted(f"a message for a step that there is not: {run.plan.workflow} {run.plan.version} has no step {unknown[0]}")
 
     def _wake(self, segment: Segment, key: str) -> None:
         run = segment.run
@@ -86,25 +104,28 @@ class Engine:
     def completed(self, detail: Mapping[str, Any], deadline: int) -> int | None:
         """A `StepsCompleted` event that still needs advancing. Returns as `work` does."""
         data = detail["data"]
-        run = Run(self.world, data["run"])
-        run.read_control()
-        segment = Segment(run, deadline)
-        for key in data["keys"]:
-            item = self.world.store.get(step_key(run.id, key))
-            if item is not None and is_fact(item):
-                segment.follow(item)
-        run.completed = []
-        segment.finish()
-        return segment.again_at
+        with self._while_it_is_there(data["run"]):
+            run = Run(self.world, data["run"])
+            run.read_control()
+            segment = Segment(run, deadline)
+            for key in data["keys"]:
+                item = self.world.store.get(step_key(run.id, key))
+                if item is not None and is_fact(item):
+                    segment.follow(item)
+            run.completed = []
+            segment.finish()
+            return segment.again_at
+        return None
 
     def failed(self, detail: Mapping[str, Any], deadline: int) -> int | None:
         """A `StepFailed` event. Returns as `work` does."""
         data = detail["data"]
-        run = Run(self.world, data["run"])
-        segment = Segment(run, deadline)
-        on_failure(segment, data["key"], data["attempt"])
-        segment.finish()
-        return segment.again_at
+        with self._while_it_is_there(data["run"]):
+            segment = Segment(Run(self.world, data["run"]), deadline)
+            on_failure(segment, data["key"], data["attempt"])
+            segment.finish()
+            return segment.again_at
+        return None
 
     def sweep(self) -> int:
         """Send again what is due. It never decides: whoever gets the message looks at what is there. Returns how many."""

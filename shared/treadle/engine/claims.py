@@ -6,10 +6,13 @@ so exactly one of several that try succeeds; the others get the item that stands
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.advance import Fact
+from ..core.errors import NotFound, Unavailable
 from ..core.model import SCHEMA, State, StepError
 from ..ports import Absent, AtMost, Condition, Equals, Item, OneOf, Written, all_of, any_of
 from ..topology import MAX_DELAY_S
@@ -53,6 +56,12 @@ class Claim:
         """
         still_mine = all_of(Equals("fence", self.fence), OneOf("state", UNENDED))
         return any_of(Absent(), still_mine) if self.is_fused else still_mine
+
+    @property
+    def is_mine_still(self) -> Condition:
+        """As `is_mine`, and nothing has come of it yet: no loop or group that is open, nothing that is waited for."""
+        still_claimed = all_of(Equals("fence", self.fence), Equals("state", State.CLAIMED.value))
+        return any_of(Absent(), still_claimed) if self.is_fused else still_claimed
 
     def item(self, run: Run) -> Item:
         pk, sk = step_key(run.id, self.key)
@@ -147,6 +156,22 @@ def write_failed_attempt(run: Run, claim: Claim, error: StepError, until: int | 
     return write_state(run, claim, State.RETRY, condition, error=error_text(error), until=until)
 
 
+@contextmanager
+def given_back(run: Run, claim: Claim, **told: int) -> Iterator[None]:
+    """Around what is done under a claim: where an AWS service is missing the step is given back. It is not left to its lease, and
+    not taken for an attempt that was lost with its worker: there may be three of these, and an outage is longer than three leases."""
+    try:
+        yield
+    except Unavailable:
+        with suppress(Unavailable):
+            write_state(run, claim, State.RELEASED, claim.is_mine_still, **told)
+        raise
+    except NotFound as gone:
+        if gone.what == "run":  # it has expired: nothing of it is to be left
+            run.world.store.delete(step_key(run.id, claim.key), claim.is_mine_still)
+        raise
+
+
 def due_at(run: Run, until: int | None) -> dict[str, int]:
     """Attributes that put an item into the due index, for times beyond the longest delay of a message."""
     if until is None or until - run.now <= MAX_DELAY_S * 1000:
@@ -181,5 +206,5 @@ def stands(item: Item) -> Condition:
 
 def is_unbegun(item: Item, closing: str | None) -> bool:
     """Given back, as if nobody had taken it. In a scope that stops a step of which an attempt has run counts as begun."""
-    has_run = item.get("attempt", 1) > item.get("base", 0) + 1
+    has_run = item.get("attempt", 1) > item.get("base", 0) + 1 or "ran" in item
     return item["state"] == State.RELEASED and "until" not in item and not (closing and has_run)

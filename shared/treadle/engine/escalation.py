@@ -32,7 +32,7 @@ def raise_rung(run: Run, key: str, number: int, rung: Rung, error: StepError, at
         "action": rung.get("action"), "error": error.to_json(),
     }  # fmt: skip
     identity = digest(run.id, key, str(run.generation), "rung", str(number))
-    run.world.bus.put([Event("EscalationRaised", identity, run.id, run.now, told)])
+    run.world.tell([Event("EscalationRaised", identity, run.id, run.now, told)])
 
 
 def after_attempt(run: Run, key: str, attempt: int, error: StepError) -> None:

@@ -219,6 +219,6 @@ class Run:
         # the packed completions first, then what they led to
         events.sort(key=lambda event: event.kind != "StepsCompleted")
         if events:
-            self.world.bus.put(events)
+            self.world.tell(events)
         if self.world.hooks is not None:
             self.world.hooks.flush()

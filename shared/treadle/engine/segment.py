@@ -10,12 +10,11 @@ facts call for is sent again, and nothing runs on.
 from __future__ import annotations
 
 from collections import deque
-from contextlib import suppress
 from dataclasses import replace
 
 from ..core import paths
 from ..core.advance import Fact, Verdict, first_live, verdict
-from ..core.errors import ExpressionFault, Unavailable
+from ..core.errors import ExpressionFault
 from ..core.expressions import evaluate
 from ..core.model import Json, Outcome, State, StepError
 from ..core.plan import INSTANT, Step
@@ -24,7 +23,7 @@ from ..ports import Condition, Item
 from . import branches, ending, hooking, loops, opening, waits
 from .actions import act, boolean, expression_error
 from .admission import come_back_later
-from .claims import Claim, fused, take, take_over, write_fact, write_state
+from .claims import Claim, fused, given_back, take, take_over, write_fact, write_state
 from .failures import ask_a_person, climb_ladder, failed_for_good
 from .groups import open_group
 from .items import error_of, error_text, is_fact, step_key
@@ -190,22 +189,14 @@ class Segment:
 
     def chain(self, claim: Claim | None) -> None:
         while claim is not None:
-            self._read_control(claim)
+            with given_back(self.run, claim):
+                self.run.read_control(claim.key)
             gate = self.run.gate(claim.key)
             if gate is Gate.OPEN and self.may_run(claim.key) and self.has_time(claim.key):
                 claim = self._step(claim)
             else:
                 self._back_off(claim, gate)
                 return
-
-    def _read_control(self, claim: Claim) -> None:
-        """A claim under which nothing has run yet is not left to its lease when control cannot be read."""
-        try:
-            self.run.read_control(claim.key)
-        except Unavailable:
-            with suppress(Unavailable):
-                write_state(self.run, claim, State.RELEASED)
-            raise
 
     def may_run(self, key: str) -> bool:
         return self.runs_tasks or self.run.step(key).action != "task"
@@ -230,6 +221,10 @@ class Segment:
 
     def _step(self, claim: Claim) -> Claim | None:
         """Run one claimed step; the claim of the successor to go on with, if there is one."""
+        with given_back(self.run, claim, ran=1):
+            return self._run_step(claim)
+
+    def _run_step(self, claim: Claim) -> Claim | None:
         run, key, step = self.run, claim.key, self.run.step(claim.key)
         is_whole = paths.index(key) is None
         if is_whole and step.when is not None:

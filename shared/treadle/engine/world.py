@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.durations import parse_duration
-from ..core.errors import NotFound
+from ..core.errors import NotFound, Unavailable
 from ..core.expressions import Expressions
 from ..core.plan import Plan
-from ..ports import Blobs, Bus, Clock, Lanes, Secrets, Store
+from ..ports import Blobs, Bus, Clock, Event, Lanes, Secrets, Store
 from ..topology import ATTEMPT_TIMEOUT_S, BEGIN_MARGIN_S, LEASE_S, SWEEP_EVERY_S
+from . import outbox
 from .attempts import Attempts
 from .items import REF, decode, digest, is_ref, plan_key
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .triggers import Triggered
 
 MAX_PLANS = 64  # kept compiled in one process
+LARGEST_INLINE = 200 * 1024  # bytes of a payload that an item takes while there is no object storage; an item has at most 400 KB
 
 
 class Tasks(Protocol):
@@ -91,10 +93,21 @@ class World:
     random: random.Random = field(default_factory=random.Random)
     plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)
     triggers: dict[str, tuple[int, Sequence[Triggered]]] = field(default_factory=dict)  # by tenant, with when they were read
+    bus_again_at: int = 0  # ms; the bus failed a moment ago: until then it is not asked
 
     def new_fence(self) -> int:
         """A number that no other claim has: a write under it proves that the claim still stands."""
         return self.random.getrandbits(48)
+
+    def tell(self, events: Sequence[Event]) -> None:
+        """Put events on the bus; while it cannot be reached they wait in the outbox. Raises Unavailable when that fails as well."""
+        if self.clock.now() >= self.bus_again_at:
+            try:
+                self.bus.put(events)
+                return
+            except Unavailable:
+                self.bus_again_at = self.clock.now() + outbox.PAUSE_MS
+        self.lanes.send([outbox.message(event) for event in events])
 
     def plan(self, name: str) -> Plan:
         """Raises NotFound. Plans never change, so a cached one is as good as a read."""
@@ -135,5 +148,10 @@ class World:
         if len(content) <= limit and not is_ref(value):
             return value
         name = digest(text)
-        self.blobs.put(name, content)
+        try:
+            self.blobs.put(name, content)
+        except Unavailable:
+            if len(content) > LARGEST_INLINE or is_ref(value := decode(text)):
+                raise
+            return value  # dearer in an item than in an object, and still recorded
         return {REF: f"blob:{name}"}

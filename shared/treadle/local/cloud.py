@@ -57,7 +57,7 @@ class Cloud:
             bus=PREFIX,
             blobs=f"{PREFIX}-blobs-{self.account}",
             inbox=f"{PREFIX}-inbox-{self.account}",
-            queue_urls={queue.name: self._url(queue.name) for queue in topology.QUEUES},
+            queue_urls={queue.name: self._url(queue.name) for queue in topology.CONSUMED},
         )
         self._render()
         return self
@@ -116,8 +116,8 @@ class Cloud:
         )
 
     def _make_queue(self, queue: topology.Queue) -> None:
-        dead = self._create_queue(f"{queue.name}-dlq", {})
-        dead.on_message = lambda visible_from_ms: self.on_dead_letter(queue.name)
+        dead = self._create_queue(queue.name + topology.DEAD, {"VisibilityTimeout": str(topology.VISIBILITY_S)})
+        dead.on_message = lambda visible_from_ms: self._died(queue.name, visible_from_ms)
         redrive = {"deadLetterTargetArn": dead.queue_arn, "maxReceiveCount": queue.max_receives}
         self._create_queue(queue.name, {"VisibilityTimeout": str(topology.VISIBILITY_S), "RedrivePolicy": json.dumps(redrive)})
 
@@ -130,6 +130,10 @@ class Cloud:
         return queue
 
     def _message(self, visible_from_ms: int) -> None:
+        self.on_message(visible_from_ms)
+
+    def _died(self, queue: str, visible_from_ms: int) -> None:
+        self.on_dead_letter(queue)
         self.on_message(visible_from_ms)
 
     def _make_rule(self, rule: topology.Rule) -> None:
@@ -148,7 +152,7 @@ class Cloud:
 
     def next_visible_ms(self) -> int | None:
         """When the first message of all queues that have a consumer is (or was) visible; None: there is no message."""
-        moments = [self.queues[queue.name].next_visible_ms() for queue in topology.QUEUES]
+        moments = [self.queues[queue.name].next_visible_ms() for queue in topology.CONSUMED]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def next_due_ms(self, *, schedules: bool = True) -> int | None:
@@ -158,7 +162,7 @@ class Cloud:
             return table.earliest(topology.DUE.name, but_not=None if schedules else LISTED)
 
     def dead_letters(self) -> dict[str, int]:
-        """Logical queue name -> messages that were given up."""
+        """Logical queue name -> messages that were given up, and are not yet written down in the table."""
         return {queue.name: len(self.queues[f"{queue.name}-dlq"]) for queue in topology.QUEUES if len(self.queues[f"{queue.name}-dlq"])}
 
 

@@ -48,7 +48,7 @@ class Pump:
         self.counts = Counts()
         self._invoke = invoke
         self._sqs = cloud.connect().sqs  # its own: the poller's calls are not the engine's
-        self._arns = {queue.name: cloud.queues[queue.name].queue_arn for queue in topology.QUEUES}
+        self._arns = {queue.name: cloud.queues[queue.name].queue_arn for queue in topology.CONSUMED}
         self._work = threading.Condition(patches.LOCK)  # a message is visible
         self._tick = threading.Condition(patches.LOCK)  # the scheduler should look again
         self._progress = threading.Condition(patches.LOCK)  # nothing more happens by itself
@@ -225,7 +225,7 @@ class Pump:
         if self._stopping or not self._may_start():
             return None
         ready = [
-            queue for queue in topology.QUEUES if self._running[queue.name] < queue.max_concurrency and self.cloud.is_ready(queue.name)
+            queue for queue in topology.CONSUMED if self._running[queue.name] < queue.max_concurrency and self.cloud.is_ready(queue.name)
         ]
         return min(ready, key=lambda queue: self._running[queue.name] / queue.max_concurrency, default=None)
 
@@ -279,7 +279,7 @@ class Pump:
     # ----------------------------------------------------------------------------------------------- scheduler
 
     def _is_ready(self) -> bool:
-        return any(self.cloud.is_ready(queue.name) for queue in topology.QUEUES)
+        return any(self.cloud.is_ready(queue.name) for queue in topology.CONSUMED)
 
     def _is_quiet(self) -> bool:
         return not self._active and not self._is_sweeping and not self._is_ready()
@@ -373,4 +373,4 @@ class Pump:
 
 def _tell_dead_letter(queue: str) -> None:
     deliveries = next(each.max_receives for each in topology.QUEUES if each.name == queue)
-    print(f"treadle: a message of {queue} was given up after {deliveries} deliveries", file=sys.stderr)
+    print(f"treadle: a message of {queue} was given up after {deliveries} deliveries (treadle dlq list)", file=sys.stderr)
