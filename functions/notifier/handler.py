@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from treadle import wiring
 from treadle.deliveries import in_turn, partial_answer
+from treadle.engine import messages
 
 
 def take(record: dict[str, Any]) -> None:
     attempt = int(record["attributes"]["ApproximateReceiveCount"])
-    in_turn(record, lambda: wiring.current().notifier.take(json.loads(record["body"]), attempt))
+    in_turn(record, lambda: wiring.current().notifier.take(messages.parsed(record["body"]), attempt))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -197,7 +197,7 @@ class Notifier:
         told = {"run": data["run"], "workflow": data["workflow"], "tenant": data["tenant"], "target": name, "event": event["type"]}
         identity = digest(event["id"], name, "failed")
         failed = {**told, "attempts": attempt, "error": str(fault)}
-        self.world.bus.put([Event("NotificationFailed", identity, data["run"], self.world.clock.now(), failed)])
+        self.world.tell([Event("NotificationFailed", identity, data["run"], self.world.clock.now(), failed)])
         self._tell_run(name, event, attempt, str(fault))
         return None if is_final else self.world.clock.now()
 

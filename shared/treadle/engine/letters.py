@@ -114,6 +114,8 @@ def _of_bus(queue: str, body: Mapping[str, Any]) -> About:
         return About(kind, f"an attempt of step {path or '?'} failed", run, path)
     if queue == "completions":
         return About(kind, "steps ended, and what follows from it was to be found out", run)
+    if queue == "notifications":
+        return About(kind, f"somebody was to be told of {kind}", run or _text(body.get("run")))
     bucket, stored = detail.get("bucket"), detail.get("object")
     if isinstance(bucket, dict) and isinstance(stored, dict):
         return About(kind, f"the object {bucket.get('name')}/{stored.get('key')} was put")
@@ -246,6 +248,8 @@ def lost_by_dropping(world: World, letter: Letter) -> str:
     """In a sentence."""
     if letter.queue == "submissions":
         return "what it asked for is not done: no run is started and no workflow registered by it"
+    if letter.queue == "notifications":
+        return "whoever was to be notified is not"
     if letter.queue == OUTBOX:
         return "whoever listens to the bus never hears of this event; the run itself has it in its history"
     if letter.run is None:
