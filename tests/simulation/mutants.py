@@ -275,6 +275,12 @@ def _forgets_who_took(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waits, "_take", take)
 
 
+def _takes_facts_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = chunks._left_behind
+    facts_only = lambda run, keys: {key: item for key, item in left(run, keys).items() if item["state"] == ENDED}  # noqa: E731
+    monkeypatch.setattr(chunks, "_left_behind", facts_only)
+
+
 def _sweeper_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes whatever is due for lost, and frees its claims."""
     sweep = Engine.sweep
@@ -361,7 +367,7 @@ ORDER = [
         "a cancel cancels nothing that waits",
         "I8 I9",
         "cancel-waiting",
-        patch=setting(control, "stop_run", lambda run, reason, error: True),
+        patch=setting(control, "stop_run", lambda *given, **more: True),
     ),
     Mutant("events are dropped", "I16 I9 I13", "chain stop", patch=setting(Run, "publish", lambda self: None)),
     Mutant(
@@ -375,6 +381,7 @@ ORDER = [
     ),
     Mutant("every failed item is tolerated", "I8", "for-each-fails", patch=setting(loops, "is_tolerated", lambda *given: True)),
     Mutant("a chunk's rest is forgotten", "I9 I13 I11", "for-each-slow", patch=setting(chunks, "_hand_on", lambda *given: None)),
+    Mutant("a chunk that is taken over begins all of it again", "I12", "for-each-retry-late", patch=_takes_facts_only),
     Mutant("the parent is not told", "I9 I11 I13", "child", patch=setting(ending, "wake_parent", lambda run, ready: None)),
     Mutant("the end is not told", "I16", "chain", patch=setting(ending, "tell_end", lambda run: None)),
     Mutant("skips are not written", "I9 I11 I13", "switch skips", patch=setting(progress, "_skip", lambda *given: [])),

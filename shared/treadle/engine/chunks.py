@@ -82,7 +82,7 @@ def _chunk(segment: Segment, loop: str, header: Item, low: int, high: int) -> No
             _count(segment, loop, header, _members_again(standing, run), None)
         return
     keys = [paths.item(loop, number) for number in range(low, chunk["high"])]
-    before = run.find_facts(keys) if standing or run.generation > 1 else {}
+    before = _left_behind(run, keys) if standing or run.generation > 1 else {}
     if standing and not loops.is_sync(run.step(loop)):
         run.must_settle = segment.repair = True  # items that a lost worker opened may lack what is in them
     run.read_control(keys[0])
@@ -110,6 +110,12 @@ def _claim(run: Run, loop: str, low: int, high: int) -> tuple[Item | None, Item]
     return (chunk, standing) if written.ok else (None, written.item or standing)
 
 
+def _left_behind(run: Run, keys: list[str]) -> dict[str, Item]:
+    """By key: the items that a lost worker (or the run before its retry) ended, or began."""
+    found = run.world.store.get_many([step_key(run.id, key) for key in keys])
+    return {item["sk"][2:]: item for item in found.values()}
+
+
 def _members_again(chunk: Item, run: Run) -> dict[int, Edging]:
     """The members that an ended chunk stands for: its worker may have died before it counted them."""
     count = len(run.world.load(decode(chunk["outputs"])))
@@ -119,7 +125,7 @@ def _members_again(chunk: Item, run: Run) -> dict[int, Edging]:
     return {number: Edging.FAILED if number in failed else Edging.LIVE for number in numbers if number not in left}
 
 
-def _run_range(segment: Segment, loop: str, chunk: Item, before: dict[str, Fact], progress: Progress) -> int:
+def _run_range(segment: Segment, loop: str, chunk: Item, before: dict[str, Item], progress: Progress) -> int:
     """Run the chunk's items; the index of the first that was not begun."""
     run, settings = segment.run, segment.run.world.settings
     step = run.step(loop)
@@ -136,8 +142,12 @@ def _run_range(segment: Segment, loop: str, chunk: Item, before: dict[str, Fact]
         if too_long or run.now + settings.begin_margin_s * 1000 > segment.deadline:
             return number
         standing = before.get(key)
-        if standing is not None:
-            goes_on = _met(run, standing, step, number, progress)
+        if standing is not None and not is_fact(standing):
+            goes_on = True  # begun, and ending later by itself: whatever was to take it further may be lost
+            progress.left_open(number)
+            run.must_settle = segment.repair = True
+        elif standing is not None:
+            goes_on = _met(run, run.note(standing), step, number, progress)
         else:
             claim = Claim(key, chunk["fence"], chunk["lease"], 1, run.now, run.now, is_fused=True)
             goes_on = _item(segment, claim, step, number, progress)
