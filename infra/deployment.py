@@ -16,6 +16,7 @@ import aws_cdk as cdk
 from treadle import topology
 from treadle.config import Effects, Target, effects_of, load
 from treadle.config.effects import FIXED, NONE, changed_settings
+from treadle.core.resources import LAMBDA, Pool, pools_of
 from treadle.notifications import Targets
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")  # it begins the names of queues
@@ -55,6 +56,7 @@ class Deployment:
     calls that it is allowed. `tasks`: the modules that the
     workers load tasks from, `task_layers` ARNs of the layers that bring them, `settings` the engine's, by name.
     `effects`: what the `workflow_engine:` file (`config`) asks for; `settings` stand above its own.
+    `worker_image`, `worker_subnets`, `worker_security_groups`: of what, and where, the workers run that are no Lambdas.
     `layer`: `staged` is the real one, `placeholder` an empty folder, enough to look at the template without a package index.
     """
 
@@ -70,6 +72,9 @@ class Deployment:
     settings: Mapping[str, Any] = field(default_factory=dict)
     layer: str = "staged"
     effects: Effects = field(default_factory=Effects)
+    worker_image: str | None = None
+    worker_subnets: tuple[str, ...] = ()
+    worker_security_groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -78,6 +83,10 @@ class Deployment:
             raise ValueError("issuer and audience belong together: give both or neither")
         if self.layer not in ("staged", "placeholder"):
             raise ValueError(f"layer: {self.layer!r} is neither staged nor placeholder")
+        for pool in self.pools:
+            if pool.kind != LAMBDA and not (self.worker_image and self.worker_subnets and self.worker_security_groups):
+                told = "give workerImage, workerSubnets and workerSecurityGroups (docs/how-to/size-workers.md)"
+                raise ValueError(f"the pool {pool.name} is of containers, which need an image and a network: {told}")
 
     @classmethod
     def from_context(cls, app: cdk.App) -> Deployment:
@@ -99,16 +108,27 @@ class Deployment:
             settings=_object(given("settings")),
             layer=given("layer") or cls.layer,
             effects=_configured(given("config")),
+            worker_image=given("workerImage") or None,
+            worker_subnets=_list(given("workerSubnets")),
+            worker_security_groups=_list(given("workerSecurityGroups")),
         )
 
     @property
     def environment(self) -> dict[str, str]:
         """What the choices mean to a worker: variables beside those of the topology."""
-        settings = changed_settings(self.effects.settings) | dict(self.settings)
-        said = {"TREADLE_SETTINGS": settings, "TREADLE_EXTENSIONS": list(self.effects.extensions), "TREADLE_ALLOW": self._allowed}
+        said = {"TREADLE_SETTINGS": self._settings, "TREADLE_EXTENSIONS": list(self.effects.extensions), "TREADLE_ALLOW": self._allowed}
         said |= {"TREADLE_NOTIFICATIONS": self.effects.notified}
         chosen = {"TREADLE_TASKS": " ".join(self.tasks)} | {name: json.dumps(value) if value else "" for name, value in said.items()}
         return {name: value for name, value in chosen.items() if value}
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """Of workers. Where nobody said anything there is the default one, and no other may be asked for."""
+        return pools_of(self._settings["pools"])
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return {"pools": {}} | changed_settings(self.effects.settings) | dict(self.settings)
 
     @property
     def _allowed(self) -> dict[str, Any]:

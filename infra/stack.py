@@ -5,18 +5,21 @@ What there is comes from `treadle.topology`; this file says only how the parts a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
+from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 from treadle import topology
+from treadle.core.resources import LAMBDA
 
 from infra import layer
 from infra.constructs.alarms import Alarms
 from infra.constructs.at_rest import AtRest
 from infra.constructs.bucket import Bucket
 from infra.constructs.bus import Bus
+from infra.constructs.crew import Berth, Crew
 from infra.constructs.door import Door
 from infra.constructs.grants import Resources
 from infra.constructs.identity import Identity
@@ -32,7 +35,7 @@ SUBMISSIONS_KEPT_DAYS = 30  # by then one has long become a workflow or a run, o
 class TreadleStack(cdk.Stack):
     def __init__(self, scope: Construct, deployment: Deployment) -> None:
         super().__init__(scope, deployment.name, description="treadle: a serverless workflow engine")
-        check_times()
+        check_times(deployment.pools)
         prefix = f"{deployment.name}-"
 
         # What is kept, and what carries it.
@@ -41,9 +44,9 @@ class TreadleStack(cdk.Stack):
         blobs = Bucket(self, "Blobs", at_rest=at_rest)
         inbox = Bucket(self, "Inbox", at_rest=at_rest, keep_days=SUBMISSIONS_KEPT_DAYS, announces=True)
         bus = Bus(self, "Bus", prefix=prefix, at_rest=at_rest)
-        functions = [function for function in topology.FUNCTIONS if deployment.has(function)]
-        fed = {function.name for function in functions}
-        queues = [queue for queue in topology.QUEUES if queue.consumer in fed]
+        functions = [function for function in topology.functions(deployment.pools) if deployment.has(function)]
+        fed = {function.name for function in functions} | {topology.dispatcher(pool.name) for pool in deployment.pools}
+        queues = [queue for queue in topology.queues(deployment.pools) if queue.consumer in fed]
         lanes = {queue.name: Lane(self, f"Queue-{queue.name}", queue=queue, prefix=prefix, at_rest=at_rest) for queue in queues}
         targets = deployment.targets
         for rule in (*topology.RULES, *topology.notifying(targets.named, targets.kinds)):
@@ -69,25 +72,56 @@ class TreadleStack(cdk.Stack):
             )
             for function in functions
         }
-        for lane in lanes.values():
-            for declared, arn in lane.feeds():
-                workers[declared.consumer].feed(declared, arn, deployment.concurrency_of(declared))
-        for worker in workers.values():
-            if worker.declared.schedule_s is not None:
-                worker.tick(worker.declared.schedule_s)
+        self._wake(workers, lanes, deployment)
 
         # Who may come in, and who hears of it when something is wrong.
         for api in (worker for worker in workers.values() if worker.declared.http):
             issuer, audience = self._tokens(deployment)
             door = Door(self, "Door", worker=api, issuer=issuer, audience=audience, at_rest=at_rest)
-            for name in sorted(fed & {"dispatcher", "notifier"}):  # where callbacks are posted to, and where people look at a run
-                workers[name].function.add_environment("TREADLE_URL", door.url)
+            for worker in workers.values():  # where callbacks are posted to, and where people look at a run
+                if worker.declared.code in ("dispatcher", "notifier"):
+                    worker.function.add_environment("TREADLE_URL", door.url)
             self._tell(Url=door.url)
+            environment = {**environment, "TREADLE_URL": door.url}
+        self._crews(deployment, lanes, environment, resources, at_rest)
         Alarms(self, "Alarms", lanes=list(lanes.values()), bus=bus, workers=list(workers.values()), topic=deployment.alarm_topic)
         for finding, reason in (STACK_WIDE if deployment.alarm_topic else STACK_WIDE | WITHOUT_TOPIC).items():
             explain(self, finding, reason)
 
         self._tell(InboxBucket=inbox.name, BusName=bus.name, TableName=state.name)
+
+    def _wake(self, workers: Mapping[str, Worker], lanes: Mapping[str, Lane], deployment: Deployment) -> None:
+        """By queues and by the clock."""
+        for lane in lanes.values():
+            for declared, arn in lane.feeds():
+                if declared.consumer in workers:  # else it is a crew's
+                    workers[declared.consumer].feed(declared, arn, deployment.concurrency_of(declared))
+        for worker in workers.values():
+            if worker.declared.schedule_s is not None:
+                worker.tick(worker.declared.schedule_s)
+
+    def _crews(
+        self, deployment: Deployment, lanes: Mapping[str, Lane], environment: Mapping[str, str], resources: Resources, at_rest: AtRest
+    ) -> None:
+        """The pools whose workers are no Lambdas; a deployment without them has no cluster."""
+        pools = [pool for pool in deployment.pools if pool.kind != LAMBDA]
+        if not pools:
+            return
+        insights = ecs.CfnCluster.ClusterSettingsProperty(name="containerInsights", value="enabled")
+        cluster = ecs.CfnCluster(self, "Cluster", cluster_settings=[insights])
+        berth = Berth(deployment.worker_image or "", deployment.worker_subnets, deployment.worker_security_groups)
+        for pool in pools:
+            Crew(
+                self,
+                f"Crew-{pool.name}",
+                pool=pool,
+                berth=berth,
+                cluster=cluster,
+                lanes=[lane for lane in lanes.values() if lane.declared.pool == pool.name],
+                environment=environment,
+                resources=resources,
+                at_rest=at_rest,
+            )
 
     def _tokens(self, deployment: Deployment) -> tuple[str, Sequence[str]]:
         """Issuer and audience of the tokens that the API takes; a user pool is made when the deployment names none."""

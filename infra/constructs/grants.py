@@ -109,11 +109,11 @@ class Resources:
             yield _allow("sqs", _CONSUMES, own)
 
     def _invoke(self, function: topology.Function) -> Iterator[iam.PolicyStatement]:
-        if function.name == "dispatcher" and self.function_arns:
+        if function.code == "dispatcher" and self.function_arns:
             yield _allow("lambda", ("InvokeFunction",), self.function_arns)
 
     def _call(self, function: topology.Function) -> Iterator[iam.PolicyStatement]:
-        if function.name == "dispatcher":
+        if function.code == "dispatcher":
             for permission in self.permissions:
                 yield iam.PolicyStatement(actions=list(permission.actions), resources=list(permission.resources))
 

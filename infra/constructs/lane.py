@@ -9,6 +9,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 from treadle import topology
+from treadle.core.resources import Pool
 
 from infra.constructs.at_rest import AtRest
 
@@ -18,12 +19,14 @@ _KEEP = cdk.Duration.days(14)
 _DATA_KEY = cdk.Duration.hours(1)
 
 
-def check_times() -> None:
+def check_times(pools: tuple[Pool, ...]) -> None:
     """Raises ValueError when the topology breaks its own law: function timeout < lease < visibility."""
-    if not topology.FUNCTION_TIMEOUT_S < topology.LEASE_S < topology.VISIBILITY_S:
-        raise ValueError("topology: function timeout < lease < visibility does not hold")
-    for function in topology.FUNCTIONS:
-        if function.timeout_s > topology.FUNCTION_TIMEOUT_S:
+    times = {pool.name: topology.times_of(pool) for pool in pools}
+    for name, its in times.items():
+        if not (its.function_s or 0) < its.lease_s < its.visibility_s:
+            raise ValueError(f"topology: function timeout < lease < visibility does not hold in the pool {name}")
+    for function in topology.functions(pools):
+        if function.timeout_s > (times[function.pool].function_s or 0):
             raise ValueError(f"topology: {function.name} may run {function.timeout_s} s, longer than a lease is reckoned for")
 
 
@@ -43,7 +46,7 @@ class Lane(Construct):
             data_key_reuse=_DATA_KEY,
             enforce_ssl=True,
             retention_period=_KEEP,
-            visibility_timeout=cdk.Duration.seconds(topology.VISIBILITY_S),
+            visibility_timeout=cdk.Duration.seconds(queue.visibility_s),
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=queue.max_receives),
         )
 
@@ -53,9 +56,8 @@ class Lane(Construct):
 
     def feeds(self) -> Iterator[tuple[topology.Queue, str]]:
         """The queues as declared, with their ARNs."""
-        by_name = {queue.name: queue for queue in topology.CONSUMED}
         yield self.declared, self.arn
-        yield by_name[self.declared.name + topology.DEAD], self.dead_letters.queue_arn
+        yield topology.dead_letters_of(self.declared), self.dead_letters.queue_arn
 
     def accept(self, rule_arn: str) -> None:
         """Let one rule of EventBridge put messages here, and what it could not deliver into the dead letters."""

@@ -11,6 +11,8 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 from treadle import topology
+from treadle.core.resources import DEFAULT
+from treadle.wiring import POOL
 
 from infra.constructs.at_rest import AtRest
 from infra.constructs.grants import Resources
@@ -19,6 +21,7 @@ from infra.findings import explain
 from infra.layer import PYTHON
 
 RUNTIME = lambda_.Runtime(f"python{PYTHON}", lambda_.RuntimeFamily.PYTHON)
+_USUAL_STORAGE_MB = 512  # what a Lambda has when nothing is said
 ARCHITECTURE = lambda_.Architecture.ARM_64
 
 
@@ -44,13 +47,14 @@ class Worker(Construct):
             "Function",
             description=f"treadle {function.name}",
             code=code,
-            handler=f"functions.{function.name}.handler.handler",
+            handler=f"functions.{function.code}.handler.handler",
             layers=layers,
             runtime=RUNTIME,
             architecture=ARCHITECTURE,
             memory_size=function.memory_mb,
+            ephemeral_storage_size=cdk.Size.mebibytes(function.storage_mb) if function.storage_mb != _USUAL_STORAGE_MB else None,
             timeout=cdk.Duration.seconds(function.timeout_s),
-            environment={**environment, "POWERTOOLS_SERVICE_NAME": f"treadle-{function.name}"},
+            environment={**environment, **_pool(function), "POWERTOOLS_SERVICE_NAME": f"treadle-{function.name}"},
             environment_encryption=at_rest.key,
             role=self.role.without_policy_updates(),
             log_group=self.log,
@@ -102,6 +106,10 @@ class Worker(Construct):
         resources.explain(role, self.declared)
         explain(role, "AwsSolutions-IAM5[Resource::*]", "X-Ray's two actions for writing know no resources.")
         return role
+
+
+def _pool(function: topology.Function) -> dict[str, str]:
+    return {} if function.pool == DEFAULT else {POOL: function.pool}
 
 
 def _writes_to(log: logs.LogGroup) -> iam.PolicyStatement:

@@ -1,20 +1,29 @@
 """What is deployed, as data: read by `infra/` (CDK) and by `local/` (moto) alike, so that they cannot differ.
 
 Law of the times: function timeout < lease < queue visibility. A worker that lost its lease has then lost its invocation
-as well, and a message comes back only when its claim may be taken over.
+as well, and a message comes back only when its claim may be taken over. A pool's workers that are no Lambdas hold a lease by
+renewing it.
+
+`QUEUES` and `FUNCTIONS` are what every deployment has; each pool beside the default one adds four lanes and, if it is of
+Lambdas, a dispatcher (`queues`, `functions`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
+
+from .core.resources import DEFAULT, DEFAULT_POOL, LAMBDA, Pool
 
 FUNCTION_TIMEOUT_S = 120
 LEASE_S = 130
 VISIBILITY_S = 140
 BEGIN_MARGIN_S = 5  # a step is begun only with its own timeout and this much left in the invocation
-ATTEMPT_TIMEOUT_S = 60  # of the default pool; a step's `timeout` overrides it
+ATTEMPT_TIMEOUT_S = DEFAULT_POOL.attempt_s  # a step's `timeout` overrides it
+MOST_FUNCTION_S = 900  # AWS lets no Lambda run longer
+RENEWED_LEASE_S = 300  # of a worker that is no Lambda: it renews its leases at a third of them
 MAX_DELAY_S = 900  # SQS: the longest delay of a message; longer waits lie in the `due` index
 MAX_RECEIVES = 20  # deliveries before a message is a dead letter; a message that meets a live claim uses one
 OUTBOX_RECEIVES = 1000  # SQS's most: an event waits for the bus for days
@@ -57,6 +66,8 @@ class Queue:
     batch_size: int = 1
     max_concurrency: int = 50  # of the event source mapping (2 to 1000)
     max_receives: int = MAX_RECEIVES
+    visibility_s: int = VISIBILITY_S
+    pool: str = DEFAULT  # whose lane it is
 
 
 QUEUES = (
@@ -74,13 +85,19 @@ QUEUES = (
 OUTBOX = "outbox"
 # What was delivered too often, or could not be brought to its queue: written down in the table, and told (engine/letters.py).
 DEAD = "-dlq"
-DEAD_LETTERS = tuple(Queue(queue.name + DEAD, "deadletters", batch_size=10, max_concurrency=2) for queue in QUEUES)
+
+
+def dead_letters_of(queue: Queue) -> Queue:
+    return Queue(queue.name + DEAD, "deadletters", batch_size=10, max_concurrency=2)
+
+
+DEAD_LETTERS = tuple(dead_letters_of(queue) for queue in QUEUES)
 CONSUMED = (*QUEUES, *DEAD_LETTERS)
 
 
-def lane(priority: str) -> str:
-    """The queue of a priority."""
-    return f"lane-{priority}"
+def lane(priority: str, pool: str = DEFAULT) -> str:
+    """The queue of a priority, for the workers of a pool."""
+    return f"lane-{priority}" if pool == DEFAULT else f"lane-{priority}-{pool}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +164,19 @@ class Function:
 
     name: str
     memory_mb: int = 256
+    storage_mb: int = 512
     timeout_s: int = FUNCTION_TIMEOUT_S
+    pool: str = DEFAULT  # of a dispatcher
     schedule_s: int | None = None  # runs on a schedule
     http: bool = False  # behind the HTTP API
     notifies: bool = False
     uses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sends_to: tuple[str, ...] = (*(lane(priority) for priority in LANES), OUTBOX)
+
+    @property
+    def code(self) -> str:
+        """Which of functions/ it runs: every pool's dispatcher is the same."""
+        return "dispatcher" if self.name.startswith("dispatcher") else self.name
 
 
 _TABLE_HOT = ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
@@ -161,8 +185,7 @@ _CONSUMER = {**_ENGINE, "queues": ("SendMessage", "ChangeMessageVisibility")}  #
 
 FUNCTIONS = (
     Function("parser", memory_mb=512, timeout_s=60, uses={**_CONSUMER, "inbox": ("GetObject",)}),
-    # 512 MB: at 256 the share of a core is so small that the two calls of a step take 12.5 ms, not 10 (docs/reference/performance.md)
-    Function("dispatcher", memory_mb=512, uses={**_CONSUMER, "secrets": ("GetSecretValue",)}),
+    Function("dispatcher", memory_mb=DEFAULT_POOL.memory_mb, uses={**_CONSUMER, "secrets": ("GetSecretValue",)}),
     Function("completions", uses=_CONSUMER),
     Function("errors", uses=_CONSUMER),
     Function(
@@ -211,6 +234,80 @@ FUNCTIONS = (
         sends_to=tuple(queue.name for queue in QUEUES),  # dead letters may be sent again to each of them
     ),
 )
+
+
+# ------------------------------------------------------------------------------------------------ pools
+
+_SHARES = {"critical": 8, "high": 4, "normal": 4, "low": 1}  # of a pool's workers; a lane has its own, so low work is never starved
+_WORKERS = sum(queue.max_concurrency for queue in QUEUES if queue.consumer == "dispatcher")
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Of one pool: how long an invocation may take (None: it has no end), a claim holds, and a message is in hand."""
+
+    function_s: int | None
+    lease_s: int
+    visibility_s: int
+
+
+def times_of(pool: Pool) -> Times:
+    """Two attempts fit into an invocation, as far as AWS allows."""
+    if pool.kind != LAMBDA:
+        return Times(None, RENEWED_LEASE_S, RENEWED_LEASE_S + 20)
+    function_s = min(MOST_FUNCTION_S, max(FUNCTION_TIMEOUT_S, 2 * pool.attempt_s))
+    return Times(function_s, function_s + LEASE_S - FUNCTION_TIMEOUT_S, function_s + VISIBILITY_S - FUNCTION_TIMEOUT_S)
+
+
+def dispatcher(pool: str) -> str:
+    """The function (or, for workers that are no Lambdas, the service) that serves a pool's lanes."""
+    return "dispatcher" if pool == DEFAULT else f"dispatcher-{pool}"
+
+
+def workers_of(pool: Pool, priority: str) -> int:
+    """The most at a time in one lane of the pool; AWS takes no less than two."""
+    return max(2, (pool.workers or _WORKERS) * _SHARES[priority] // sum(_SHARES.values()))
+
+
+@lru_cache(maxsize=32)
+def queues(pools: tuple[Pool, ...] = (DEFAULT_POOL,)) -> tuple[Queue, ...]:
+    """Of a deployment with these pools."""
+    found = []
+    for pool in pools:
+        visibility_s, consumer = times_of(pool).visibility_s, dispatcher(pool.name)
+        found += [
+            Queue(
+                lane(priority, pool.name), consumer, max_concurrency=workers_of(pool, priority), visibility_s=visibility_s, pool=pool.name
+            )
+            for priority in LANES
+        ]
+    found[len(LANES) : len(LANES)] = [queue for queue in QUEUES if queue.consumer != "dispatcher"]
+    return tuple(found)
+
+
+@lru_cache(maxsize=32)
+def consumed(pools: tuple[Pool, ...] = (DEFAULT_POOL,)) -> tuple[Queue, ...]:
+    """With the dead letters of each."""
+    declared = queues(pools)
+    return (*declared, *(dead_letters_of(queue) for queue in declared))
+
+
+@lru_cache(maxsize=32)
+def functions(pools: tuple[Pool, ...] = (DEFAULT_POOL,), *, containers: bool = False) -> tuple[Function, ...]:
+    """Of a deployment with these pools. Whoever may send to lanes may send to all of them. `containers`: as if those pools whose
+    workers are no Lambdas were of Lambdas that may run for as long as they want; so it is on a developer's machine."""
+    lanes = tuple(queue.name for queue in queues(pools) if queue.consumer.startswith("dispatcher"))
+    usual = {lane(priority) for priority in LANES}
+    found = [replace(it, sends_to=(*lanes, *(set(it.sends_to) - usual))) if usual <= set(it.sends_to) else it for it in FUNCTIONS]
+    at = next(number for number, it in enumerate(found) if it.name == "dispatcher")
+    found[at : at + 1] = [_dispatcher(found[at], pool) for pool in pools if containers or pool.kind == LAMBDA]
+    return tuple(found)
+
+
+def _dispatcher(usual: Function, pool: Pool) -> Function:
+    timeout_s = times_of(pool).function_s or 2 * pool.attempt_s
+    size = {"memory_mb": pool.memory_mb, "storage_mb": max(pool.storage_mb, usual.storage_mb), "timeout_s": timeout_s}
+    return replace(usual, name=dispatcher(pool.name), pool=pool.name, **size)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

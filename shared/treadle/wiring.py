@@ -12,20 +12,25 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from .core.resources import DEFAULT, DEFAULT_POOL, LAMBDA, Pool, offered, pools_of
 from .engine import Engine, Settings, World
 from .engine.attempts import Attempts
 from .hooks import Extension, Hooks
+from .keeping import Keeper
 from .ports import Blobs, Clock, Secrets
 from .tasks import Allowed, Outside, Registry
-from .topology import CONSUMED, ENVIRONMENT, Names
+from .topology import ENVIRONMENT, Names, consumed, times_of
 
 if TYPE_CHECKING:
     from .notifications import Channel, Notifier
     from .operations import Operations
+
+
+POOL = "TREADLE_POOL"  # the variable that says which pool a worker belongs to
 
 
 @dataclass
@@ -45,11 +50,10 @@ class Wiring:
     def operations(self) -> Operations:
         """Imported on demand: the dispatcher does without pydantic, YAML and JSON Schema."""
         from .definition import Checker
-        from .definition.resources import pools_up_to
         from .operations import Operations
 
         world = self.engine.world
-        pools, targets = pools_up_to(world.settings.largest), self.notified or None
+        pools, targets = offered(world.settings.pools, world.settings.largest), self.notified or None
         return Operations(self.engine, Checker(self.tasks, world.expressions, pools, targets))
 
     @cached_property
@@ -66,11 +70,11 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
 
-def names_from_environment(environment: os._Environ[str] | dict[str, str] = os.environ) -> Names:
+def names_from_environment(environment: os._Environ[str] | dict[str, str] = os.environ, pools: tuple[Pool, ...] = (DEFAULT_POOL,)) -> Names:
     """Raises KeyError with the variable that is missing."""
     values = {field: environment[variable] for field, variable in ENVIRONMENT.items()}
     prefix = values.pop("queue_urls")
-    return Names(**values, queue_urls={queue.name: prefix + queue.name for queue in CONSUMED})
+    return Names(**values, queue_urls={queue.name: prefix + queue.name for queue in consumed(pools)})
 
 
 def wire(
@@ -114,14 +118,27 @@ def from_environment() -> Wiring:
     outside = Outside(allowed, is_on=settings.outward)
     tasks = Registry.load(*os.environ.get("TREADLE_TASKS", "").split(), outside=outside)
     hooks = Hooks.load(extensions=[Extension.from_json(each) for each in _given("TREADLE_EXTENSIONS", [])], strict=False)
-    names, url, notified = names_from_environment(), os.environ.get("TREADLE_URL"), _given("TREADLE_NOTIFICATIONS", {})
-    wired = wire(names, tasks, SystemClock(), settings, hooks=hooks, url=url, notified=notified)
-    wired.leave = _leave if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else None
+    names, url = names_from_environment(pools=pools_of(settings.pools)), os.environ.get("TREADLE_URL")
+    wired = wire(names, tasks, SystemClock(), settings, hooks=hooks, url=url, notified=_given("TREADLE_NOTIFICATIONS", {}))
+    wired = in_pool(wired, os.environ.get(POOL, DEFAULT))
+    wired.leave = end_process if "AWS_LAMBDA_FUNCTION_NAME" in os.environ else None
     wired.channel = lambda: _outward(wired, allowed)
     return wired
 
 
-def _leave() -> None:
+def in_pool(wired: Wiring, name: str) -> Wiring:
+    """As the workers of a pool are wired. Raises ValueError for one that there is not."""
+    world = wired.engine.world
+    pool = next((pool for pool in world.pools if pool.name == name), None)
+    if pool is None:
+        raise ValueError(f"there is no pool {name}: there are {', '.join(pool.name for pool in world.pools)}")
+    if name == world.pool and pool == DEFAULT_POOL:
+        return wired
+    keeper = None if pool.kind == LAMBDA else Keeper(world.clock, times_of(pool).lease_s)
+    return replace(wired, engine=Engine(world.in_pool(pool, keeper)))
+
+
+def end_process() -> None:
     """At once: threads are not waited for."""
     sys.stdout.flush()
     sys.stderr.flush()

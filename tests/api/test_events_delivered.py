@@ -28,7 +28,7 @@ def deliver(stack: Stack, function: str, name: str, run: str = RUN, plan: str = 
     """`run` and `plan` stand where the sample has its own."""
     event = json.loads((EVENTS / f"{name}.json").read_text().replace(RUN, run).replace(PLAN, plan))
     with stack.pump.request():
-        return stack.invoke(function, event, context_of(function, REGION, stack.cloud.account))
+        return stack.invoke(function, event, context_of(stack.cloud.functions[function], REGION, stack.cloud.account))
 
 
 def outcome(stack: Stack, tenant: str, workflow: str) -> Any:

@@ -235,6 +235,25 @@ def test_no_step_may_ask_for_more_than_the_resource_limits() -> None:
         assert engine.validate(wants) == []
 
 
+def test_a_step_goes_to_the_smallest_pool_that_has_what_it_asks_for() -> None:
+    pools = {"large": {"memory": "2GB"}, "batch": {"kind": "fargate", "memory": "16GB", "timeout": "2h"}}
+    steps = [{"id": name, "task": "echo", "resources": {"memory": name[1:] + "GB"}} for name in ("m1", "m2", "m3")]
+    with LocalEngine(config=config(scalability={"pools": pools})) as engine:
+        assert engine.run(workflow(*steps)).status == "succeeded"
+        invoked = engine.stack.pump.counts.invocations
+        assert (invoked["dispatcher-large"], invoked["dispatcher-batch"]) == (2, 1)
+        too_much = workflow({"id": "a", "task": "echo", "resources": {"cpu": "5 vCPU"}})
+        assert [fault.code for fault in engine.validate(too_much)] == ["no-such-resources"]
+
+
+def test_the_limits_bound_what_the_pools_offer() -> None:
+    limited = config(scalability={"pools": {"large": {"memory": "3GB"}}, "resource_limits": {"memory": "2GB"}})
+    with LocalEngine(config=limited) as engine:
+        for memory, codes in {"2GB": [], "2.5GB": ["no-such-resources"]}.items():
+            step = {"id": "a", "task": "echo", "resources": {"memory": memory}}
+            assert [fault.code for fault in engine.validate(workflow(step))] == codes
+
+
 def test_without_external_systems_there_are_no_tasks_that_reach_out() -> None:
     steps = [{"id": name.replace("-", "_"), "task": name} for name in ("http", "aws", "lambda")]
     with LocalEngine(config=config(integration={"external_system_integration": False})) as engine:

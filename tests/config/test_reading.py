@@ -66,6 +66,22 @@ MOST = "/initialization/max_concurrent_workflows"
 METRICS = "/initialization/monitoring/metrics"
 REPLICAS = "/reliability/replica_regions"
 LIMITS = "/scalability/resource_limits"
+POOLS = "/scalability/pools"
+BAD_POOLS = (
+    ("a pool without a size", "large", {"storage": "1GB"}, f"{POOLS}/large/memory"),
+    ("a name that no queue could have", "Large", {"memory": "2GB"}, f"{POOLS}/Large"),
+    ("a Lambda with processors", "large", {"memory": "2GB", "cpu": "2 vCPU"}, f"{POOLS}/large/cpu"),
+    ("a Lambda that is too large", "large", {"memory": "11GB"}, f"{POOLS}/large/memory"),
+    ("a Lambda that is too small", "large", {"memory": "128MB"}, f"{POOLS}/large/memory"),
+    ("a Lambda with too much storage", "large", {"memory": "2GB", "storage": "20GB"}, f"{POOLS}/large/storage"),
+    ("a Lambda that AWS would stop", "large", {"memory": "2GB", "timeout": "15m"}, f"{POOLS}/large/timeout"),
+    ("a default pool of containers", "default", {"memory": "2GB", "kind": "fargate"}, f"{POOLS}/default/kind"),
+    ("a container with three processors", "big", {"memory": "8GB", "kind": "fargate", "cpu": "3 vCPU"}, f"{POOLS}/big/cpu"),
+    ("memory that goes with no processors", "big", {"memory": "130GB", "kind": "fargate"}, f"{POOLS}/big/memory"),
+    ("memory that does not go with these", "big", {"memory": "9GB", "kind": "fargate", "cpu": "1 vCPU"}, f"{POOLS}/big/memory"),
+    ("a container with little storage", "big", {"memory": "8GB", "kind": "fargate", "storage": "10GB"}, f"{POOLS}/big/storage"),
+    ("a container that never ends", "big", {"memory": "8GB", "kind": "fargate", "timeout": "60d"}, f"{POOLS}/big/timeout"),
+)
 
 
 def told(given: Any, environment: dict[str, str] | None = None, **more: Any) -> list[tuple[str, str]]:
@@ -123,6 +139,15 @@ def test_what_has_no_effect_yet_is_told_where_it_stands() -> None:
         ),
         pytest.param(engine(scalability={"horizontal_scaling": False}), [], id="a default contradicts nobody"),
         pytest.param(engine(scalability={"resource_limits": {"memory": "64MB"}}), [("no-such-resources", LIMITS)], id="too small"),
+        *(pytest.param(engine(scalability={"pools": {name: pool}}), [("bad-value", place)], id=id) for id, name, pool, place in BAD_POOLS),
+        pytest.param(
+            engine(scalability={"pools": {"small": {"memory": "2GB", "workers": 1}}}),
+            [("bad-value", "/scalability/pools/small/workers")],
+            id="one worker",
+        ),
+        pytest.param(
+            engine(scalability={"pools": {f"p{n}": {"memory": "1GB"} for n in range(9)}}), [("bad-value", POOLS)], id="nine pools"
+        ),
         pytest.param(
             engine(initialization={"monitoring": {"enabled": False, "metrics": ["latency"]}}, integration={"monitoring_integration": True}),
             [

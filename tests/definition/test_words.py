@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from treadle.core.durations import parse_duration
+from treadle.core.resources import Needs, Pool, parse_amount, smallest_pool
 from treadle.core.schedules import parse_schedule
-from treadle.definition.resources import Pool, parse_amount, smallest_pool
 from treadle.definition.schemas import first_fault, violations
 
 
@@ -81,7 +81,7 @@ POOLS = (Pool("small", 0.25, 512), Pool("large", 4, 8192), Pool("middle", 1, 204
     ],
 )  # fmt: skip
 def test_the_smallest_pool_that_fits_is_taken(wanted: dict[str, str], pool: str | None) -> None:
-    found = smallest_pool(wanted, POOLS)
+    found = smallest_pool(Needs.of(wanted), POOLS)
 
     assert (found.name if found else None) == pool
 

@@ -45,7 +45,7 @@ class Template:
         return found
 
     def function(self, name: str) -> Resource:
-        (found,) = [item for item in self.all("AWS::Lambda::Function") if item["Handler"] == f"functions.{name}.handler.handler"]
+        (found,) = [item for item in self.all("AWS::Lambda::Function") if item["Description"] == f"treadle {name}"]
         return found
 
     def role_of(self, function: str) -> Resource:

@@ -17,7 +17,7 @@ from .entries import Entry, Refusals, deliver
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-_NO_LONGER_IN_HAND = frozenset({"AWS.SimpleQueueService.MessageNotInflight", "MessageNotInflight", "ReceiptHandleIsInvalid"})
+NO_LONGER_IN_HAND = frozenset({"AWS.SimpleQueueService.MessageNotInflight", "MessageNotInflight", "ReceiptHandleIsInvalid"})
 
 
 class AwsLanes:
@@ -48,7 +48,7 @@ class AwsLanes:
         try:
             ask(self._client.change_message_visibility, QueueUrl=self._urls[queue], ReceiptHandle=receipt, VisibilityTimeout=delay_s)
         except ClientError as error:
-            if code_of(error) not in _NO_LONGER_IN_HAND:
+            if code_of(error) not in NO_LONGER_IN_HAND:
                 raise
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SCALES = (100, 1_000, 10_000)
 LARGE = 100_000
+LANES_COLUMNS = ("what", "p50", "p99", "max")
 COLUMNS = ("workload", "calls", "wru", "rru", "sqs", "events", "invocations", "bytes", "usd", "speed", "latency")
 
 
@@ -29,10 +30,15 @@ COLUMNS = ("workload", "calls", "wru", "rru", "sqs", "events", "invocations", "b
 @click.option("--large", is_flag=True, help="And at 100,000.")
 @click.option("--speed/--no-speed", "with_speed", default=True, show_default=True, help="Steps a second on this machine.")
 def bench(names: tuple[str, ...], form: str, check: bool, record: bool, with_scale: bool | None, large: bool, with_speed: bool) -> int:
-    """Run workloads on the local stack and count what they ask of AWS. NAME: chain10, fan1000, ...; default: all."""
+    """Run workloads on the local stack and count what they ask of AWS. NAME: chain10, fan1000, ...; default: all.
+
+    `bench lanes`: how long work waits while other work floods the lanes, by a model of the queues and workers.
+    """
     from ..bench import gates, prices, promises, report
     from ..bench.workloads import WORKLOADS
 
+    if names == ("lanes",):
+        return _lanes(form)
     unknown = [name for name in names if name not in WORKLOADS]
     if unknown:
         raise click.BadParameter(f"there is no workload {', '.join(unknown)}: there are {', '.join(WORKLOADS)}", param_hint="NAME")
@@ -51,6 +57,19 @@ def bench(names: tuple[str, ...], form: str, check: bool, record: bool, with_sca
         click.echo(fault, err=True)
     click.echo(f"{len(worse)} figures are worse than they may be" if worse else "all figures are within their gates", err=True)
     return Exit.FAILED if worse else Exit.OK
+
+
+def _lanes(form: str) -> int:
+    from ..bench import lanes
+
+    rows = lanes.figures()
+    if form == "json":
+        print_json({"waited_ms": rows})
+    elif form == "jsonl":
+        print_lines(rows)
+    else:
+        print_table([{**row, **{name: f"{row[name]:.0f} ms" for name in ("p50", "p99", "max")}} for row in rows], LANES_COLUMNS)
+    return Exit.OK
 
 
 def _told(count: Any, workload: Any) -> Counted:

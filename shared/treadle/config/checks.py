@@ -13,6 +13,7 @@ from ..tasks import webhooks
 from ..tasks.allowed import Allowed
 from .effects import pools_within
 from .model import Configuration
+from .pools import faults as faults_of_pools
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,8 @@ def _impossible(config: Configuration, deployed: bool) -> Iterator[Trouble]:
     if not pools_within(config.scalability.resource_limits):
         told = "no worker is that small: the smallest has 256MB and 0.15 vCPU"
         yield Trouble("no-such-resources", told, ("scalability", "resource_limits"))
+    for told, where, hint in faults_of_pools(config.scalability.pools or {}):
+        yield Trouble("bad-value", told, ("scalability", "pools", *where), hint)
     try:
         Allowed.from_json(config.integration.allow)
     except ValueError as fault:

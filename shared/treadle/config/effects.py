@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..core.durations import parse_duration
-from ..definition.resources import Pool, parse_amount, pools_up_to
+from ..core.resources import Pool, offered, parse_amount
 from ..engine import Settings
-from .model import Configuration, ErrorHandling, ResourceLimits
+from .model import Configuration, ErrorHandling, ResourceLimits, Scalability
+from .pools import pool_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ def effects_of(config: Configuration) -> Effects:
         caching=fast.caching_enabled,
         fair=fast.load_balancing,
         outward=config.integration.external_system_integration,
+        pools=_pools(scale),
         largest=_largest(scale.resource_limits),
         defaults=_defaults(init.error_handling),
         one_at_a_time=not fast.parallel_execution,
@@ -96,8 +98,14 @@ def _largest(limits: ResourceLimits) -> dict[str, float]:
     return {name: parse_amount(amount, units[name]) for name, amount in said.items() if amount is not None}
 
 
+def _pools(scale: Scalability) -> dict[str, dict[str, Any]] | None:
+    """None: the file says nothing of pools."""
+    return None if "pools" not in scale.model_fields_set else {name: pool_of(name, said).to_json() for name, said in scale.pools.items()}
+
+
 def pools_within(limits: ResourceLimits) -> tuple[Pool, ...]:
-    return pools_up_to(_largest(limits))
+    """Of what a Lambda may have."""
+    return offered(None, _largest(limits))
 
 
 def changed_settings(settings: Settings) -> dict[str, Any]:

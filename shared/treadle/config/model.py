@@ -79,10 +79,22 @@ class ResourceLimits(Section):
     storage: Size = Field(default=ABSENT)
 
 
+class WorkerPool(Section):
+    """Workers of one size, behind lanes of their own. pools.py says what goes together."""
+
+    kind: Literal["lambda", "fargate"] = "lambda"
+    memory: Size = Field(default=ABSENT)
+    cpu: Cpu = Field(default=ABSENT, description="Of a container; a Lambda has one for each 1769MB.")
+    storage: Size = Field(default=ABSENT)
+    timeout: Duration = Field(default=ABSENT, description="The longest attempt.")
+    workers: int = Field(default=ABSENT, ge=2, le=1000, description="The most at a time.")
+
+
 class Scalability(Section):
     horizontal_scaling: bool = True
     auto_scaling: bool = True
     resource_limits: ResourceLimits = ResourceLimits()
+    pools: dict[str, WorkerPool] = Field(default=ABSENT, description="Worker pools by name; `default` is always there.")
 
 
 RunEvent = Literal["RunFailed", "RunTimedOut", "RunCancelled", "RunSucceeded", "RunWaiting"]

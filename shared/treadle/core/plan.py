@@ -17,6 +17,7 @@ from typing import Any
 from .durations import parse_duration
 from .expressions import Expressions, holes
 from .model import Json
+from .resources import Needs
 from .retry import Retry
 
 PLAN_SCHEMA = 1
@@ -37,6 +38,7 @@ KEPT = (  # modifiers that a plan has as they are written
     "cache",
     "concurrency",
     "priority",
+    "resources",
 )
 PLAIN, CHOSEN = "plain", "chosen"  # kinds of edge beside `succeeded failed skipped done`
 
@@ -89,6 +91,7 @@ class Step:
     cache: Mapping[str, Any] | None = None
     concurrency: Mapping[str, Any] | None = None
     priority: str = "normal"
+    needs: Needs | None = None  # of a task; None: it says nothing of resources
     named: Named = NOTHING  # by its expressions
     item_named: Named = NOTHING  # by those that are evaluated for each item or iteration
     compensate_reads: tuple[str, ...] = ()
@@ -234,6 +237,7 @@ def _step_from_json(source: Mapping[str, Any], targets: tuple[str, ...], default
         cache=source.get("cache"),
         concurrency=source.get("concurrency"),
         priority=source.get("priority", "normal"),
+        needs=Needs.of(source["resources"], source.get("timeout")) if "resources" in source and action == "task" else None,
         named=named,
         item_named=Named.from_json(source["itemNamed"]) if "itemNamed" in source else named,
         compensate_reads=tuple(source.get("compensateReads", ())),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.expressions import Expressions
+from ..core.resources import LAMBDA_SIZES, Pool
 from .advice import warnings
 from .cycles import cycle_faults, in_order
 from .diagnostics import Code, Diagnostic, Fault, Path, Severity, kind
@@ -18,7 +19,6 @@ from .graph import Graph, build
 from .order import Ended
 from .reading import Source, read
 from .references import ReferenceCheck
-from .resources import DEFAULT_POOLS, Pool
 from .steps import StepCheck
 from .structure import structure_faults
 
@@ -51,7 +51,7 @@ class Checker:
         self,
         tasks: Container[str] | None,
         expressions: Expressions,
-        pools: Sequence[Pool] = DEFAULT_POOLS,
+        pools: Sequence[Pool] = LAMBDA_SIZES,
         targets: Collection[str] | None = None,
     ) -> None:
         self._expressions = expressions

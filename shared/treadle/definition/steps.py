@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
+from ..core.resources import Needs, Pool, smallest_pool
 from .diagnostics import Code, Fault, Path, shown
 from .graph import Graph, Node, as_list, as_map, entries
 from .model_steps import ACTIONS, COMPENSATIONS
-from .resources import Pool, smallest_pool
 from .spelling import Speller
 
 
@@ -40,7 +40,7 @@ class StepCheck:
         if not isinstance(wanted, dict) or not all(isinstance(amount, str) for amount in wanted.values()):
             return
         try:
-            pool = smallest_pool(wanted, self._pools)
+            pool = smallest_pool(Needs.of(wanted), self._pools)
         except ValueError:  # structure.py tells what cannot be read
             return
         if pool is None:
@@ -48,10 +48,7 @@ class StepCheck:
 
 
 def _largest(pools: Sequence[Pool]) -> str | None:
-    if not pools:
-        return None
-    cpu, memory, storage = max(p.cpu for p in pools), max(p.memory_mb for p in pools), max(p.storage_mb for p in pools)
-    return f"the largest have {cpu:g} vCPU, {memory}MB of memory, {storage}MB of storage"
+    return f"the largest is {max(pools, key=lambda pool: pool.size)}" if pools else None
 
 
 def _action_faults(path: Path, raw: dict[str, Any], actions: tuple[str, ...], what: str) -> Iterator[Fault]:

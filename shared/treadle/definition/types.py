@@ -14,9 +14,9 @@ from pydantic_core import PydanticCustomError
 
 from ..core.durations import parse_duration
 from ..core.patterns import check_pattern
+from ..core.resources import parse_amount
 from ..core.schedules import parse_schedule
 from .diagnostics import Code, kind
-from .resources import parse_amount
 from .schemas import first_fault
 
 ABSENT: Any = None  # the default of keys that may be left out (a `null` in the document is not the same: it is refused)

@@ -25,6 +25,7 @@ from .world import Settings, World
 
 __all__ = ["Engine", "Settings", "World"]
 
+MOVES_AGAIN_S = 10
 SWEEP_AHEAD_MS = (SWEEP_EVERY_S + 15) * 1000
 
 
@@ -51,6 +52,9 @@ class Engine:
 
     def _work(self, segment: Segment, body: Mapping[str, Any], key: str) -> None:
         run = segment.run
+        if key and run.is_elsewhere(key):
+            _move(run, body)
+            return
         self._know(run, key, *body.get("also", ()))
         match body["kind"]:
             case "step" if "also" in body:
@@ -135,6 +139,15 @@ class Engine:
         if messages:
             self.world.lanes.send(messages)
         return len(messages)
+
+
+def _move(run: Run, body: Mapping[str, Any]) -> None:
+    """A message in the lane of a pool whose step it is not: the sweeper knows no pools, and configurations change. While two
+    versions of one work side by side they may disagree; then it takes its time."""
+    run.read_control()
+    moved = body.get("moved", 0) + 1
+    more = {name: value for name, value in body.items() if name not in ("schema", "kind", "run", "path", "moved")}
+    run.send([run.message(body["kind"], body["path"], delay_s=0 if moved == 1 else MOVES_AGAIN_S, moved=moved, **more)])
 
 
 def _due_message(pk: str, sk: str, wait_ms: int) -> Message:

@@ -16,9 +16,9 @@ from ..core.plan import Step
 from ..ports import Event
 from ..tasks.registry import Task, TaskContext
 from . import hooking
-from .admission import give_place, take_place
+from .admission import give_place, keep_place, take_place
 from .callbacks import Tokens
-from .claims import Claim
+from .claims import Claim, renew
 from .items import cache_key, decode, digest, encode
 from .names import names
 from .results import Done, Failed, Held, Result, Waits
@@ -155,7 +155,12 @@ def _task(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: i
     places = take_place(run, step, claim, bound) if step.concurrency is not None else ()
     if places is None:
         return Held()
-    result = hooking.attempt(run, context, step.spec, given.shown, work)
+
+    def hold(until: int) -> bool:
+        return renew(run, claim, until) and (not places or keep_place(run, step, claim, places, until))
+
+    with run.world.holding(hold):
+        result = hooking.attempt(run, context, step.spec, given.shown, work)
     if places:
         give_place(run, step, claim, places)
     if isinstance(result, Waits):

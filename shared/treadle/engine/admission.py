@@ -12,6 +12,7 @@ from ..core.errors import Rejected
 from ..core.expressions import evaluate
 from ..core.model import SCHEMA, Json, RunStatus
 from ..core.plan import Plan, Step
+from ..core.resources import DEFAULT
 from ..ports import Change, Equals, Message
 from ..topology import lane
 from . import semaphores
@@ -112,25 +113,37 @@ def take_place(run: Run, step: Step, claim: Claim, bound: dict[str, Any]) -> Sem
     rule = step.concurrency or {}
     key = encode(evaluate(rule["key"], run.world.expressions, bound))
     places = semaphores.of_tasks(run.world, run.tenant, key)
-    ticket = {"path": claim.key, "plan": run.control["plan"], "gen": run.generation, "run": run.id, "priority": step.priority}
-    is_in = places.acquire(holder_of(run, claim), int(rule["limit"]), until=claim.lease, ticket=ticket)
+    is_in = places.acquire(holder_of(run, claim), int(rule["limit"]), until=claim.lease, ticket=_ticket(run, step, claim.key))
     return places if is_in else None
+
+
+def keep_place(run: Run, step: Step, claim: Claim, places: Semaphore, until: int) -> bool:
+    """A place is held for as long as the lease is."""
+    return places.acquire(holder_of(run, claim), int((step.concurrency or {})["limit"]), until=until)
 
 
 def give_place(run: Run, step: Step, claim: Claim, places: Semaphore) -> None:
     heads = places.release(holder_of(run, claim), int((step.concurrency or {})["limit"]))
-    run.send([_try_again(ticket) for _, ticket in heads])
+    run.send([_try_again(run.world, ticket) for _, ticket in heads])
 
 
-def _try_again(ticket: dict[str, Any], delay_s: int = 0) -> Message:
+def _ticket(run: Run, step: Step, key: str) -> dict[str, Any]:
+    """All that it takes to send the step again, for whoever gives a place back: of another run, perhaps."""
+    ticket = {"path": key, "plan": run.control["plan"], "gen": run.generation, "run": run.id, "priority": step.priority}
+    pool = run.pool_of(key)
+    return ticket if pool == DEFAULT else {**ticket, "pool": pool}
+
+
+def _try_again(world: World, ticket: dict[str, Any], delay_s: int = 0) -> Message:
+    """A pool that is no more was some time ago: the default one's workers know where the step goes now."""
     body = {"schema": SCHEMA, "kind": "step", "run": ticket["run"], "path": ticket["path"], "plan": ticket["plan"], "gen": ticket["gen"]}
-    return Message(lane(ticket["priority"]), body, delay_s)
+    pool = ticket.get("pool", DEFAULT)
+    return Message(lane(ticket["priority"], pool if any(pool == each.name for each in world.pools) else DEFAULT), body, delay_s)
 
 
 def come_back_later(run: Run, step: Step, key: str, after_s: int | None) -> list[Message]:
     """`after_s` None: in case that nobody gives a place back, when every lease that holds one now is over."""
-    ticket = {"path": key, "plan": run.control["plan"], "gen": run.generation, "run": run.id, "priority": step.priority}
-    return [_try_again(ticket, run.world.settings.lease_s if after_s is None else after_s)]
+    return [_try_again(run.world, _ticket(run, step, key), run.world.settings.lease_s if after_s is None else after_s)]
 
 
 def holder_of(run: Run, claim: Claim) -> str:

@@ -66,11 +66,11 @@ def _give_back(segment: Segment, claims: list[Claim]) -> None:
 
 def messages(run: Run, starts: list[tuple[str, int]]) -> list[Message]:
     """For (key, seq) of steps that may start: one each, or several tasks of one lane in a message when there are many."""
-    by_lane: dict[str, list[tuple[str, int]]] = {}
+    by_lane: dict[tuple[str, str], list[tuple[str, int]]] = {}
     for key, seq in starts:
         step = run.step(key)
         is_plain = step.action == "task" and not step.is_loop and not is_decided_early(step)
-        by_lane.setdefault(step.priority if is_plain else f"alone {key}", []).append((key, seq))
+        by_lane.setdefault((step.priority, run.pool_of(key)) if is_plain else ("alone", key), []).append((key, seq))
     found = []
     for alike in by_lane.values():
         for keys, seq in _batched(alike):

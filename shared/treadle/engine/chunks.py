@@ -17,7 +17,7 @@ from ..core.retry import next_attempt
 from ..ports import Absent, AtMost, Change, Equals, Item, Present, all_of, any_of
 from . import ending, hooking, loops, waits
 from .actions import act
-from .claims import Claim, write_fact
+from .claims import Claim, Hold, write_fact
 from .escalation import check_thresholds
 from .groups import open_group
 from .items import chunk_key, cursor_key, decode, encode, fact_of, is_fact, step_key
@@ -149,7 +149,8 @@ def _run_range(segment: Segment, loop: str, chunk: Item, before: dict[str, Item]
         elif standing is not None:
             goes_on = _met(run, run.note(standing), step, number, progress)
         else:
-            claim = Claim(key, chunk["fence"], chunk["lease"], 1, run.now, run.now, is_fused=True)
+            hold = Hold((chunk["pk"], chunk["sk"]))
+            claim = Claim(key, chunk["fence"], chunk["lease"], 1, run.now, run.now, is_fused=True, hold=hold)
             goes_on = _item(segment, claim, step, number, progress)
         if not goes_on:
             progress.stopped = True
@@ -287,7 +288,9 @@ def _lane(segment: Segment, loop: str, header: Item, lane: int) -> None:
         cursor, is_open = taken.item, True
         while is_open and cursor[item_name] < cursor["high"]:
             index = cursor[item_name]
-            is_open = _lane_item(segment, loop, header, Claim(paths.item(loop, index), fence, lease, 1, run.now, run.now, is_fused=True))
+            hold = Hold(key, fence_name, lease_name)
+            claim = Claim(paths.item(loop, index), fence, lease, 1, run.now, run.now, is_fused=True, hold=hold)
+            is_open = _lane_item(segment, loop, header, claim)
             if is_open:
                 mine = all_of(Equals(fence_name, fence), Equals(item_name, index))
                 moved = run.world.store.update(key, Change(copy={item_name: "next"}, add={"next": 1}), mine)

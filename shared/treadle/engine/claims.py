@@ -14,13 +14,22 @@ from typing import Any
 from ..core.advance import Fact
 from ..core.errors import NotFound, Unavailable
 from ..core.model import SCHEMA, State, StepError
-from ..ports import Absent, AtMost, Condition, Equals, Item, OneOf, Written, all_of, any_of
+from ..ports import Absent, AtMost, Change, Condition, Equals, Item, Key, OneOf, Present, Written, all_of, any_of
 from ..topology import MAX_DELAY_S
 from .items import error_text, fact_item, shard_of, step_key
 from .run import Run
 
 NOBODY_BEGAN_IT = Absent()
 UNENDED = tuple(state.value for state in State if state is not State.ENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Where a lease lies that is not on the step's own item: that of a chunk, or of a lane's cursor."""
+
+    at: Key
+    fence: str = "fence"
+    lease: str = "lease"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,7 @@ class Claim:
     given: str | None = None  # JSON text of an input that a person gave in place of the step's own
     of: str | None = None  # begun by whoever ended this step, without a message of its own
     is_fused: bool = False
+    hold: Hold | None = None  # None: its lease lies on its own item
 
     @property
     def number(self) -> int:
@@ -123,6 +133,13 @@ def take_over(run: Run, standing: Item, *, attempt: int, losses: int = 0) -> Cla
 def fused(previous: Claim, key: str, now: int, seq: int) -> Claim:
     """The successor that a fact names in `next` is held by the same fence and lease."""
     return Claim(key, previous.fence, previous.lease, 1, now, now, seq=seq, is_fused=True)
+
+
+def renew(run: Run, claim: Claim, until: int) -> bool:
+    """Hold it for longer. False: it is somebody else's by now, or over."""
+    hold = claim.hold or Hold(step_key(run.id, claim.key))
+    still_mine = all_of(Present(hold.lease), Equals(hold.fence, claim.fence))
+    return run.world.store.update(hold.at, Change(set={hold.lease: until}), still_mine).ok
 
 
 def write_fact(run: Run, fact: Fact, claim: Claim, condition: Condition | None = None) -> Written:

@@ -15,6 +15,7 @@ from ..core.advance import Fact
 from ..core.errors import NotFound
 from ..core.model import SCHEMA, Json, RunStatus
 from ..core.plan import Plan, Scope, Step
+from ..core.resources import DEFAULT, pool_for
 from ..ports import Event, Item, Message
 from ..topology import MAX_DELAY_S, lane
 from . import hooking
@@ -79,6 +80,17 @@ class Run:
 
     def step(self, key: str) -> Step:
         return self.plan.steps[paths.step_id(key)]
+
+    def pool_of(self, key: str) -> str:
+        """Whose workers run the step: the smallest pool that has what the step's task needs."""
+        if len(self.world.pools) == 1:
+            return DEFAULT
+        step = self.plan.steps.get(paths.step_id(key))  # an amended plan may have it no more
+        return DEFAULT if step is None or step.needs is None else pool_for(step.needs, self.world.pools).name
+
+    def is_elsewhere(self, key: str) -> bool:
+        """The step is another pool's to run."""
+        return self.pool_of(key) != self.world.pool
 
     def scope(self, key: str) -> Scope:
         return self.plan.scope_of[paths.step_id(key)]
@@ -189,7 +201,8 @@ class Run:
         priority = self.step(key).priority if key else "normal"
         if priority == "normal":
             priority = self.control.get("priority", "normal")
-        return Message(lane(priority), body, min(delay_s, MAX_DELAY_S), self.control.get("tenant") if self.world.settings.fair else None)
+        queue = lane(priority, self.pool_of(key)) if key else lane(priority)
+        return Message(queue, body, min(delay_s, MAX_DELAY_S), self.control.get("tenant") if self.world.settings.fair else None)
 
     def send(self, messages: list[Message]) -> None:
         if messages:

@@ -13,18 +13,19 @@ from collections import deque
 from dataclasses import replace
 
 from ..core import paths
-from ..core.advance import Fact, Verdict, first_live, verdict
+from ..core.advance import Fact, first_live
 from ..core.errors import ExpressionFault
 from ..core.expressions import evaluate
 from ..core.model import Json, Outcome, State, StepError
-from ..core.plan import INSTANT, Step
+from ..core.plan import INSTANT
 from ..core.retry import MAX_LOSSES, matches
 from ..ports import Condition, Item
-from . import branches, ending, hooking, loops, opening, waits
+from . import branches, ending, hooking, opening, waits
 from .actions import act, boolean, expression_error
 from .admission import come_back_later
 from .claims import Claim, fused, given_back, take, take_over, write_fact, write_state
 from .failures import ask_a_person, climb_ladder, failed_for_good
+from .fusion import successor
 from .groups import open_group
 from .items import error_of, error_text, is_fact, step_key
 from .names import names
@@ -43,7 +44,7 @@ class Segment:
     def __init__(self, run: Run, deadline: int) -> None:
         self.run = run
         run.deadline = deadline
-        self.deadline = deadline
+        self._deadline = deadline
         self.local: deque[tuple[str, int, str | None]] = deque()  # (key, seq, the step it comes after: no message of its own)
         self.again_at: int | None = None
         self.loose: dict[str, None] = {}  # keys of what came to rest here without handing on
@@ -52,6 +53,10 @@ class Segment:
         self.runs_tasks = False  # only a worker of the lanes may do what tasks do; elsewhere they go to the lanes
         self.collected: list[Fact] | None = None  # of a batch: facts whose joins are counted together
         self.repair = False  # send again what shows no sign of being under way
+
+    @property
+    def deadline(self) -> int:
+        return min(self._deadline, self.run.world.stops_at)
 
     # -------------------------------------------------------------------------------------------- beginning
 
@@ -199,7 +204,8 @@ class Segment:
                 return
 
     def may_run(self, key: str) -> bool:
-        return self.runs_tasks or self.run.step(key).action != "task"
+        """Tasks run in a worker of their pool."""
+        return self.run.step(key).action != "task" or (self.runs_tasks and not self.run.is_elsewhere(key))
 
     def has_time(self, key: str) -> bool:
         step, settings = self.run.step(key), self.run.world.settings
@@ -283,7 +289,7 @@ class Segment:
         """Write the fact and do what follows. The claim of the fused successor, if there is one."""
         run = self.run
         inline = run.world.settings.advance == "inline"
-        following = self._successor(fact) if inline and not self.only_sends and self.has_time(claim.key) else None
+        following = successor(run, fact, self.may_run) if inline and not self.only_sends and self.has_time(claim.key) else None
         if following is not None:
             fact = replace(fact, next=following)
             if claim.lease <= run.now + 1000:
@@ -307,28 +313,6 @@ class Segment:
         self.share(ready, following, fact.key)
         self.seq = fact.seq + 1
         return None if following is None else fused(claim, following, run.now, self.seq)
-
-    def _successor(self, fact: Fact) -> str | None:
-        """A step with this one as its only source goes on in the same hands, if it belongs in the same lane."""
-        run, step = self.run, self.run.step(fact.key)
-        if paths.index(fact.key) is not None:
-            return self._next_iteration(fact, step)
-        scope = run.scope(fact.key)
-        for name in step.targets:
-            target = scope.steps[name]
-            is_alone = all(edge.source == step.id for edge in target.edges)
-            if is_alone and self.may_run(name) and target.priority == step.priority and verdict(target, {step.id: fact}) is Verdict.START:
-                return paths.join(paths.scope(fact.key), name)
-        return None
-
-    def _next_iteration(self, fact: Fact, step: Step) -> str | None:
-        if step.repeat is None or fact.outcome is not Outcome.SUCCEEDED or "delay" in step.repeat:
-            return None
-        if not (loops.is_sync(step) and self.may_run(fact.key)):
-            return None
-        loop, number = paths.whole(fact.key), (paths.index(fact.key) or 0) + 1
-        goes_on = loops.goes_on(self.run, loop, step, number, self.run.output_of(fact))
-        return paths.item(loop, number) if goes_on is True else None
 
     # -------------------------------------------------------------------------------------------- sharing
 

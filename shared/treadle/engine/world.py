@@ -5,15 +5,17 @@ from __future__ import annotations
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..core.durations import parse_duration
 from ..core.errors import NotFound, Unavailable
 from ..core.expressions import Expressions
 from ..core.plan import Plan
+from ..core.resources import DEFAULT, Pool, pools_of
 from ..ports import Blobs, Bus, Clock, Event, Lanes, Secrets, Store
-from ..topology import ATTEMPT_TIMEOUT_S, BEGIN_MARGIN_S, LEASE_S, SWEEP_EVERY_S
+from ..topology import ATTEMPT_TIMEOUT_S, BEGIN_MARGIN_S, LEASE_S, SWEEP_EVERY_S, times_of
 from . import outbox
 from .attempts import Attempts
 from .items import REF, decode, digest, is_ref, plan_key
@@ -21,6 +23,7 @@ from .items import REF, decode, digest, is_ref, plan_key
 if TYPE_CHECKING:
     from .triggers import Triggered
 
+NEVER = 1 << 62
 MAX_PLANS = 64  # kept compiled in one process
 LARGEST_INLINE = 200 * 1024  # bytes of a payload that an item takes while there is no object storage; an item has at most 400 KB
 
@@ -35,6 +38,14 @@ class Violations(Protocol):
     """What in a value breaks a JSON Schema: (JSON pointer, message). Given from outside: the dispatcher starts without jsonschema."""
 
     def __call__(self, schema: Any, value: Any, /) -> list[tuple[str, str]]: ...
+
+
+class Keeper(Protocol):
+    """Holds a lease by renewing it (treadle.keeping.Keeper): for workers whose tasks may outlast any lease."""
+
+    def holding(self, renew: Callable[[int], bool], /) -> AbstractContextManager[Any]:
+        """While a task runs. `renew(until)`: hold it until then (ms); False: it is lost."""
+        ...
 
 
 class Hooks(Protocol):
@@ -69,6 +80,7 @@ class Settings:
     caching: bool = True  # of plans in a worker, and of tasks' results where a step asks for it
     fair: bool = True  # between tenants within a lane
     outward: bool = True  # there are the tasks http, lambda and aws
+    pools: Mapping[str, Mapping[str, Any]] | None = None  # of workers, by name (core.resources.Pool). None: nobody said, there is one
     largest: Mapping[str, float] = field(default_factory=dict)  # cpu (vCPU), memory, storage (MB): the most that a step may ask for
     defaults: Mapping[str, Any] = field(default_factory=dict)  # `errorHandling` for what a definition leaves open
     checkpoint_every_ms: int | None = None  # of long runs, where their definitions say nothing; None: nobody takes one by itself
@@ -94,6 +106,21 @@ class World:
     plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)
     triggers: dict[str, tuple[int, Sequence[Triggered]]] = field(default_factory=dict)  # by tenant, with when they were read
     bus_again_at: int = 0  # ms; the bus failed a moment ago: until then it is not asked
+    pool: str = DEFAULT  # that this worker belongs to
+    keeper: Keeper | None = None  # None: no task outlasts its lease
+    stops_at: int = NEVER  # ms: when this worker goes away, whatever its invocation may still do
+    pools: tuple[Pool, ...] = field(init=False)  # all there are
+
+    def __post_init__(self) -> None:
+        self.pools = pools_of(self.settings.pools)
+
+    def in_pool(self, pool: Pool, keeper: Keeper | None = None) -> World:
+        """The same, as the workers of a pool see it."""
+        settings = replace(self.settings, lease_s=times_of(pool).lease_s, attempt_timeout_s=pool.attempt_s)
+        return replace(self, pool=pool.name, settings=settings, keeper=keeper)
+
+    def holding(self, renew: Callable[[int], bool]) -> AbstractContextManager[Any]:
+        return nullcontext() if self.keeper is None else self.keeper.holding(renew)
 
     def new_fence(self) -> int:
         """A number that no other claim has: a write under it proves that the claim still stands."""

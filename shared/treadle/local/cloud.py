@@ -19,6 +19,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import sqs_backends
 
 from .. import aws, topology
+from ..core.resources import DEFAULT_POOL, Pool
 from ..engine.triggers import LISTED
 from . import express, patches
 from .clock import LocalClock
@@ -37,9 +38,13 @@ class Cloud:
     """Use it as a context manager. `on_message(visible_from_ms)` is called, with moto's lock held, for each message that came
     or changed its visibility."""
 
-    def __init__(self, clock: LocalClock | None = None, rules: Sequence[topology.Rule] = ()) -> None:
+    def __init__(
+        self, clock: LocalClock | None = None, rules: Sequence[topology.Rule] = (), pools: tuple[Pool, ...] = (DEFAULT_POOL,)
+    ) -> None:
         self.clock = clock or LocalClock()
         self._rules = (*topology.RULES, *rules)  # those that a configuration asks for as well
+        self.declared, self.consumed = topology.queues(pools), topology.consumed(pools)
+        self.functions = {function.name: function for function in topology.functions(pools, containers=True)}
         self.on_message: Callable[[int], None] = lambda visible_from_ms: None
         self.on_dead_letter: Callable[[str], None] = lambda queue: None  # told with the lock held
         self.account = ""
@@ -57,7 +62,7 @@ class Cloud:
             bus=PREFIX,
             blobs=f"{PREFIX}-blobs-{self.account}",
             inbox=f"{PREFIX}-inbox-{self.account}",
-            queue_urls={queue.name: self._url(queue.name) for queue in topology.CONSUMED},
+            queue_urls={queue.name: self._url(queue.name) for queue in self.consumed},
         )
         self._render()
         return self
@@ -89,7 +94,7 @@ class Cloud:
 
     def _render(self) -> None:
         self._make_table()
-        for queue in topology.QUEUES:
+        for queue in self.declared:
             self._make_queue(queue)
         self.clients.events.create_event_bus(Name=self.names.bus)
         for rule in self._rules:
@@ -119,7 +124,7 @@ class Cloud:
         dead = self._create_queue(queue.name + topology.DEAD, {"VisibilityTimeout": str(topology.VISIBILITY_S)})
         dead.on_message = lambda visible_from_ms: self._died(queue.name, visible_from_ms)
         redrive = {"deadLetterTargetArn": dead.queue_arn, "maxReceiveCount": queue.max_receives}
-        self._create_queue(queue.name, {"VisibilityTimeout": str(topology.VISIBILITY_S), "RedrivePolicy": json.dumps(redrive)})
+        self._create_queue(queue.name, {"VisibilityTimeout": str(queue.visibility_s), "RedrivePolicy": json.dumps(redrive)})
 
     def _create_queue(self, name: str, attributes: dict[str, str]) -> DeepQueue:
         kept = {"MessageRetentionPeriod": str(_RETENTION_S), **attributes}
@@ -152,7 +157,7 @@ class Cloud:
 
     def next_visible_ms(self) -> int | None:
         """When the first message of all queues that have a consumer is (or was) visible; None: there is no message."""
-        moments = [self.queues[queue.name].next_visible_ms() for queue in topology.CONSUMED]
+        moments = [self.queues[queue.name].next_visible_ms() for queue in self.consumed]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def next_due_ms(self, *, schedules: bool = True) -> int | None:
@@ -163,7 +168,7 @@ class Cloud:
 
     def dead_letters(self) -> dict[str, int]:
         """Logical queue name -> messages that were given up, and are not yet written down in the table."""
-        return {queue.name: len(self.queues[f"{queue.name}-dlq"]) for queue in topology.QUEUES if len(self.queues[f"{queue.name}-dlq"])}
+        return {queue.name: len(self.queues[f"{queue.name}-dlq"]) for queue in self.declared if len(self.queues[f"{queue.name}-dlq"])}
 
 
 class _Clients(aws.Clients):

@@ -33,9 +33,8 @@ class Context:
         return max(0, int((self._began + self.timeout_s - time.monotonic()) * 1000))
 
 
-def context_of(function: str, region: str, account: str) -> Context:
-    it = FUNCTIONS[function]
-    return Context(function, it.memory_mb, it.timeout_s, f"arn:aws:lambda:{region}:{account}:function:treadle-{function}")
+def context_of(it: topology.Function, region: str, account: str) -> Context:
+    return Context(it.name, it.memory_mb, it.timeout_s, f"arn:aws:lambda:{region}:{account}:function:treadle-{it.name}")
 
 
 def sqs_event(messages: Sequence[Mapping[str, Any]], queue_arn: str, region: str) -> dict[str, Any]:

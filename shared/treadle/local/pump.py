@@ -48,7 +48,7 @@ class Pump:
         self.counts = Counts()
         self._invoke = invoke
         self._sqs = cloud.connect().sqs  # its own: the poller's calls are not the engine's
-        self._arns = {queue.name: cloud.queues[queue.name].queue_arn for queue in topology.CONSUMED}
+        self._arns = {queue.name: cloud.queues[queue.name].queue_arn for queue in cloud.consumed}
         self._work = threading.Condition(patches.LOCK)  # a message is visible
         self._tick = threading.Condition(patches.LOCK)  # the scheduler should look again
         self._progress = threading.Condition(patches.LOCK)  # nothing more happens by itself
@@ -225,7 +225,7 @@ class Pump:
         if self._stopping or not self._may_start():
             return None
         ready = [
-            queue for queue in topology.CONSUMED if self._running[queue.name] < queue.max_concurrency and self.cloud.is_ready(queue.name)
+            queue for queue in self.cloud.consumed if self._running[queue.name] < queue.max_concurrency and self.cloud.is_ready(queue.name)
         ]
         return min(ready, key=lambda queue: self._running[queue.name] / queue.max_concurrency, default=None)
 
@@ -265,7 +265,7 @@ class Pump:
         with patches.LOCK:
             self.counts.invocations[function] += 1
         try:
-            return read(self._invoke(function, event, context_of(function, REGION, self.cloud.account)))
+            return read(self._invoke(function, event, context_of(self.cloud.functions[function], REGION, self.cloud.account)))
         except Killed:
             with patches.LOCK:
                 self.counts.killed += 1
@@ -279,7 +279,7 @@ class Pump:
     # ----------------------------------------------------------------------------------------------- scheduler
 
     def _is_ready(self) -> bool:
-        return any(self.cloud.is_ready(queue.name) for queue in topology.CONSUMED)
+        return any(self.cloud.is_ready(queue.name) for queue in self.cloud.consumed)
 
     def _is_quiet(self) -> bool:
         return not self._active and not self._is_sweeping and not self._is_ready()
@@ -372,5 +372,5 @@ class Pump:
 
 
 def _tell_dead_letter(queue: str) -> None:
-    deliveries = next(each.max_receives for each in topology.QUEUES if each.name == queue)
+    deliveries = next((each.max_receives for each in topology.QUEUES if each.name == queue), topology.MAX_RECEIVES)
     print(f"treadle: a message of {queue} was given up after {deliveries} deliveries (treadle dlq list)", file=sys.stderr)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from .. import topology, wiring
+from ..core.resources import pools_of
 from ..hooks import Hooks
 from ..notifications import Targets
 from ..operations import Operations
@@ -54,7 +55,8 @@ class Stack:
         self.configured = configured(config, self.metrics)
         self.settings = self.configured.settings
         targets = Targets.from_json(self.configured.notified)
-        self.cloud = Cloud(LocalClock(skip=skip_time), topology.notifying(targets.named, targets.kinds))
+        rules = topology.notifying(targets.named, targets.kinds)
+        self.cloud = Cloud(LocalClock(skip=skip_time), rules, pools_of(self.settings.pools))
         watching = [*hooks, *([self.configured.metrics] if self.configured.metrics else [])]
         self.notifications = Sink()  # what a deployed engine would have sent
         self.hooks = Hooks.load(*watching, extensions=self.configured.extensions)
@@ -65,6 +67,7 @@ class Stack:
         self.operations: Operations
         self.pump: Pump
         self._handlers: dict[str, Handler] = {}
+        self._wirings: dict[str, wiring.Wiring] = {}
         self._open = ExitStack()
 
     def __enter__(self) -> Stack:
@@ -83,7 +86,9 @@ class Stack:
                 channel=lambda: self.notifications,
             )
             self.operations = self.wiring.operations
-            self._handlers = {function.name: _handler(function.name) for function in topology.FUNCTIONS}
+            functions = self.cloud.functions.values()
+            self._handlers = {function.name: _handler(function.code) for function in functions}
+            self._wirings = {function.name: wiring.in_pool(self.wiring, function.pool) for function in functions}
             self.pump = opening.enter_context(Pump(cloud, self.invoke, self._crowd))
             self._open = opening.pop_all()
         return self
@@ -93,7 +98,7 @@ class Stack:
 
     def invoke(self, function: str, event: dict[str, Any], context: Any) -> Any:
         """Call a handler as Lambda does, in this thread."""
-        with wiring.using(self.wiring):
+        with wiring.using(self._wirings[function]):
             return self._handlers[function](event, context)
 
     def request(self, event: dict[str, Any]) -> dict[str, Any]:
@@ -104,7 +109,7 @@ class Stack:
             return self._ask_api(event)
 
     def _ask_api(self, event: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = self.invoke("api", event, context_of("api", REGION, self.cloud.account))
+        answer: dict[str, Any] = self.invoke("api", event, context_of(self.cloud.functions["api"], REGION, self.cloud.account))
         return answer
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .. import topology
 from ..cel import Cel
 from ..core.durations import parse_duration
+from ..core.resources import DEFAULT_POOL, pools_of
 from ..definition.schemas import violations
 from ..engine import Engine, Settings, World
 from ..inbox import submit
@@ -60,17 +61,29 @@ class MemoryEngine:
         self.cloud = MemoryCloud()
         self.tasks = tasks if isinstance(tasks, Registry) else Registry.load(tasks)
         self._order = None if seed is None else random.Random(seed)
+        self._random = random.Random(seed)
+        self.delivered = 0
+        self._swept_at = -1
+        self.deploy(settings or Settings())
+
+    def deploy(self, settings: Settings) -> None:
+        """From now on the engine has these settings: the lanes of pools that are no more are gone, with what was in them."""
+        cloud, pools = self.cloud, pools_of(settings.pools)
         self.world = World(
-            self.cloud.store, self.cloud.lanes, self.cloud.bus, self.cloud.blobs, self.cloud.clock, Cel(), self.tasks,
-            self.cloud.secrets, settings=settings or Settings(), random=random.Random(seed),
+            cloud.store, cloud.lanes, cloud.bus, cloud.blobs, cloud.clock, Cel(), self.tasks,
+            cloud.secrets, settings=settings, random=self._random,
             violations=violations,
         )  # fmt: skip
         self.engine = Engine(self.world)
+        self.queues = topology.queues(pools)
+        cloud.lanes.deploy(self.queues)
+        self._engines = {topology.dispatcher(pool.name): Engine(self.world.in_pool(pool)) for pool in pools if pool != DEFAULT_POOL}
+        self._engines.setdefault("dispatcher", self.engine)
+        self._timeouts_ms = {it.name: it.timeout_s * 1000 for it in topology.functions(pools, containers=True)}
+        self._served = {queue.name: queue for queue in self.queues}
         names = topology.Names("treadle", "treadle", "blobs", "inbox", queue_urls={})
-        self.wiring = Wiring(self.engine, self.tasks, names, self.cloud.inbox, TENANT)
+        self.wiring = Wiring(self.engine, self.tasks, names, cloud.inbox, TENANT)
         self.operations = self.wiring.operations
-        self.delivered = 0
-        self._swept_at = -1
 
     # ------------------------------------------------------------------------------------------------- time passes
 
@@ -123,7 +136,7 @@ class MemoryEngine:
         if self.now() == self._swept_at:
             next_sweep = self._swept_at + topology.SWEEP_EVERY_S * 1000
             moments = [due if due > self._swept_at else next_sweep for due in moments]
-        visible_at = self.cloud.lanes.next_visible_at(*(queue.name for queue in topology.QUEUES))
+        visible_at = self.cloud.lanes.next_visible_at(*self._served)
         return min(moments if visible_at is None else [*moments, visible_at], default=None)
 
     # ---------------------------------------------------------------------------------------------- one message
@@ -131,8 +144,8 @@ class MemoryEngine:
     def _receive(self) -> Received | None:
         lanes = self.cloud.lanes
         if self._order is None:
-            return next((received for queue in topology.QUEUES for received in lanes.receive(queue.name, 1)), None)
-        while visible := [(queue.name, message) for queue in topology.QUEUES for message in lanes.visible(queue.name)]:
+            return next((received for queue in self._served for received in lanes.receive(queue, 1)), None)
+        while visible := [(queue, message) for queue in self._served for message in lanes.visible(queue)]:
             received = lanes.take(*self._order.choice(visible))
             if received is not None:
                 return received
@@ -142,9 +155,10 @@ class MemoryEngine:
         """What the handler of the queue's function does. An error that it would let through is raised: a simulation wants to see it."""
         self.delivered += 1
         body, now = json.loads(received.body), self.now()
-        match _CONSUMERS[received.queue]:
-            case "dispatcher":
-                again_at = self.engine.work(body, now + _INVOCATION_MS)
+        queue = self._served[received.queue]
+        match queue.consumer:
+            case consumer if consumer in self._engines:
+                again_at = self._engines[consumer].work(body, now + self._timeouts_ms[consumer])
                 if again_at is not None:
                     self.cloud.lanes.defer(received.queue, received.receipt, max(1, -(-(again_at - now) // 1000)))
                     return
@@ -222,9 +236,6 @@ class MemoryEngine:
 
     def cancel(self, run_id: str) -> RunView:
         return self.operations.cancel(TENANT, run_id)
-
-
-_CONSUMERS = {queue.name: queue.consumer for queue in topology.QUEUES}
 
 
 def _source(definition: Definition) -> Definition:

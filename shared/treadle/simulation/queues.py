@@ -1,15 +1,15 @@
 """Standard SQS queues in memory: at least once, in no promised order, each with a dead-letter queue.
 
-A message in hand is invisible until its visibility timeout ends or it is deferred; a message received more
-often than the queue says goes to `NAME-dlq` instead of being received again. Time comes from a Clock and never passes by itself.
+Which message is handed out next is fair.py's to say. A message in hand is invisible until its visibility timeout ends or it is
+deferred; a message received more often than the queue says goes to `NAME-dlq` instead of being received again. Time comes from a
+Clock and never passes by itself.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from threading import RLock
 from typing import Any
 
@@ -17,6 +17,7 @@ from .. import topology
 from ..batches import batches
 from ..ports import Clock, Message
 from .calls import Calls, watched
+from .fair import FairQueue, Stored
 
 _MAX_VISIBILITY_S = 12 * 3600
 
@@ -45,47 +46,6 @@ class Received:
         }
 
 
-@dataclass(slots=True)
-class _Stored:
-    id: str
-    body: str
-    sent_at: int
-    group: str | None
-    visible_at: int
-    receipt: str | None = None  # of the last receive; None: never received
-    receives: int = 0
-    first_received_at: int = 0
-
-    def attributes(self) -> dict[str, str]:
-        shown = {
-            "ApproximateReceiveCount": str(self.receives),
-            "SentTimestamp": str(self.sent_at),
-            "ApproximateFirstReceiveTimestamp": str(self.first_received_at),
-            "SenderId": "treadle",
-        }
-        return shown | ({"MessageGroupId": self.group} if self.group is not None else {})
-
-
-@dataclass(slots=True)
-class _Queue:
-    messages: dict[str, _Stored] = field(default_factory=dict)  # by id
-    visible: list[tuple[int, int, str]] = field(default_factory=list)  # heap of (visible_at, order, id); stale ones are dropped when met
-
-    def show(self, message: _Stored, at: int, order: int) -> None:
-        message.visible_at = at
-        heappush(self.visible, (at, order, message.id))
-
-    def first(self) -> _Stored | None:
-        """The message that is (or will be) visible first."""
-        while self.visible:
-            at, _, message_id = self.visible[0]
-            message = self.messages.get(message_id)
-            if message is not None and message.visible_at == at:
-                return message
-            heappop(self.visible)
-        return None
-
-
 class MemoryLanes:
     """`ports.Lanes`, and what a pump needs: `receive`, `delete`, `next_visible_at`."""
 
@@ -94,8 +54,18 @@ class MemoryLanes:
         self._clock = clock
         self._lock = RLock()
         self._order = 0  # of everything that ever became visible; also makes ids
-        self._queues = {name: _Queue() for queue in queues for name in (queue.name, dead_letters_of(queue.name))}
-        self._max_receives = {queue.name: queue.max_receives for queue in queues}  # of a dead letter there is no limit
+        self._queues: dict[str, FairQueue] = {}
+        self._visibility_s: dict[str, int] = {}
+        self._max_receives: dict[str, int] = {}  # of a dead letter there is no limit
+        self.deploy(queues)
+
+    def deploy(self, queues: Iterable[topology.Queue]) -> None:
+        """There are these from now on. What was in a queue that is no more is lost, as in AWS."""
+        declared = tuple(queues)
+        self._visibility_s = {queue.name: queue.visibility_s for queue in declared}
+        self._max_receives = {queue.name: queue.max_receives for queue in declared}
+        names = [name for queue in self._visibility_s for name in (queue, dead_letters_of(queue))]
+        self._queues = {name: self._queues.get(name, FairQueue()) for name in names}
 
     # --------------------------------------------------------------------------------------------------- ports.Lanes
 
@@ -132,18 +102,18 @@ class MemoryLanes:
         """Put text into a queue as an EventBridge rule or a stranger would: not a call of the engine's, so not announced."""
         with self._lock:
             self._order += 1
-            message = _Stored(f"message-{self._order}", body, self._clock.now(), group, 0)
+            message = Stored(f"message-{self._order}", body, self._clock.now(), group, 0)
             self._queues[queue].messages[message.id] = message
             self._queues[queue].show(message, self._clock.now() + delay_s * 1000, self._order)
 
-    def receive(self, queue: str, max_messages: int = 10, visibility_s: int = topology.VISIBILITY_S) -> list[Received]:
-        """Up to `max_messages` that are visible now, the longest visible first; each is then in the receiver's hand for `visibility_s`."""
-        chosen: list[_Stored] = []
+    def receive(self, queue: str, max_messages: int = 10, visibility_s: int | None = None) -> list[Received]:
+        """Up to `max_messages` that are visible now, the longest visible first as far as that is fair. Each is then in the receiver's
+        hand for `visibility_s`."""
+        chosen: list[Stored] = []
         with self._lock:
             held = self._queues[queue]
             now = self._clock.now()
-            while len(chosen) < max_messages and (message := held.first()) is not None and message.visible_at <= now:
-                heappop(held.visible)
+            while len(chosen) < max_messages and (message := held.next(now)) is not None:
                 if self._is_spent(queue, message):
                     self._bury(queue, message)
                 else:
@@ -159,7 +129,7 @@ class MemoryLanes:
             now = self._clock.now()
             return [message.id for message in messages.values() if message.visible_at <= now]
 
-    def take(self, queue: str, message_id: str, visibility_s: int = topology.VISIBILITY_S) -> Received | None:
+    def take(self, queue: str, message_id: str, visibility_s: int | None = None) -> Received | None:
         """Receive this one of the `visible` messages; None: it became a dead letter instead."""
         with self._lock:
             message = self._queues[queue].messages[message_id]
@@ -168,19 +138,21 @@ class MemoryLanes:
                 return None
             return self._hand_over(queue, message, self._clock.now(), visibility_s)
 
-    def _is_spent(self, queue: str, message: _Stored) -> bool:
+    def _is_spent(self, queue: str, message: Stored) -> bool:
         return message.receives >= self._max_receives.get(queue, message.receives + 1)
 
-    def _hand_over(self, queue: str, message: _Stored, now: int, visibility_s: int) -> Received:
+    def _hand_over(self, queue: str, message: Stored, now: int, visibility_s: int | None) -> Received:
         self._order += 1
         message.receives += 1
         message.first_received_at = message.first_received_at or now
         message.receipt = f"{message.id}/{self._order}"
-        self._queues[queue].show(message, now + visibility_s * 1000, self._order)
+        self._queues[queue].take_up(message, now)
+        hidden_s = self._visibility_s.get(queue, topology.VISIBILITY_S) if visibility_s is None else visibility_s
+        self._queues[queue].show(message, now + hidden_s * 1000, self._order)
         return Received(queue, message.id, message.receipt, message.body, message.attributes())
 
-    def _bury(self, queue: str, message: _Stored) -> None:
-        del self._queues[queue].messages[message.id]
+    def _bury(self, queue: str, message: Stored) -> None:
+        self._queues[queue].drop(message, self._clock.now())
         self._order += 1
         dead = self._queues[dead_letters_of(queue)]
         dead.messages[message.id] = message
@@ -191,9 +163,9 @@ class MemoryLanes:
         with self._lock:
             message = self._of_receipt(queue, receipt)
             if message is not None:
-                del self._queues[queue].messages[message.id]
+                self._queues[queue].drop(message, self._clock.now())
 
-    def _of_receipt(self, queue: str, receipt: str) -> _Stored | None:
+    def _of_receipt(self, queue: str, receipt: str) -> Stored | None:
         message = self._queues[queue].messages.get(receipt.partition("/")[0])
         return message if message is not None and message.receipt == receipt else None
 
@@ -217,8 +189,7 @@ class MemoryLanes:
         with self._lock:
             dead = self._queues[dead_letters_of(queue)]
             moved = list(dead.messages.values())
-            dead.messages.clear()
-            dead.visible.clear()
+            dead.clear()
             for message in moved:
                 self.deliver(queue, message.body, group=message.group)
         return len(moved)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.errors import NotFound, Rejected, WrongState
 from ..core.plan import Step
-from ..definition.resources import pools_up_to, smallest_pool
+from ..core.resources import Needs, offered, pool_for, smallest_pool
 from ..topology import FUNCTION_TIMEOUT_S, lane
 from ..views import RunView, StepView
 from .engines import Attached, current
@@ -35,7 +35,7 @@ def dispatch_task(config: TaskDispatchConfig | Mapping[str, Any], *, engine_id: 
         task_id=f"{run.id}/{wanted.step_id}",
         status=TaskStatus(run.steps[wanted.step_id].status),
         estimated_duration=_estimate(attached, run, step),
-        assigned_resources=_allocation(attached, attached.documents[run.id], step),
+        assigned_resources=_allocation(attached, step),
     )
 
 
@@ -45,15 +45,16 @@ def _changes(attached: Attached, wanted: TaskDispatchConfig) -> dict[str, Any]:
     if wanted.priority is not None:
         changes["priority"] = wanted.priority.value
     if wanted.timeout is not None:
-        if not 0 < wanted.timeout <= FUNCTION_TIMEOUT_S:
-            told = f"a task may take up to {FUNCTION_TIMEOUT_S} s, not {wanted.timeout:g}"
+        longest = max(FUNCTION_TIMEOUT_S, *(pool.attempt_s for pool in attached.operations.world.pools))
+        if not 0 < wanted.timeout <= longest:
+            told = f"a task may take up to {longest} s, not {wanted.timeout:g}"
             raise Rejected("timeout-violation", told, status=422)
         changes["timeout"] = f"{max(1, round(wanted.timeout * 1000))}ms"
     if wanted.retry_policy is not None:
         changes["retry"] = wanted.retry_policy
     if wanted.resources is not None:
         changes["resources"] = wanted.resources.model_dump(exclude_none=True)
-        _pool(attached, changes["resources"])
+        _refuse_unfit(attached, changes["resources"])
     return changes
 
 
@@ -105,32 +106,24 @@ def _changed(document: Mapping[str, Any], step_id: str, changes: Mapping[str, An
     return changed
 
 
-def _pool(attached: Attached, resources: Mapping[str, Any]) -> Any:
+def _refuse_unfit(attached: Attached, resources: Mapping[str, Any]) -> None:
     """Raises Rejected where no pool has that much."""
+    settings = attached.operations.world.settings
     try:
-        pool = smallest_pool(resources, pools_up_to(attached.operations.world.settings.largest))
+        pool = smallest_pool(Needs.of(resources), offered(settings.pools, settings.largest))
     except ValueError as fault:
         raise Rejected("bad-value", str(fault), status=422) from None
     if pool is None:
         raise Rejected("no-such-resources", f"no worker pool has {', '.join(map(str, resources.values()))}", status=422)
-    return pool
 
 
-def _allocation(attached: Attached, document: Mapping[str, Any], step: Step) -> ResourceAllocation:
-    pool = _pool(attached, _resources(document["steps"], step.id))
-    return ResourceAllocation(
-        pool=pool.name, cpu=round(pool.cpu, 3), memory_mb=pool.memory_mb, storage_mb=pool.storage_mb, lane=lane(step.priority)
-    )
-
-
-def _resources(steps: list[dict[str, Any]], step_id: str) -> dict[str, Any]:
-    for step in steps:
-        if step["id"] == step_id:
-            found: dict[str, Any] = step.get("resources", {})
-            return found
-        if "group" in step and (inner := _resources(step["group"]["steps"], step_id)):
-            return inner
-    return {}
+def _allocation(attached: Attached, step: Step) -> ResourceAllocation:
+    """Where nobody configured pools all run in one place: what is named then is the Lambda that would do."""
+    world = attached.operations.world
+    is_alone = world.settings.pools is None
+    pool = pool_for(step.needs or Needs(), offered(None, world.settings.largest) if is_alone else world.pools)
+    where = lane(step.priority) if is_alone else lane(step.priority, pool.name)
+    return ResourceAllocation(pool=pool.name, cpu=round(pool.cpu, 3), memory_mb=pool.memory_mb, storage_mb=pool.storage_mb, lane=where)
 
 
 def _estimate(attached: Attached, run: RunView, step: Step) -> int:

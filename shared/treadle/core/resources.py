@@ -1,0 +1,126 @@
+"""Worker pools, and what a step may ask of them: `2 vCPU`, `2 cores`, `512MB`, `2GB`.
+
+Law: which pool a step goes to is computed where a message is sent, from what the plan says that the step needs and from the
+pools that there are now. It is written nowhere, so that a configuration may change under a run.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+MB_PER_CPU = 1769  # Lambda gives one vCPU for this much memory (AWS: "Configure Lambda function memory")
+DEFAULT = "default"  # the pool that there always is
+LAMBDA, FARGATE = "lambda", "fargate"
+
+_CPU = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(?:vCPUs?|cores?|CPUs?)", re.IGNORECASE | re.ASCII)
+_SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)\s*(MB|MiB|GB|GiB|TB|TiB)", re.IGNORECASE | re.ASCII)
+_MB = {"m": 1, "g": 1024, "t": 1024 * 1024}  # Lambda's megabytes are binary
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Workers of one size. `cpu` in vCPU, memory and storage in MB. `attempt_s`: how long a task may take there.
+    `workers`: the most at a time, shared out among the pool's lanes; None: as many as the default pool has."""
+
+    name: str
+    cpu: float
+    memory_mb: int
+    storage_mb: int = 10_240
+    kind: str = LAMBDA
+    attempt_s: int = 60
+    workers: int | None = None
+
+    @classmethod
+    def from_json(cls, name: str, given: Mapping[str, Any]) -> Pool:
+        return cls(name, **given)
+
+    def to_json(self) -> dict[str, Any]:
+        told = {"cpu": self.cpu, "memory_mb": self.memory_mb, "storage_mb": self.storage_mb, "kind": self.kind, "attempt_s": self.attempt_s}
+        return told if self.workers is None else {**told, "workers": self.workers}
+
+    @property
+    def size(self) -> tuple[bool, int, float, int]:
+        """Pools in order of it are in order of what they cost: a Lambda before a container, then by memory."""
+        return self.kind != LAMBDA, self.memory_mb, self.cpu, self.storage_mb
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.cpu:.3g} vCPU, {self.memory_mb}MB of memory, {self.storage_mb}MB of storage)"
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What one attempt of a step needs: vCPU, MB, and how long it may take (ms; 0: it does not say)."""
+
+    cpu: float = 0.0
+    memory_mb: float = 0.0
+    storage_mb: float = 0.0
+    time_ms: int = 0
+
+    @classmethod
+    def of(cls, wanted: Mapping[str, Any], time_ms: int | None = None) -> Needs:
+        """`wanted`: {cpu?, memory?, storage?}, as a definition says it. Raises ValueError."""
+        cpu = parse_amount(wanted.get("cpu", "0 vCPU"), "cpu")
+        memory = parse_amount(wanted.get("memory", "0MB"), "size")
+        return cls(cpu, memory, parse_amount(wanted.get("storage", "0MB"), "size"), time_ms or 0)
+
+    def fit(self, pool: Pool) -> bool:
+        return pool.cpu >= self.cpu and pool.memory_mb >= self.memory_mb and pool.storage_mb >= self.storage_mb
+
+
+def cpu_of(memory_mb: int) -> float:
+    """What Lambda gives beside the memory: the sixth vCPU at 10,240 MB already, a little below the line."""
+    return 6.0 if memory_mb == 10_240 else memory_mb / MB_PER_CPU
+
+
+# What a Lambda may have: the sizes at which it gets another vCPU, and those below.
+LAMBDA_SIZES = tuple(
+    Pool(f"memory-{memory_mb}", cpu_of(memory_mb), memory_mb) for memory_mb in (256, 512, 1024, 1769, 3538, 5307, 7076, 8846, 10_240)
+)
+# 512 MB: at 256 the share of a core is so small that the two calls of a step take 12.5 ms, not 10 (docs/reference/performance.md)
+DEFAULT_POOL = Pool(DEFAULT, cpu_of(512), 512, 512)
+
+
+def parse_amount(text: str, unit: str) -> float:
+    """vCPU for the unit `cpu`, MB for `size`. Raises ValueError."""
+    if unit == "cpu":
+        if match := _CPU.fullmatch(text.strip()):
+            return float(match[1])
+        raise ValueError("processors are written as `2 vCPU` or `2 cores`")
+    if match := _SIZE.fullmatch(text.strip()):
+        return float(match[1]) * _MB[match[2][0].lower()]
+    raise ValueError("a size is written as `512MB` or `2GB`")
+
+
+def pools_of(given: Mapping[str, Mapping[str, Any]] | None) -> tuple[Pool, ...]:
+    """The pools of a configuration, the default one always among them and first. None: nobody said; it is alone."""
+    found = {name: Pool.from_json(name, each) for name, each in (given or {}).items()}
+    return (found.pop(DEFAULT, DEFAULT_POOL), *sorted(found.values(), key=lambda pool: pool.size))
+
+
+def smallest_pool(needs: Needs, pools: Sequence[Pool]) -> Pool | None:
+    """The smallest that has as much and lets a task take as long; if none lets it, the smallest that has as much. None: none has."""
+    fitting = sorted((pool for pool in pools if needs.fit(pool)), key=lambda pool: pool.size)
+    return next((pool for pool in fitting if pool.attempt_s * 1000 >= needs.time_ms), fitting[0] if fitting else None)
+
+
+def pool_for(needs: Needs, pools: Sequence[Pool]) -> Pool:
+    """Where a step is sent. Where none fits any more (the pool it was checked for is gone) the largest does what it can."""
+    return smallest_pool(needs, pools) or max(pools, key=lambda pool: pool.size)
+
+
+def offered(given: Mapping[str, Mapping[str, Any]] | None, largest: Mapping[str, float]) -> tuple[Pool, ...]:
+    """What `resources` may ask for: of the configured pools, or of what a Lambda may have where nobody configured any (a local
+    engine). `largest`: cpu in vCPU, memory and storage in MB that nobody may ask for more of; what it does not name has no limit."""
+    cpu, memory, storage = (largest.get(name, float("inf")) for name in ("cpu", "memory", "storage"))
+    if given is None:
+        fitting = [pool for pool in LAMBDA_SIZES if pool.cpu <= cpu and pool.memory_mb <= memory]
+        return tuple(replace(pool, storage_mb=int(min(pool.storage_mb, storage))) for pool in fitting)
+    return tuple(_at_most(pool, cpu, memory, storage) for pool in pools_of(given))
+
+
+def _at_most(pool: Pool, cpu: float, memory: float, storage: float) -> Pool:
+    within = {"cpu": min(pool.cpu, cpu), "memory_mb": int(min(pool.memory_mb, memory)), "storage_mb": int(min(pool.storage_mb, storage))}
+    return replace(pool, **within)  # type: ignore[arg-type]  # each has its field's type
