@@ -16,7 +16,7 @@ log = logging.getLogger("treadle.deliveries")
 
 MIN_DEFER_S = 1
 # Until a delivery that failed for want of an AWS service, or of a newer worker, is tried again: twice as long each time, so that
-# MAX_RECEIVES deliveries outlast an outage, or a deployment, of two hours.
+# MAX_RECEIVES deliveries outlast an outage, or a deployment, of three hours.
 BREATHER_MS = 5000
 LONGEST_BREATHER_MS = 600_000
 _RECEIVES = {queue.name: queue.max_receives for queue in CONSUMED}

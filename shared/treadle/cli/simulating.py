@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     "--fault",
     "faults",
     multiple=True,
-    metavar="call=N:KIND",
-    help="Just this. KIND: before, after, ambiguous, throttled, partial, twice, frozen.",
+    metavar="call=N:KIND|outage=PORT:N:SECONDS",
+    help="Just this. KIND: before, after, ambiguous, throttled, partial, twice, frozen. PORT, which is away from call N on: store, lanes, "
+    "bus, blobs.",
 )
 @click.option("--seconds", type=float, default=60.0, show_default=True, help="Stop after so long; 0: when all is done.")
 @click.option("--jobs", type=click.IntRange(1), default=None, help="Processes. Default: one per core.")
@@ -98,16 +99,26 @@ def _again(shapes: tuple[str, ...], faults: tuple[str, ...], seed: int | None, f
     from ..simulation.campaign import reproduce
     from ..simulation.explore import Explorer
     from ..simulation.faults import Fault
+    from ..simulation.outages import Outage
     from ..simulation.shapes import catalogue
     from ..simulation.world import prepare
 
     if len(shapes) != 1 or shapes[0] not in catalogue():
         raise click.UsageError("--fault needs one --shape of the catalogue")
+    explorer = Explorer(prepare(catalogue()[shapes[0]]), keeps_trace=True)
+    if faults and faults[0].startswith("outage="):
+        try:
+            outage = Outage.parse(faults[0].removeprefix("outage="))
+        except ValueError as wrong:
+            raise click.BadParameter(f"an outage is outage=PORT:CALL:SECONDS: {wrong}") from None
+        case = explorer.with_outage(outage)
+        _print_case(form, case)
+        return Exit.FAILED if case.violations else Exit.OK
     try:
         parsed = [Fault.parse(fault.removeprefix("call=")) for fault in faults]
     except ValueError as wrong:
         raise click.BadParameter(f"a fault is call=NUMBER:KIND: {wrong}") from None
-    case = reproduce(Explorer(prepare(catalogue()[shapes[0]]), keeps_trace=True), parsed, seed)
+    case = reproduce(explorer, parsed, seed)
     _print_case(form, case)
     return Exit.FAILED if case.violations else Exit.OK
 

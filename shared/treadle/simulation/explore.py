@@ -12,6 +12,7 @@ from ..engine import World
 from .actors import Schedule
 from .faults import Chance, Fault, Faults, Kind, Planned
 from .invariants import Violation, Watch
+from .outages import Outage
 from .rest import Result, check, result_of
 from .schedules import AtRandom, InOrder
 from .simulator import Simulation
@@ -87,6 +88,10 @@ class Explorer:
         """One worker at a time, and these faults."""
         how = " ".join([f"--shape {self.name}", *(f"--fault call={fault}" for fault in faults)])
         return self._simulate(InOrder(), Planned.of(faults), how, self.calm.result)
+
+    def with_outage(self, outage: Outage) -> Case:
+        """One worker at a time, and a service that is away for a while."""
+        return self._simulate(InOrder(), outage, f"--shape {self.name} --fault outage={outage}", self.calm.result)
 
     def singles(self) -> Iterator[Fault]:
         """Each call of the calm run, with each fault that is possible at it."""

@@ -12,7 +12,7 @@ from ..core.advance import Fact, Verdict, frontier
 from ..core.model import Outcome, RunStatus, State
 from ..core.plan import Scope
 from ..engine.ending import EVENTS
-from ..engine.items import decode, error_of, fact_of, run_key
+from ..engine.items import REF, decode, error_of, fact_of, is_ref, run_key
 from ..ports import Item
 from ..viewing import shown_status
 from .faults import Kind
@@ -60,6 +60,12 @@ def steps_of(simulation: Simulation, run_id: str) -> dict[str, Item]:
     }
 
 
+def _payload(simulation: Simulation, text: str) -> Any:
+    """Whether it lies in the item or in object storage is no part of a result."""
+    value = decode(text)
+    return decode(simulation.cloud.blobs.get(value[REF][5:]).decode()) if is_ref(value) else value
+
+
 def result_of(simulation: Simulation, began: int) -> Result:
     control = simulation.control or {"status": "absent"}
     steps: dict[str, tuple[Any, ...]] = {}
@@ -67,7 +73,7 @@ def result_of(simulation: Simulation, began: int) -> Result:
         if item["state"] == State.RELEASED or (control["status"] in _STOPPED and item.get("outcome") in _NEVER_RAN):
             continue
         error = error_of(item.get("error"))
-        output = decode(item["output"]) if "output" in item else None
+        output = _payload(simulation, item["output"]) if "output" in item else None
         steps[key] = (item.get("outcome", item["state"]), output, error.name if error else None, item.get("attempt", 0))
     for item in simulation.cloud.store.peek_all():
         if item["sk"].startswith("undo#"):
@@ -194,7 +200,7 @@ def _shown(simulation: Simulation, watch: Watch) -> None:
     for key, item in steps_of(simulation, simulation.run_id).items():
         if "." in key or item["state"] != State.ENDED:
             continue
-        output = decode(item["output"]) if "output" in item else None
+        output = _payload(simulation, item["output"]) if "output" in item else None
         seen, real = view.steps.get(key), (Outcome(item["outcome"]).status.value, output)
         if seen is None or (seen.status, seen.output) != real:
             watch.violated("I4", f"{key} is shown as {seen and (seen.status, seen.output)} and is {real}")

@@ -28,6 +28,7 @@ from ..topology import Names
 from ..wiring import Wiring, using
 from .actors import Context, Move, Observer, OwnClock, Schedule, SeenEngine, Worker, handler_of
 from .faults import Crash, Faults, Kind, Refused
+from .outages import Outage
 from .queues import Received
 from .shapes import Act
 from .watched import WitnessedCloud
@@ -59,6 +60,8 @@ class Simulation:
 
     def __post_init__(self) -> None:
         self.cloud = WitnessedCloud(lambda key, old, new: self.observer.wrote(self, key, old, new))
+        if isinstance(self.faults, Outage):
+            self.faults.clock = self.cloud.clock
         self.calls: list[str] = []  # `dispatcher store.put`; the first has the number 1
         self.trace: list[tuple[Any, ...]] = []
         self.workers: list[Worker] = []
