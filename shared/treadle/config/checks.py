@@ -120,11 +120,13 @@ def _notified(config: Configuration) -> Iterator[Trouble]:
     """Webhooks that go where they cannot; an escalation ladder of the engine's own that names nobody."""
     targets = config.integration.notifications
     for name, target in targets.items():
+        if target.webhook is None:
+            continue
         path: Path = ("integration", "notifications", name, "webhook")
-        if target.webhook is not None and not config.integration.webhook_support:
+        if not config.integration.webhook_support:
             told = "webhooks are off: set integration.webhook_support to true, or tell this target another way"
             yield Trouble("conflicting-settings", told, path)
-        if target.webhook is not None and (why := webhooks.unfit(target.webhook)) is not None:
+        if (why := webhooks.unfit(target.webhook)) is not None:
             yield Trouble("bad-value", why, path)
     ladder = config.initialization.error_handling.escalation_policy
     for index, rung in enumerate(ladder if isinstance(ladder, list) and targets else []):

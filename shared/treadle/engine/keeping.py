@@ -23,9 +23,9 @@ def keep_if_due(run: Run, pulse: Pulse) -> int | None:
     every = run.world.checkpoint_every(run.plan)
     if every is None or run.status not in (RunStatus.RUNNING, RunStatus.WAITING):
         return None
-    last = run.control.get("kept_at", run.control["started_at"])
+    last = int(run.control.get("kept_at", run.control["started_at"]))
     if run.now < last + every:
-        return int(last + every)
+        return last + every
     items = snapshot(run)
     is_short, is_new = len(items) <= MOST_RESULTS, any(is_fact(item) and item["ended_at"] >= last for item in items.values())
     if is_short and is_new:

@@ -141,7 +141,7 @@ class Hooks:
     def flush(self) -> None:
         """Those that collect send what they have: an invocation is about to end. Raises nothing."""
         for name, call in self._flushes:
-            self._call(name, "flush", lambda _, send=call: send(), {})
+            self._call(name, "flush", _of_no_event(call), {})
 
     def newly_broken(self) -> list[tuple[str, str]]:
         """(name, why) of those that failed for the first time since this was asked."""
@@ -174,6 +174,10 @@ class Hooks:
             self._broken[name] = why
             self._untold.append((name, why))
         log.warning("a hook failed", extra={"hook": name, "moment": moment, "error": why})
+
+
+def _of_no_event(call: Callable[[], Any]) -> Callable[[dict[str, Any]], Any]:
+    return lambda event: call()
 
 
 def calls_of(name: str, hook: object) -> dict[str, Callable[[dict[str, Any]], Any]]:
