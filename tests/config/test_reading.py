@@ -171,6 +171,8 @@ def test_what_has_no_effect_yet_is_told_where_it_stands() -> None:
             [("conflicting-settings", "/reliability/state_replication")],
             id="replicas of what is not kept",
         ),
+        pytest.param(engine(tasks={"charge": {"rate": "ten"}}), [("bad-value", "/tasks/charge/rate")], id="a rate that is none"),
+        pytest.param(engine(tasks={"charge": {"rate": "0/s"}}), [("bad-value", "/tasks/charge/rate")], id="never"),
         pytest.param(engine(integration={"allow": {"host": []}}), [("bad-value", "/integration/allow")], id="what may be reached"),
         pytest.param(
             engine(integration={"external_system_integration": False, "allow": {"hosts": ["*"]}}),

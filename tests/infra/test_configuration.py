@@ -73,7 +73,8 @@ def test_without_an_api_and_replication_there_is_neither_a_door_nor_recovery(tmp
     needed = [function for function in topology.FUNCTIONS if not function.http and not function.notifies]
     assert len(template.all("AWS::Lambda::Function")) == len(needed)
     assert template.one("AWS::DynamoDB::Table")["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": False}
-    assert {feed["ScalingConfig"]["MaximumConcurrency"] for feed in template.all("AWS::Lambda::EventSourceMapping")} == {10}
+    at_once = {feed["ScalingConfig"]["MaximumConcurrency"] for feed in template.all("AWS::Lambda::EventSourceMapping")}
+    assert max(at_once) == 10, "fewer where fewer would do in any case"
 
 
 POOLS = {

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..core.durations import parse_duration
-from ..core.resources import Pool, offered, parse_amount
+from ..core.resources import Pool, offered, parse_amount, parse_rate
 from ..engine import Settings
 from .model import Configuration, ErrorHandling, ResourceLimits, Scalability
 from .pools import pool_of
@@ -44,6 +44,7 @@ def effects_of(config: Configuration) -> Effects:
         fair=fast.load_balancing,
         outward=config.integration.external_system_integration,
         pools=_pools(scale),
+        rates={name: parse_rate(rules.rate) for name, rules in config.tasks.items() if rules.rate is not None},
         largest=_largest(scale.resource_limits),
         defaults=_defaults(init.error_handling),
         one_at_a_time=not fast.parallel_execution,

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ..definition.diagnostics import Code
 from ..definition.model import Policy, Rung, Thresholds
 from ..definition.model_steps import Backoff
-from ..definition.types import ABSENT, Cpu, Duration, Retries, Size, either, wrong
+from ..definition.types import ABSENT, Cpu, Duration, Rate, Retries, Size, either, wrong
 
 MAX_RUNS = 1_000  # who runs and who waits is one item of the table; without the key there is no limit at all
 
@@ -143,6 +143,12 @@ class Integration(Section):
     telemetry: Telemetry = Telemetry()
 
 
+class TaskRules(Section):
+    """What holds for every use of a task."""
+
+    rate: Rate = Field(default=ABSENT, description="How many may begin in a second, a minute or an hour: 10/s, 30/m, 100/h.")
+
+
 class Configuration(Section):
     """What `workflow_engine` holds. Every section and key may be left out."""
 
@@ -151,6 +157,7 @@ class Configuration(Section):
     reliability: Reliability = Reliability()
     scalability: Scalability = Scalability()
     integration: Integration = Integration()
+    tasks: dict[str, TaskRules] = Field(default_factory=dict, description="Rules of tasks, by their names.")
 
 
 class File(Section):

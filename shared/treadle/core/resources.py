@@ -1,4 +1,4 @@
-"""Worker pools, and what a step may ask of them: `2 vCPU`, `2 cores`, `512MB`, `2GB`.
+"""Worker pools, and what a step may ask of them: `2 vCPU`, `2 cores`, `512MB`, `2GB`; rates: `10/s`.
 
 Law: which pool a step goes to is computed where a message is sent, from what the plan says that the step needs and from the
 pools that there are now. It is written nowhere, so that a configuration may change under a run.
@@ -17,6 +17,9 @@ LAMBDA, FARGATE = "lambda", "fargate"
 
 _CPU = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(?:vCPUs?|cores?|CPUs?)", re.IGNORECASE | re.ASCII)
 _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)\s*(MB|MiB|GB|GiB|TB|TiB)", re.IGNORECASE | re.ASCII)
+_RATE = re.compile(r"([0-9]{1,6})/([smh])", re.ASCII)
+_UNIT_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
+MOST_PER_UNIT = 10_000
 _MB = {"m": 1, "g": 1024, "t": 1024 * 1024}  # Lambda's megabytes are binary
 
 
@@ -92,6 +95,14 @@ def parse_amount(text: str, unit: str) -> float:
     if match := _SIZE.fullmatch(text.strip()):
         return float(match[1]) * _MB[match[2][0].lower()]
     raise ValueError("a size is written as `512MB` or `2GB`")
+
+
+def parse_rate(text: str) -> int:
+    """`10/s`, `30/m`, `100/h`: microseconds between two of them, rounded up. Raises ValueError."""
+    match = _RATE.fullmatch(text)
+    if match is None or not 0 < int(match[1]) <= MOST_PER_UNIT:
+        raise ValueError(f"a rate is written as `10/s`, `30/m` or `100/h`, with 1 to {MOST_PER_UNIT}")
+    return -(-_UNIT_US[match[2]] // int(match[1]))
 
 
 def pools_of(given: Mapping[str, Mapping[str, Any]] | None) -> tuple[Pool, ...]:

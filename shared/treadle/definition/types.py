@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from ..core.durations import parse_duration
 from ..core.patterns import check_pattern
-from ..core.resources import parse_amount
+from ..core.resources import parse_amount, parse_rate
 from ..core.schedules import parse_schedule
 from .diagnostics import Code, kind
 from .schemas import first_fault
@@ -154,6 +154,15 @@ def _amount(unit: str, example: str) -> Callable[[Any], str]:
     return check
 
 
+def _rate(value: Any) -> str:
+    text = _text(value, "a rate such as 10/s")
+    try:
+        parse_rate(text)
+    except ValueError as error:
+        raise wrong(Code.BAD_VALUE, str(error)) from None
+    return text
+
+
 def _attribute(value: Any) -> Any:
     if not isinstance(value, str | int | float | bool):
         raise wrong(Code.BAD_TYPE, f"an attribute is a string, a number or a boolean, not {kind(value)}")
@@ -233,6 +242,7 @@ Attempts = _type(
 Retries = _type(_whole(0, MAX_RETRIES, f"at most {MAX_RETRIES} retries"), {"type": "integer", "minimum": 0, "maximum": MAX_RETRIES})
 Cpu = _type(_amount("cpu", "2 vCPU"), {"type": "string", "examples": ["2 vCPU", "0.5 cores"]})
 Size = _type(_amount("size", "2GB"), {"type": "string", "examples": ["512MB", "2GB"]})
+Rate = _type(_rate, {"type": "string", "pattern": "^[0-9]{1,6}/[smh]$", "examples": ["10/s", "30/m"]})
 Attribute = _type(_attribute, {"type": ["string", "number", "boolean"]})
 Join = _type(_join, {"oneOf": [{"enum": ["all", "any", "done"]}, {"type": "integer", "minimum": 1}]})
 JsonSchema = _type(_json_schema, {"type": ["object", "boolean"], "description": "JSON Schema 2020-12."})

@@ -21,6 +21,7 @@ from .callbacks import Tokens
 from .claims import Claim, renew
 from .items import cache_key, decode, digest, encode
 from .names import names
+from .rates import wait_for_turn
 from .results import Done, Failed, Held, Result, Waits
 from .run import Gate, Run
 from .secrecy import Given, SecretsDown, fill
@@ -155,6 +156,11 @@ def _task(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: i
     places = take_place(run, step, claim, bound) if step.concurrency is not None else ()
     if places is None:
         return Held()
+    turn = wait_for_turn(run, step, claim)
+    if turn is not None:
+        if places:
+            give_place(run, step, claim, places)
+        return Held(max(1, -(-(turn - run.now) // 1000)), turn)
 
     def hold(until: int) -> bool:
         return renew(run, claim, until) and (not places or keep_place(run, step, claim, places, until))

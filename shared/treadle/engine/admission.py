@@ -14,7 +14,7 @@ from ..core.model import SCHEMA, Json, RunStatus
 from ..core.plan import Plan, Step
 from ..core.resources import DEFAULT
 from ..ports import Change, Equals, Message
-from ..topology import lane
+from ..topology import MAX_DELAY_S, lane
 from . import semaphores
 from .items import encode, run_key
 from .run import Run
@@ -143,7 +143,7 @@ def _try_again(world: World, ticket: dict[str, Any], delay_s: int = 0) -> Messag
 
 def come_back_later(run: Run, step: Step, key: str, after_s: int | None) -> list[Message]:
     """`after_s` None: in case that nobody gives a place back, when every lease that holds one now is over."""
-    return [_try_again(run.world, _ticket(run, step, key), run.world.settings.lease_s if after_s is None else after_s)]
+    return [_try_again(run.world, _ticket(run, step, key), run.world.settings.lease_s if after_s is None else min(after_s, MAX_DELAY_S))]
 
 
 def holder_of(run: Run, claim: Claim) -> str:

@@ -186,8 +186,8 @@ def _item(segment: Segment, claim: Claim, step: Step, number: int, progress: Pro
                 progress.left_open(number)
                 return True
             fact = _fact(run, segment, claim, Outcome.FAILED, error=error)
-        case Held(for_s):
-            segment.hold(claim, for_s)
+        case Held():
+            segment.hold(claim, result)
             progress.left_open(number)
             return True
         case _:

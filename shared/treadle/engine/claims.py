@@ -51,6 +51,7 @@ class Claim:
     given: str | None = None  # JSON text of an input that a person gave in place of the step's own
     of: str | None = None  # begun by whoever ended this step, without a message of its own
     is_fused: bool = False
+    turn: int | None = None  # ms: when it may begin, by the task's rate
     hold: Hold | None = None  # None: its lease lies on its own item
 
     @property
@@ -213,6 +214,7 @@ def claim_of(item: Item) -> Claim:
         values=item.get("list"),
         given=item.get("given"),
         of=item.get("of"),
+        turn=item.get("turn"),
     )
 
 

@@ -30,10 +30,12 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Not now: nothing ran. There is no place for it (`concurrency`; whoever gives one back sends it again), or what it needs
-    cannot be read. `for_s`: when it is looked at again at the latest; None: when every lease is over."""
+    """Not now: nothing ran. There is no place for it (`concurrency`; whoever gives one back sends it again), what it needs cannot be
+    read, or it is not its turn. `for_s`: when it is looked at again at the latest; None: when every lease is over. `turn`: the time
+    (ms) that it was given for its own."""
 
     for_s: int | None = None
+    turn: int | None = None
 
 
 Result = Done | Failed | Waits | Held

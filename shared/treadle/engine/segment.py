@@ -258,14 +258,14 @@ class Segment:
                 return None
             case Waits():
                 waits.enter(self, claim, result)
-            case Held(for_s):
-                self.hold(claim, for_s)
+            case Held():
+                self.hold(claim, result)
         return None
 
-    def hold(self, claim: Claim, for_s: int | None) -> None:
+    def hold(self, claim: Claim, held: Held) -> None:
         """The step's task cannot run now."""
-        write_state(self.run, claim, State.RELEASED)
-        self.run.send(come_back_later(self.run, self.run.step(claim.key), claim.key, for_s))
+        write_state(self.run, claim, State.RELEASED, until=held.turn, turn=held.turn)
+        self.run.send(come_back_later(self.run, self.run.step(claim.key), claim.key, held.for_s))
 
     def fact(self, claim: Claim, outcome: Outcome, output: Json = None, *, chosen: tuple[str, ...] = (), why: str | None = None) -> Fact:
         ran = outcome is not Outcome.BYPASSED

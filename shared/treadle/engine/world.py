@@ -81,6 +81,7 @@ class Settings:
     fair: bool = True  # between tenants within a lane
     outward: bool = True  # there are the tasks http, lambda and aws
     pools: Mapping[str, Mapping[str, Any]] | None = None  # of workers, by name (core.resources.Pool). None: nobody said, there is one
+    rates: Mapping[str, int] = field(default_factory=dict)  # by task: microseconds between two beginnings
     largest: Mapping[str, float] = field(default_factory=dict)  # cpu (vCPU), memory, storage (MB): the most that a step may ask for
     defaults: Mapping[str, Any] = field(default_factory=dict)  # `errorHandling` for what a definition leaves open
     checkpoint_every_ms: int | None = None  # of long runs, where their definitions say nothing; None: nobody takes one by itself
