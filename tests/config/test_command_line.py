@@ -9,7 +9,7 @@ import pytest
 from treadle.cli import status_of
 
 FAILS = "id: w\nname: W\nversion: 1.0.0\nsteps:\n  - {id: a, fail: {error: Broken}}\n"
-CONFIG = "workflow_engine:\n  initialization: {error_handling: {retry_attempts: 1}}\n  integration: {monitoring_integration: true}\n"
+CONFIG = "workflow_engine:\n  initialization: {error_handling: {retry_attempts: 1}}\n  performance: {resource_optimization: true}\n"
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_a_run_takes_its_configuration_and_says_what_has_no_effect(files: Path, 
     status = status_of(["run", str(files / "fails.yaml"), "--config", str(files / "engine.yaml"), "--skip-time", "-o", "json"])
     printed = capsys.readouterr()
     assert (status, json.loads(printed.out)["steps"]["a"]["attempts"]) == (1, 2)
-    assert f"{files / 'engine.yaml'}:3:41: warning: has no effect yet" in printed.err
+    assert f"{files / 'engine.yaml'}:3:40: warning: has no effect yet" in printed.err
 
 
 def test_a_run_with_a_configuration_that_is_wrong_does_not_begin(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
