@@ -85,6 +85,8 @@ def test_nothing_is_allowed_by_default() -> None:
         (("s3.*",), "s3control", "list_jobs", False),
         (("s3.get_*",), "s3", "put_object", False),
         (("*",), "sns", "publish", True),
+        (("s3.list_buckets",), "s3", "list_buckets_x", False),
+        (("s3.get_object",), "S3", "get_object", False),
     ],
 )
 def test_the_list(entries: tuple[str, ...], service: str, action: str, may: bool) -> None:
@@ -205,6 +207,19 @@ def test_bytes_are_bounded_all_together(value: Any) -> None:
     with pytest.raises(TaskError) as failed:
         as_json(value, [10])
     assert (failed.value.name, failed.value.permanent) == ("PayloadTooLarge", True)
+
+
+def test_a_stream_of_events_is_no_result_and_is_closed() -> None:
+    class Events:
+        is_closed = False
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    events = Events()
+    with pytest.raises(TaskError) as failed:
+        as_json({"Payload": events}, [10])
+    assert (failed.value.name, events.is_closed) == ("OutputInvalid", True)
 
 
 def test_what_is_no_json() -> None:

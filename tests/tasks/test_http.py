@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import socket
 import threading
@@ -17,6 +19,7 @@ from treadle.tasks.http import MAX_BYTES, Http
 from tests.tasks.servers import LOOPBACK, Asked, Certified, Reply, certificate, in_json, serving
 
 HOST = "api.example.com"
+GZIPPED = gzip.compress(b"0" * 50_000_000, 1)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +62,11 @@ def refused(given: Any, task: Http | None = None) -> TaskError:
         pytest.param(Reply(200, {"content-type": "text/plain"}, "grüß".encode()), "grüß", id="text"),
         pytest.param(Reply(200, {"content-type": "image/png"}, b"\x89PNG\xff"), {"base64": "iVBOR/8="}, id="bytes"),
         pytest.param(Reply(200), None, id="nothing"),
+        pytest.param(
+            Reply(200, {"content-type": "application/json", "content-encoding": "gzip"}, GZIPPED),
+            {"base64": base64.b64encode(GZIPPED).decode()},
+            id="packed although nobody asked for it: it is not blown up",
+        ),
     ],
 )
 def test_the_body_as_it_is_meant(reply: Reply, body: Any) -> None:
@@ -250,6 +258,9 @@ def test_a_body_that_is_too_large() -> None:
         pytest.param(("example.com",), "http://example.com:8080/", id="a port that is not the web's"),
         pytest.param(("*",), "http://example.com:22/", id="any host is not any port"),
         pytest.param(("example.com:8443",), "https://example.com/", id="one port is not the others"),
+        pytest.param(("example.com",), "https://xn--exmple-cua.com/", id="a name that only looks alike"),
+        pytest.param(("example.com",), "https://example.com../", id="two dots at the end"),
+        pytest.param(("*.example.com",), "https://.example.com/", id="a name without its first part"),
     ],
 )
 def test_a_host_that_is_not_on_the_list(hosts: tuple[str, ...], url: str) -> None:
@@ -294,7 +305,23 @@ def test_a_name_that_leads_inside(address: str, others: list[str]) -> None:
     assert (failed.name, failed.permanent) == ("AddressRefused", True)
 
 
-@pytest.mark.parametrize("written", ["127.0.0.1", "127.1", "0x7f000001", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "0"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        "127.0.0.1",
+        "127.1",
+        "0x7f000001",
+        "2130706433",
+        "0177.0.0.1",
+        "017700000001",
+        "127.0.1",
+        "127.0.0.1.",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "0",
+    ],
+)
 def test_an_address_however_it_is_written(written: str) -> None:
     assert refused({"url": f"http://{written}/"}, Http(Allowed(hosts=("*",)))).name == "AddressRefused"
 

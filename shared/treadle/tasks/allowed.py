@@ -42,15 +42,24 @@ class Allowed:
         return any(_is_host(entry.lower(), host, port) for entry in self.hosts)
 
     def has_function(self, function: str) -> bool:
-        """A name stands for the listed ARN that ends with it. An ARN has to be listed: the same name may be another account's."""
-        names = self.functions if ":function:" in function else [entry.rpartition(":function:")[2] for entry in self.functions]
-        return any(fnmatchcase(function, name) for name in names)
+        """A name stands for the listed ARN that ends with it. An ARN, even a part of one, has to be listed as such: the same name may be
+        another account's. `*` stands for one part only: a name is not any of its versions and aliases."""
+        if "*" in self.functions:
+            return True
+        if ":function:" in function:
+            return any(_fits(function, entry) for entry in self.functions if ":function:" in entry)
+        return any(_fits(function, entry.rpartition(":function:")[2]) for entry in self.functions)
 
     def has_action(self, service: str, action: str) -> bool:
         return any(fnmatchcase(f"{service}.{action}", entry) for entry in self.actions)
 
 
 NOTHING = Allowed()
+
+
+def _fits(function: str, entry: str) -> bool:
+    parts, wanted = function.split(":"), entry.split(":")
+    return len(parts) == len(wanted) and all(fnmatchcase(part, each) for part, each in zip(parts, wanted, strict=True))
 
 
 def _is_host(entry: str, host: str, port: int) -> bool:

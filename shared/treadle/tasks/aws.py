@@ -157,6 +157,8 @@ def as_json(value: Any, left: list[int]) -> Json:
             content = value.read(left[0] + 1)
             value.close()
             return _text(content, left)
+    if hasattr(value, "close"):  # a stream of events: its connection must not stay open
+        value.close()
     raise TaskError("OutputInvalid", f"the result has a {type(value).__name__}, which is no JSON", permanent=True)
 
 
