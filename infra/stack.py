@@ -75,6 +75,7 @@ class TreadleStack(cdk.Stack):
         self._wake(workers, lanes, deployment)
 
         # Who may come in, and who hears of it when something is wrong.
+        door = None
         for api in (worker for worker in workers.values() if worker.declared.http):
             issuer, audience = self._tokens(deployment)
             door = Door(self, "Door", worker=api, issuer=issuer, audience=audience, at_rest=at_rest)
@@ -84,7 +85,7 @@ class TreadleStack(cdk.Stack):
             self._tell(Url=door.url)
             environment = {**environment, "TREADLE_URL": door.url}
         self._crews(deployment, lanes, environment, resources, at_rest)
-        Alarms(self, "Alarms", lanes=list(lanes.values()), bus=bus, workers=list(workers.values()), topic=deployment.alarm_topic)
+        Alarms(self, "Alarms", lanes=list(lanes.values()), bus=bus, workers=list(workers.values()), door=door, topic=deployment.alarm_topic)
         for finding, reason in (STACK_WIDE if deployment.alarm_topic else STACK_WIDE | WITHOUT_TOPIC).items():
             explain(self, finding, reason)
 

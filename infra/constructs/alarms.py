@@ -1,4 +1,6 @@
-"""What a person should hear of: dead letters, a silent sweeper, failing functions, queues that grow old."""
+"""What a person should hear of: dead letters, a silent sweeper, failing functions, queues that grow old, somebody at the door who
+tries keys.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,13 @@ from collections.abc import Sequence
 import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.bus import Bus
+from infra.constructs.door import CALLBACKS, Door
 from infra.constructs.lane import Lane
 from infra.constructs.worker import Worker
 
@@ -19,12 +23,19 @@ _MINUTE = cdk.Duration.minutes(1)
 _FIVE_MINUTES = cdk.Duration.minutes(5)
 OLD_S = 900  # a message that waited for longer: more work comes in than the consumer is let do
 FAILED_PER_5_MIN = 5
+# (metric, what in the API's access log counts, how many in five minutes are too many, what it means)
+INCIDENTS = (
+    ("RefusedRequests", '{ ($.status = "401") || ($.status = "403") }', 50, "many requests without a right to what they ask for"),
+    ("ForgedCallbacks", f'{{ ($.routeKey = "{CALLBACKS}") && ($.status = "404") }}', 10, "callbacks with tokens that nobody was given"),
+)
 
 
 class Alarms(Construct):
     """`topic`: ARN of an SNS topic that is told; None: alarms only show."""
 
-    def __init__(self, scope: Construct, id: str, *, lanes: Sequence[Lane], bus: Bus, workers: Sequence[Worker], topic: str | None) -> None:
+    def __init__(
+        self, scope: Construct, id: str, *, lanes: Sequence[Lane], bus: Bus, workers: Sequence[Worker], door: Door | None, topic: str | None
+    ) -> None:
         super().__init__(scope, id)
         self._action = None if topic is None else actions.SnsAction(sns.Topic.from_topic_arn(self, "Topic", topic))
         for lane in lanes:
@@ -35,6 +46,23 @@ class Alarms(Construct):
             self._failing(worker)
             if worker.declared.schedule_s is not None:
                 self._silent(worker, worker.declared.schedule_s)
+        if door is not None:
+            self._incidents(door)
+
+    def _incidents(self, door: Door) -> None:
+        namespace = f"treadle/{cdk.Stack.of(self).stack_name}"
+        for name, pattern, most, meaning in INCIDENTS:
+            logs.MetricFilter(
+                self,
+                f"Counts-{name}",
+                log_group=door.log,
+                filter_pattern=logs.FilterPattern.literal(pattern),
+                metric_namespace=namespace,
+                metric_name=name,
+                metric_value="1",
+            )
+            metric = cloudwatch.Metric(namespace=namespace, metric_name=name, period=_FIVE_MINUTES, statistic="Sum")
+            self._alarm(f"Incident-{name}", meaning, metric, threshold=most)
 
     def _given_up(self, name: str, queue: sqs.Queue) -> None:
         """They are taken out of the queue at once, to be kept in the table: what counts is that some came."""

@@ -16,10 +16,11 @@ from infra.constructs.worker import Worker
 from infra.findings import explain
 
 GUARDED = "ANY /v1/{proxy+}"
+CALLBACKS = "POST /v1/callbacks/{token}/{verb}"
 OPEN = {
     "GET /v1/health": "Load balancers and uptime checks have no token; it tells nothing but that the API answers.",
     "GET /v1/openapi.json": "The API's description is public, as the source is.",
-    "POST /v1/callbacks/{token}/{verb}": "The token in the path is the credential: 256 random bits, used once, compared in constant time.",
+    CALLBACKS: "The token in the path is the credential: 256 random bits, used once, compared in constant time.",
 }
 RATE_PER_S, BURST = 500, 1000  # of the whole API; each principal has a bucket of its own behind it
 
@@ -50,7 +51,7 @@ class Door(Construct):
         super().__init__(scope, id)
         stack = cdk.Stack.of(self)
         self.api = gateway.CfnApi(self, "Api", name=stack.stack_name, protocol_type="HTTP", description="treadle, as /v1 of its contract")
-        self._log = log_group(self, "Log", at_rest=at_rest)
+        self.log = log_group(self, "Log", at_rest=at_rest)
         self._stage()
         target = f"integrations/{self._integration(worker).ref}"
         authorizer = self._authorizer(issuer, audience)
@@ -78,7 +79,7 @@ class Door(Construct):
                 throttling_rate_limit=RATE_PER_S, throttling_burst_limit=BURST, detailed_metrics_enabled=True
             ),
             access_log_settings=gateway.CfnStage.AccessLogSettingsProperty(
-                destination_arn=self._log.log_group_arn, format=json.dumps({name: f"$context.{name}" for name in _LOGGED})
+                destination_arn=self.log.log_group_arn, format=json.dumps({name: f"$context.{name}" for name in _LOGGED})
             ),
         )
 

@@ -144,7 +144,22 @@ def test_every_alarm_watches_something_of_the_stack(template: Template) -> None:
         "ApproximateAgeOfOldestMessage": len(topology.QUEUES),
         "Errors": len(topology.FUNCTIONS),
         "Invocations": 1,
+        "RefusedRequests": 1,
+        "ForgedCallbacks": 1,
     }
+
+
+def test_who_tries_keys_at_the_door_is_counted_in_its_log_and_an_alarm(template: Template) -> None:
+    counted = {item["MetricTransformations"][0]["MetricName"]: item for item in template.all("AWS::Logs::MetricFilter")}
+    door = template.one("AWS::ApiGatewayV2::Stage")["AccessLogSettings"]
+    assert "$context.status" in door["Format"]
+    assert "$context.routeKey" in door["Format"]
+    for name, statuses in {"RefusedRequests": ("401", "403"), "ForgedCallbacks": ("404",)}.items():
+        (alarm,) = [item for item in template.all("AWS::CloudWatch::Alarm") if item["MetricName"] == name]
+        assert alarm["Namespace"] == counted[name]["MetricTransformations"][0]["MetricNamespace"]
+        assert alarm["Threshold"] > 0
+        assert all(f'$.status = "{status}"' in counted[name]["FilterPattern"] for status in statuses)
+        assert {"Ref": door["DestinationArn"]["Fn::GetAtt"][0]} == counted[name]["LogGroupName"]
 
 
 def test_a_silent_sweeper_is_an_alarm(template: Template) -> None:
