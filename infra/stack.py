@@ -89,6 +89,9 @@ class TreadleStack(cdk.Stack):
         for finding, reason in (STACK_WIDE if deployment.alarm_topic else STACK_WIDE | WITHOUT_TOPIC).items():
             explain(self, finding, reason)
 
+        # Whoever has tasks in stacks of their own lets this role invoke them (constructs/task_function.py).
+        role = workers["dispatcher"].role.role_arn
+        cdk.CfnOutput(self, "DispatcherRole", value=role, export_name=f"{deployment.name}-DispatcherRole")
         self._tell(InboxBucket=inbox.name, BusName=bus.name, TableName=state.name)
 
     def _wake(self, workers: Mapping[str, Worker], lanes: Mapping[str, Lane], deployment: Deployment) -> None:
