@@ -127,7 +127,11 @@ def task(
 def _positional(function: Function) -> list[str]:
     """Names of the parameters that can be given by place: the input, and perhaps the context."""
     by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [name for name, parameter in inspect.signature(function).parameters.items() if parameter.kind in by_place]
+    try:
+        signature = inspect.signature(function)
+    except NameError:  # an annotation that is there for type checkers only; from Python 3.14 on they are evaluated here
+        signature = inspect.Signature.from_callable(function, annotation_format=4)  # type: ignore[arg-type]  # Format.STRING
+    return [name for name, parameter in signature.parameters.items() if parameter.kind in by_place]
 
 
 def echo(given: Json) -> Json:

@@ -51,10 +51,19 @@ def is_model(kind: Any) -> bool:
 
 def shape_in(function: Any, name: str) -> Shape | None:
     """Of a parameter, or of `return`: the model that the annotation names. One that cannot be resolved names none."""
-    annotation = getattr(function, "__annotations__", {}).get(name)
+    try:
+        annotation = getattr(function, "__annotations__", {}).get(name)
+    except NameError:  # from Python 3.14 on they are evaluated when they are asked for, all at once
+        annotation = _alone(function, name)
     if isinstance(annotation, str):
         annotation = _resolved(function, name, annotation)
     return Model(annotation) if is_model(annotation) else None
+
+
+def _alone(function: Any, name: str) -> Any:
+    import annotationlib  # type: ignore[import-not-found, unused-ignore]  # Python 3.14
+
+    return annotationlib.get_annotations(function, format=annotationlib.Format.FORWARDREF).get(name)
 
 
 def _resolved(function: Any, name: str, annotation: str) -> Any:
