@@ -14,6 +14,7 @@ from treadle.config import InvalidConfiguration, effects_of, load
 from treadle.config.effects import changed_settings
 from treadle.core.errors import Rejected
 from treadle.engine import Settings
+from treadle.hooks.metrics import Metrics
 from treadle.ports import Message
 from treadle.testing import LocalEngine
 
@@ -98,11 +99,17 @@ def test_thresholds_and_ladders_of_the_engine_are_those_of_a_definition_without(
         assert engine.run(goes_on).status == "cancelled"
 
 
+COUNTS = ("FailedAttempts", "EndedSteps", "FailedSteps", "EndedRuns", "FailedRuns")
+
+
 @pytest.mark.parametrize(
     ("monitoring", "names"),
     [
-        pytest.param({}, {"AttemptLatency", "FailedAttempts", "EndedSteps", "FailedSteps", "EndedRuns", "FailedRuns"}, id="all groups"),
-        pytest.param({"metrics": ["latency"]}, {"AttemptLatency"}, id="one group"),
+        pytest.param({}, {"AttemptLatency", "RunLatency", "WorkerMemory", *COUNTS}, id="all groups"),
+        pytest.param({"metrics": ["utilisation"]}, {"WorkerMemory"}, id="what the worker had"),
+        pytest.param({"metrics": ["latency"]}, {"AttemptLatency", "RunLatency"}, id="one group"),
+        pytest.param({"metrics": ["satisfaction"], "objectives": {"made": "1m"}}, {"Satisfaction"}, id="an objective"),
+        pytest.param({"metrics": ["satisfaction"], "objectives": {"other": "1m"}}, set(), id="an objective of another workflow"),
         pytest.param({"metrics": []}, set(), id="no group"),
         pytest.param({"enabled": False}, set(), id="off"),
     ],
@@ -113,6 +120,35 @@ def test_the_groups_that_are_named_are_emitted(monitoring: dict[str, Any], names
         lines = [json.loads(line) for line in engine.stack.metrics]
     assert {metric["Name"] for line in lines for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]} == names
     assert all(line["workflow"] == "made" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("status", "took_s", "told"),
+    [
+        pytest.param("succeeded", 10, [1.0], id="within its objective"),
+        pytest.param("succeeded", 11, [0.5], id="later, and still tolerable"),
+        pytest.param("succeeded", 41, [0.0], id="more than four times as late"),
+        pytest.param("failed", 1, [0.0], id="soon, but failed"),
+        pytest.param("timedOut", 1, [0.0], id="timed out"),
+        pytest.param("cancelled", 1, [], id="cancelled by somebody"),
+    ],
+)
+def test_how_content_somebody_may_be_with_a_run(status: str, took_s: int, told: list[float]) -> None:
+    lines: list[str] = []
+    extensions = effects_of(load(config(initialization={"monitoring": {"objectives": {"*": "10s"}}}), environment={}).required()).extensions
+    (said,) = [each["config"] for each in extensions if each["name"] == "metrics"]
+    ended = {"status": status, "workflow": "w", "run": "r", "at": 1000, "startedAt": 0, "endedAt": took_s * 1000}
+    Metrics(**said, write=lines.append).after_run(ended)
+    assert [line["Satisfaction"] for line in map(json.loads, lines) if "Satisfaction" in line] == told
+
+
+def test_in_a_lambda_memory_is_told_as_a_part_of_what_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
+    lines: list[str] = []
+    attempt = {"workflow": "w", "run": "r", "at": 1, "durationMs": 1.0, "outcome": "succeeded", "workerPeakMb": 128}
+    Metrics(["utilisation"], lines.append).after_attempt(attempt)
+    told = json.loads(lines[0])
+    assert (told["WorkerMemory"], told["WorkerMemoryUsed"]) == (128, 25)
 
 
 def test_an_extension_is_told_what_happens_as_it_was_configured(capsys: pytest.CaptureFixture[str]) -> None:

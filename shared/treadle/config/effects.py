@@ -65,6 +65,8 @@ def _extensions(config: Configuration) -> list[dict[str, Any]]:
     monitoring = config.initialization.monitoring
     groups = list(monitoring.metrics)
     metrics = {"name": "metrics", "enabled": bool(monitoring.enabled and groups), "config": {"groups": groups}}
+    if monitoring.objectives:
+        metrics["config"] |= {"objectives": {name: parse_duration(text) for name, text in monitoring.objectives.items()}}
     found = [*(extension.model_dump() for extension in config.initialization.extensions), metrics]
     if config.integration.monitoring_integration:
         told = {name: value for name, value in config.integration.telemetry.model_dump().items() if value is not None}

@@ -30,13 +30,14 @@ class ErrorHandling(Section):
     error_thresholds: Thresholds = Field(default=ABSENT)
 
 
-Metric = Literal["latency", "throughput", "failures"]
-METRICS: tuple[Metric, ...] = ("latency", "throughput", "failures")
+Metric = Literal["latency", "throughput", "failures", "satisfaction", "utilisation"]
+METRICS: tuple[Metric, ...] = ("latency", "throughput", "failures", "satisfaction", "utilisation")
 
 
 class Monitoring(Section):
     enabled: bool = True
     metrics: list[Metric] = Field(default=list(METRICS), description="Groups of metrics.")
+    objectives: dict[str, Duration] = Field(default_factory=dict, description="By workflow, or `*`: how soon a run should have ended.")
 
 
 class Extension(Section):

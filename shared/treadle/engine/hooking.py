@@ -52,13 +52,20 @@ def attempt(run: Run, context: TaskContext, task: str, shown: Json, work: Callab
     instead = _tell(run, "before_attempt", about, lambda: {"input": shown})
     began = time.perf_counter()
     result = work() if instead is None else _result_of(instead)
-    told = about | {"durationMs": round((time.perf_counter() - began) * 1000, 3), **_how(result)}
+    took_ms = round((time.perf_counter() - began) * 1000, 3)
+    told = about | {"durationMs": took_ms, "workerPeakMb": _peak_mb(), **_how(result)}
     if not isinstance(result, Done):
         _tell(run, "after_attempt", told)
         return result
     output = result.output
     instead = _tell(run, "after_attempt", told, lambda: {"output": output})
     return result if instead is None else _result_of(instead)
+
+
+def _peak_mb() -> int:
+    """The most memory that this process, or one that it forked for a task, has had so far."""
+    most = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return int(most // (1024 if sys.platform == "linux" else 1024 * 1024))
 
 
 def _how(result: Result) -> dict[str, Json]:

@@ -49,7 +49,7 @@ def configured(config: Config, lines: list[str]) -> Configured:
 
 def _metrics(effects: Effects, lines: list[str]) -> Metrics | None:
     said = next(each for each in effects.extensions if each["name"] == "metrics")
-    return Metrics(said["config"]["groups"], lines.append) if said["enabled"] else None
+    return Metrics(**said["config"], write=lines.append) if said["enabled"] else None
 
 
 def _by_name(given: dict[str, Any]) -> Configured:
