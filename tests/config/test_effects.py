@@ -66,9 +66,12 @@ def test_a_retried_run_asks_for_its_place_again() -> None:
 
 
 def test_a_definition_without_retries_gets_those_of_the_engine() -> None:
-    handling = {"error_handling": {"retry_attempts": 2, "backoff_strategy": "fixed"}}
+    handling = {"error_handling": {"retry_attempts": 4, "backoff_strategy": "fixed"}}
     with LocalEngine([fails], skip_time=True, config=config(initialization=handling)) as engine:
-        assert engine.run(workflow({"id": "try", "task": "fails"})).steps["try"].attempts == 3
+        assert engine.run(workflow({"id": "try", "task": "fails"})).steps["try"].attempts == 5
+        (plan,) = engine.stack.operations.world.plans.values()
+        assert plan.retry is not None
+        assert plan.retry.backoff == "fixed"
         own = workflow({"id": "try", "task": "fails"}, errorHandling={"retryAttempts": 0})
         assert engine.run(own).steps["try"].attempts == 1
 

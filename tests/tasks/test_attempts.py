@@ -234,20 +234,20 @@ def test_the_least_limit_holds(timeout_ms: int | None, left_ms: int, ms: int, to
 @pytest.mark.parametrize("name", ["spin_apart", "hold_the_interpreter", "start_another", "ignore_signals"])
 def test_whatever_it_does_it_is_killed_with_all_that_it_started(engine: LocalEngine, tmp_path: Path, name: str) -> None:
     """The timeout leaves time to begin, however busy the machine is."""
-    seen = engine.run(workflow(task=name, timeout="3s", **{"with": {"pid": str(tmp_path / "pid")}}))
-    assert failed(seen) == ("Timeout", "the attempt took more than 3 s")
+    seen = engine.run(workflow(task=name, timeout="6s", **{"with": {"pid": str(tmp_path / "pid")}}))
+    assert failed(seen) == ("Timeout", "the attempt took more than 6 s")
     assert not is_there(int((tmp_path / "pid").read_text()))
     assert engine.stack.wiring.engine.world.attempts.runaways() == 0
 
 
 def test_silence_is_told_by_the_heartbeat(engine: LocalEngine) -> None:
-    seen = engine.run(workflow(task="beat", timeout="20s", heartbeat="2s", **{"with": {"beats": 1, "then": 15}}))
+    seen = engine.run(workflow(task="beat", timeout="40s", heartbeat="4s", **{"with": {"beats": 1, "then": 30}}))
     assert failed(seen)[0] == "HeartbeatTimeout"
 
 
 def test_who_beats_lives_longer_than_its_heartbeat(engine: LocalEngine) -> None:
-    seen = engine.run(workflow(task="beat", timeout="30s", heartbeat="2s", **{"with": {"beats": 25}}))
-    assert seen.output == {"a": 25}
+    seen = engine.run(workflow(task="beat", timeout="60s", heartbeat="4s", **{"with": {"beats": 45}}))
+    assert seen.output == {"a": 45}
 
 
 @pytest.mark.parametrize(
@@ -262,26 +262,26 @@ def test_who_beats_lives_longer_than_its_heartbeat(engine: LocalEngine) -> None:
     ],
 )
 def test_how_it_fails(engine: LocalEngine, step: dict[str, Any], name: str, told: str) -> None:
-    found = failed(engine.run(workflow(**step, timeout="30s")))
+    found = failed(engine.run(workflow(**step, timeout="60s")))
     assert found[0] == name
     assert told in found[1]
 
 
 def test_its_error_arrives_whole(engine: LocalEngine) -> None:
-    seen = engine.run(workflow(task="decline", timeout="30s", retry={"maxAttempts": 3}))
+    seen = engine.run(workflow(task="decline", timeout="60s", retry={"maxAttempts": 3}))
     assert (seen.steps["a"].error, seen.steps["a"].attempts) == ({"name": "Declined", "message": "no", "details": {"n": 1}}, 1)
 
 
 def test_results_of_any_size(engine: LocalEngine) -> None:
-    assert len(engine.run(workflow(task="large", timeout="30s", **{"with": {"size": 3_000_000}})).output["a"]) == 3_000_000
+    assert len(engine.run(workflow(task="large", timeout="60s", **{"with": {"size": 3_000_000}})).output["a"]) == 3_000_000
 
 
 def test_models_work_as_well(engine: LocalEngine) -> None:
-    assert engine.run(workflow(task="double", timeout="30s", **{"with": {"n": 4}})).output == {"a": {"n": 8}}
+    assert engine.run(workflow(task="double", timeout="60s", **{"with": {"n": 4}})).output == {"a": {"n": 8}}
 
 
 def test_it_is_set_apart(engine: LocalEngine) -> None:
-    found = engine.run(workflow(task="about", timeout="30s")).output["a"]
+    found = engine.run(workflow(task="about", timeout="60s")).output["a"]
     assert found["pid"] != os.getpid()
     assert (found["attempt"], found["key"], found["oom"]) == (1, True, "1000")
     assert not Path(found["file"]).exists()
