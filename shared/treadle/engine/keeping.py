@@ -23,7 +23,7 @@ def keep_if_due(run: Run, pulse: Pulse) -> int | None:
     every = run.world.checkpoint_every(run.plan)
     if every is None or run.status not in (RunStatus.RUNNING, RunStatus.WAITING):
         return None
-    last = int(run.control.get("kept_at", run.control["started_at"]))
+    last: int = run.control.get("kept_at") or run.control["started_at"]
     if run.now < last + every:
         return last + every
     items = snapshot(run)
