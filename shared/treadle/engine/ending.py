@@ -55,7 +55,7 @@ def scope_ended(run: Run, scope_key: str, last: Fact, ready: Ready) -> list[Fact
     except ExpressionFault as fault:
         fail_attempt(run, claim_of(item), expression_error(fault), stands(item))
         return []
-    return complete(run, claim_of(item), done.output, _last_of(run, scope_key, last), stands(item))
+    return complete(run, claim_of(item), run.kept(done.output), _last_of(run, scope_key, last), stands(item))
 
 
 def _last_of(run: Run, scope_key: str, last: Fact) -> Fact:
@@ -66,12 +66,12 @@ def _last_of(run: Run, scope_key: str, last: Fact) -> Fact:
     return max(found.values(), key=lambda fact: (fact.ended_at, fact.seq), default=last)
 
 
-def complete(run: Run, claim: Claim, output: Json, after: Fact | None, condition: Condition | None = None) -> list[Fact]:
-    """The success of something open: a group, a loop. Empty if somebody else was faster."""
+def complete(run: Run, claim: Claim, kept: Json, after: Fact | None, condition: Condition | None = None) -> list[Fact]:
+    """The success of something open: a group, a loop. `kept`: its output as a fact may hold it. Empty if somebody else was faster."""
     fact = Fact(
         claim.key,
         Outcome.SUCCEEDED,
-        run.kept(output),
+        kept,
         attempts=claim.number,
         started_at=claim.started_at,
         ended_at=max(run.now, after.ended_at if after else 0),

@@ -17,10 +17,10 @@ from ..core.expressions import evaluate
 from ..core.model import Json, Outcome, State, StepError
 from ..core.plan import INSTANT, Step
 from ..ports import Absent, Change, Equals, Item, Message
-from . import ending, joins
+from . import ending, joins, outputs
 from .actions import boolean, expression_error
 from .claims import Claim, claim_of, stands, write_state
-from .items import chunk_key, cursor_key, decode, encode, step_key
+from .items import INLINE_LIMIT, cursor_key, encode, is_fact, step_key
 from .names import names
 from .run import Run
 from .schedule import wake
@@ -57,10 +57,10 @@ def open_for_each(run: Run, claim: Claim, step: Step, ready: Ready) -> list[Json
 
 
 def write_header(run: Run, claim: Claim, step: Step, values: list[Json]) -> bool:
-    text = encode(values)
     lanes = step.max_concurrency if step.max_concurrency is not None and step.max_concurrency < len(values) else 0
     header: dict[str, Any] = {"n": len(values), "lanes": lanes}
-    if len(text.encode()) <= LIST_IN_HEADER:
+    text = encode(values) if len(values) <= LIST_IN_HEADER else None  # of so many not even the commas fit
+    if text is not None and len(text.encode()) <= LIST_IN_HEADER:
         header["list"] = text
     else:
         _write_pages(run, claim.key, values)
@@ -194,50 +194,31 @@ def members_ended(run: Run, loop: str, header: Item, members: dict[int, Edging],
     """Count items; the loop's fact once all have ended."""
     if not members or not _are_all_in(run, loop, header, members):
         return []
-    return ending.complete(run, claim_of(header), collect(run, loop, header), last, stands(header))
+    try:
+        text = outputs.collect(run, loop, header, in_chunks=not header["lanes"] and is_sync(run.step(loop)))
+    except outputs.TooLarge as fault:
+        ending.fail_attempt(run, claim_of(header), StepError("PayloadTooLarge", str(fault), permanent=True), stands(header))
+        return []
+    return ending.complete(run, claim_of(header), run.world.keep(text, INLINE_LIMIT), last, stands(header))
 
 
 def _are_all_in(run: Run, loop: str, header: Item, members: dict[int, Edging]) -> bool:
     if run.generation == 1:
         return joins.add(run, loop, "$items", header["n"], members) is not None
-    keys = [paths.item(loop, number) for number in range(header["n"])]  # a retried run's trees are new: read what ended before
-    return len(run.find_facts(keys)) == len(keys)
+    return _have_all_facts(run, loop, header["n"], min(members))
 
 
-def collect(run: Run, loop: str, header: Item) -> list[Json]:
-    """The outputs in item order: from what the chunks kept together, the others from the items' own facts."""
-    outputs: dict[int, Json] = {}
-    if not header["lanes"] and is_sync(run.step(loop)):
-        for chunk in chunks_of(run, loop, header["n"]):
-            values = run.world.load(decode(chunk["outputs"]))
-            outputs |= {chunk["low"] + at: value for at, value in enumerate(values)}
-            for number in chunk.get("open", ()):
-                outputs.pop(number, None)
-    missing = [paths.item(loop, number) for number in range(header["n"]) if number not in outputs]
-    for key, fact in run.find_facts(missing).items():
-        outputs[paths.index(key) or 0] = fact.output
-    return [run.world.load(outputs.get(number)) for number in range(header["n"])]
-
-
-def chunks_of(run: Run, loop: str, count: int) -> list[Item]:
-    """The ended chunks. One that was shortened says where the next one begins (`high`)."""
-    size = run.world.settings.chunk_size
-    found: list[Item] = []
-    bounds = {low: min(low + size, count) for low in range(0, count, size)}
-    while bounds:
-        keys = {low: chunk_key(run.id, loop, low) for low in bounds}
-        items = run.world.store.get_many(list(keys.values()))
-        further: dict[int, int] = {}
-        for low, end in bounds.items():
-            chunk = items.get(keys[low])
-            if chunk is None:
-                continue
-            if "outputs" in chunk:
-                found.append(chunk)
-            if low < chunk["high"] < end:
-                further[chunk["high"]] = end
-        bounds = further
-    return found
+def _have_all_facts(run: Run, loop: str, count: int, first: int) -> bool:
+    """A retried run's trees are new: what ended before is read, page after page from that of item `first` on, until one is not full.
+    Items are begun in order, so that this is mostly the first or the second."""
+    pages = -(-count // paths.PAGE)
+    for offset in range(pages):
+        low = (first // paths.PAGE + offset) % pages * paths.PAGE
+        keys = [step_key(run.id, paths.item(loop, number)) for number in range(low, min(low + paths.PAGE, count))]
+        found = run.world.store.get_many(keys)
+        if not all(is_fact(found.get(key)) for key in keys):
+            return False
+    return True
 
 
 # ------------------------------------------------------------------------------------------------ repeat
@@ -275,7 +256,7 @@ def iteration_ended(run: Run, loop: str, step: Step, number: int, fact: Fact, re
         case True:
             start_iteration(run, loop, step, number + 1, fact.seq + 1, ready)
         case False:
-            return ending.complete(run, claim_of(header), output, fact, stands(header))
+            return ending.complete(run, claim_of(header), run.kept(output), fact, stands(header))
         case StepError() as error:
             ending.fail_attempt(run, claim_of(header), error, stands(header))
     return []

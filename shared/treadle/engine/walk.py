@@ -58,6 +58,10 @@ class Walk:
             self.partitions[pk] = read_partition(self.run, pk)
         return self.partitions[pk].get(key)
 
+    def forget(self, key: str) -> None:
+        """The partition of a loop's page, once it was gone over: it is read again should it be asked for."""
+        self.partitions.pop(step_key(self.run.id, key)[0], None)
+
     # -------------------------------------------------------------------------------------------- walking
 
     def scope(self, scope_key: str, scope: Scope, closing: str | None) -> Pulse:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..core import paths
@@ -24,32 +25,47 @@ def is_failure(item: Item) -> bool:
     return is_fact(item) and item["outcome"] == Outcome.FAILED
 
 
+# What there is of an item, in one byte: a loop may have a million.
+UNBEGUN, BEGUN, LIVE, FAILED = range(4)
+
+
 class LoopWalk:
+    """Law: of an open loop no more than one page of items is in memory, and one byte of each."""
+
     def __init__(self, walk: Walk) -> None:
         self.walk = walk
+        self.last_failure: Fact | None = None
 
     def loop(self, key: str, step: Step, item: Item, closing: str | None) -> Pulse:
-        run = self.walk.run
         stop = None if closing else self.walk.stop_of(key)
         inner = "cancel" if closing or stop else None
         pulse = Pulse()
-        run.headers[key] = item
-        begun = False
-        for number in self._numbers(key, step, item):
-            item_key = paths.item(key, number)
-            child = self.walk.item(item_key)
-            if child is None:
-                continue
-            begun = True
-            if is_unbegun(child, inner):
-                self._released(item_key, inner, pulse)
-            elif not is_fact(child):
-                pulse += self.walk.begun(item_key, step, child, inner)
-        if inner is None:
-            self._go_on(key, step, item, pulse, begun)
-        elif pulse.is_still and not self.walk.changed and not self._held_chunks(key, step, item, pulse):
+        self.walk.run.headers[key] = item
+        if step.repeat is not None:
+            self._repeat(key, step, item, inner, pulse)
+        else:
+            self._for_each(key, step, item, inner, pulse)
+        if inner is not None and pulse.is_still and not self.walk.changed and not self._is_held(key, step, item, pulse):
             self.walk.end_open(item, closing, stop)
         return pulse
+
+    def _look(self, key: str, step: Step, inner: str | None, pulse: Pulse) -> int:
+        """At one item or iteration."""
+        child = self.walk.item(key)
+        if child is None:
+            return UNBEGUN
+        if is_fact(child):
+            if not is_failure(child):
+                return LIVE
+            fact = fact_of(child)
+            if self.last_failure is None or (self.last_failure.ended_at, self.last_failure.key) < (fact.ended_at, fact.key):
+                self.last_failure = fact
+            return FAILED
+        if is_unbegun(child, inner):
+            self._released(key, inner, pulse)
+        else:
+            pulse += self.walk.begun(key, step, child, inner)
+        return BEGUN
 
     def _released(self, key: str, inner: str | None, pulse: Pulse) -> None:
         """Backed off, when the run was paused or had no place for it."""
@@ -58,18 +74,10 @@ class LoopWalk:
             if self.walk.repair:
                 self.walk.ready.starts.append((key, 0))
 
-    def _numbers(self, key: str, step: Step, item: Item) -> range:
-        if step.for_each is not None:
-            return range(item["n"])
-        number = 0
-        while self.walk.item(paths.item(key, number)) is not None:
-            number += 1
-        return range(number)
-
-    def _held_chunks(self, key: str, step: Step, item: Item, pulse: Pulse) -> bool:
+    def _is_held(self, key: str, step: Step, item: Item, pulse: Pulse) -> bool:
         """A worker is still in the middle of a chunk: it sees the stop within a second, and then comes by here."""
         if step.repeat is not None:
-            last = self._last_fact(key, step, item)
+            last = self._last_fact(key, self._last_number(key))
             lease = (self.walk.item(last.key) or {}).get("lease", 0) if last else 0
             if last and last.next and lease > self.walk.run.now:
                 pulse.moves(lease)
@@ -77,68 +85,124 @@ class LoopWalk:
                 self.walk.cancel_held(last.next)
                 return True
             return not pulse.is_still
-        for chunk in self._chunks(key, item):
-            if chunk["state"] == State.CLAIMED and chunk["lease"] > self.walk.run.now:
-                pulse.moves(chunk["lease"])
+        for _, _, lease in self._chunks(key, item):
+            if lease > self.walk.run.now:
+                pulse.moves(lease)
         return not pulse.is_still
 
-    def _chunks(self, key: str, item: Item) -> list[Item]:
-        found: list[Item] = []
-        for page in range(-(-item["n"] // paths.PAGE)):
-            cursor = None
-            while True:
-                read = self.walk.run.world.store.query(f"{self.walk.run.id}#{key}#{page}", prefix="c#", after=cursor)
-                found += read.items
-                cursor = read.after
-                if cursor is None:
-                    break
-        return found
+    # -------------------------------------------------------------------------------------------- forEach
 
-    def _last_fact(self, key: str, step: Step, item: Item) -> Fact | None:
-        numbers = self._numbers(key, step, item)
-        last = self.walk.item(paths.item(key, numbers[-1])) if numbers else None
-        return fact_of(last) if last is not None and is_fact(last) else None
+    def _for_each(self, key: str, step: Step, item: Item, inner: str | None, pulse: Pulse) -> None:
+        ends = bytearray(item["n"])
+        for low in range(0, item["n"], paths.PAGE):
+            for number in range(low, min(low + paths.PAGE, item["n"])):
+                ends[number] = self._look(paths.item(key, number), step, inner, pulse)
+            self.walk.forget(paths.item(key, low))
+        if inner is None:
+            self._go_on(key, step, item, pulse, ends)
 
-    def _go_on(self, key: str, step: Step, item: Item, pulse: Pulse, begun: bool) -> None:
+    def _go_on(self, key: str, step: Step, item: Item, pulse: Pulse, ends: bytearray) -> None:
         """Hand out again what nobody works on."""
-        if step.repeat is not None:
-            if pulse.is_still and self.walk.repair:
-                self._next_iteration(key, step, item, pulse)
-            elif pulse.is_still:
-                pulse.moves()
-            return
+        is_begun = ends.count(UNBEGUN) < item["n"]
         if not self.walk.repair:
-            in_sight = [number for number in range(item["n"]) if self.walk.item(paths.item(key, number))]
-            if not (begun and item["lanes"] and not pulse.is_still) and (len(in_sight) < item["n"] or pulse.is_still):
+            if not (is_begun and item["lanes"] and not pulse.is_still) and (ends.count(UNBEGUN) or pulse.is_still):
                 pulse.moves()
             return
-        if self._finish_failures(key, step, item):
+        if self._finish_failures(key, step, item, ends):
             return
-        facts = {number: child for number in range(item["n"]) if is_fact(child := self.walk.item(paths.item(key, number)) or {})}
-        if len(facts) == item["n"]:
-            self._count_again(key, item, facts)
-            pulse.moves()
-        elif facts and self._count_again(key, item, facts):
+        if self._count_again(key, item, ends) or ends.count(LIVE) + ends.count(FAILED) == item["n"]:
             pulse.moves()
         elif item["lanes"]:
-            if pulse.is_still or not begun:
+            if pulse.is_still or not is_begun:
                 self.walk.ready.messages += loops.hand_out(self.walk.run, key, step, item["n"])
                 pulse.moves()
         else:
-            self._missing_chunks(key, step, item, pulse)
+            self._missing_chunks(key, item, pulse)
 
-    def _finish_failures(self, key: str, step: Step, item: Item) -> bool:
+    def _finish_failures(self, key: str, step: Step, item: Item, ends: bytearray) -> bool:
         """Items that failed beyond the tolerance, and nobody said so."""
-        failed = [child for number in range(item["n"]) if (child := self.walk.item(paths.item(key, number))) and is_failure(child)]
-        if len(failed) <= loops.tolerance(step, item["n"]):
+        if ends.count(FAILED) <= loops.tolerance(step, item["n"]):
             return False
-        last = max((fact_of(child) for child in failed), key=lambda fact: (fact.ended_at, fact.key))
-        stop_container(self.walk.run, key, "cancel", (last.error or StepError("TaskFailed")).brief())
+        error = self.last_failure.error if self.last_failure else None
+        stop_container(self.walk.run, key, "cancel", (error or StepError("TaskFailed")).brief())
         self.walk.changed = True
         return True
 
-    def _next_iteration(self, key: str, step: Step, item: Item, pulse: Pulse) -> None:
-        last = self._last_fact(key, step, item)
+    def _count_again(self, key: str, item: Item, ends: bytearray) -> bool:
+        """Whoever ended them may have died before it counted them. True: that was the end of the loop."""
+        if self.walk.run.generation > 1 and ends.count(LIVE) + ends.count(FAILED) < item["n"]:
+            return False  # a retried run's items are not counted but read
+        for low in range(0, item["n"], paths.PAGE):
+            numbers = enumerate(ends[low : low + paths.PAGE], low)
+            members = {number: Edging.FAILED if end == FAILED else Edging.LIVE for number, end in numbers if end in (LIVE, FAILED)}
+            found = loops.members_ended(self.walk.run, key, item, members, None)
+            if found:
+                self.walk.take(after(self.walk.run, *found))
+                self.walk.changed = True
+                return True
+        return False
+
+    def _chunks(self, key: str, item: Item) -> Iterator[tuple[int, int, int]]:
+        """(first item, item behind the last, lease) of each chunk; 0: it has ended."""
+        run = self.walk.run
+        for page in range(-(-item["n"] // paths.PAGE)):
+            cursor = None
+            while True:
+                read = run.world.store.query(f"{run.id}#{key}#{page}", prefix="c#", after=cursor)
+                for chunk in read.items:
+                    yield chunk["low"], chunk["high"], chunk["lease"] if chunk["state"] == State.CLAIMED else 0
+                cursor = read.after
+                if cursor is None:
+                    break
+
+    def _missing_chunks(self, key: str, item: Item, pulse: Pulse) -> None:
+        """Ranges that no chunk covers, and chunks whose worker is gone."""
+        run, covered = self.walk.run, bytearray(item["n"])
+        for low, high, lease in self._chunks(key, item):
+            covered[low:high] = b"\1" * (high - low)
+            if lease > run.now:
+                pulse.moves(lease)
+            elif lease:
+                self.walk.ready.messages.append(loops.chunk_message(run, key, low, high))
+                pulse.moves()
+        size = run.world.settings.chunk_size
+        low = covered.find(0)
+        while low >= 0:
+            most = min(low + size, (low // paths.PAGE + 1) * paths.PAGE, item["n"])
+            high = covered.find(1, low, most)
+            high = most if high < 0 else high
+            self.walk.ready.messages.append(loops.chunk_message(run, key, low, high))
+            pulse.moves()
+            low = covered.find(0, high)
+
+    # -------------------------------------------------------------------------------------------- repeat
+
+    def _repeat(self, key: str, step: Step, item: Item, inner: str | None, pulse: Pulse) -> None:
+        last = self._last_number(key)
+        if last >= 0:
+            self._look(paths.item(key, last), step, inner, pulse)
+        if inner is not None or not pulse.is_still:
+            return
+        if self.walk.repair:
+            self._next_iteration(key, step, item, last, pulse)
+        else:
+            pulse.moves()
+
+    def _last_number(self, key: str) -> int:
+        """Of the iterations that have begun; -1: none has. One begins when that before it has ended."""
+        number = 0
+        while self.walk.item(paths.item(key, number)) is not None:
+            number += 1
+            if number % paths.PAGE == 0:
+                self.walk.forget(paths.item(key, number - 1))
+        return number - 1
+
+    def _last_fact(self, key: str, number: int) -> Fact | None:
+        last = self.walk.item(paths.item(key, number)) if number >= 0 else None
+        return fact_of(last) if last is not None and is_fact(last) else None
+
+    def _next_iteration(self, key: str, step: Step, item: Item, number: int, pulse: Pulse) -> None:
+        last = self._last_fact(key, number)
         if last is None:
             self.walk.ready.starts.append((paths.item(key, 0), item.get("seq", 0) + 1))
         elif last.next is not None and (lease := (self.walk.item(last.key) or {}).get("lease", 0)) > self.walk.run.now:
@@ -147,42 +211,7 @@ class LoopWalk:
         elif last.next is not None:
             self.walk.ready.starts.append((last.next, last.seq + 1))
         else:
-            found = loops.iteration_ended(self.walk.run, key, step, paths.index(last.key) or 0, last, self.walk.ready)
+            found = loops.iteration_ended(self.walk.run, key, step, number, last, self.walk.ready)
             self.walk.take(after(self.walk.run, *found))
             self.walk.changed = self.walk.changed or bool(found)
         pulse.moves()
-
-    def _count_again(self, key: str, item: Item, facts: dict[int, Item]) -> bool:
-        """Whoever ended them may have died before it counted them. True: that was the end of the loop."""
-        failed = {number for number, child in facts.items() if child["outcome"] == Outcome.FAILED}
-        members = {number: Edging.FAILED if number in failed else Edging.LIVE for number in facts}
-        found = loops.members_ended(self.walk.run, key, item, members, None)
-        self.walk.take(after(self.walk.run, *found))
-        self.walk.changed = self.walk.changed or bool(found)
-        return bool(found)
-
-    def _missing_chunks(self, key: str, step: Step, item: Item, pulse: Pulse) -> None:
-        """Ranges that no chunk covers, and chunks whose worker is gone."""
-        covered: set[int] = set()
-        for chunk in self._chunks(key, item):
-            if chunk["state"] == State.CLAIMED and chunk["lease"] > self.walk.run.now:
-                pulse.moves(chunk["lease"])
-                covered |= set(range(chunk["low"], chunk["high"]))
-            elif chunk["state"] == State.CLAIMED:
-                self.walk.ready.messages.append(loops.chunk_message(self.walk.run, key, chunk["low"], chunk["high"]))
-                covered |= set(range(chunk["low"], chunk["high"]))
-                pulse.moves()
-            else:
-                covered |= set(range(chunk["low"], chunk["high"]))
-        low = 0
-        size = self.walk.run.world.settings.chunk_size
-        while low < item["n"]:
-            if low in covered:
-                low += 1
-                continue
-            high = low
-            while high < item["n"] and high not in covered and high - low < size and high // paths.PAGE == low // paths.PAGE:
-                high += 1
-            self.walk.ready.messages.append(loops.chunk_message(self.walk.run, key, low, high))
-            pulse.moves()
-            low = high
