@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import ExpressionFault
-from ..core.expressions import Names, References
+from ..core.expressions import Mismatch, Names, References
 from . import faults, strings, tree
 
 if TYPE_CHECKING:
@@ -46,6 +46,14 @@ class Cel:
     def references(self, text: str) -> References:
         """Parse and type-check. Raises ExpressionFault with a column."""
         return _compiled(text).references
+
+    def mismatches(self, text: str, schemas: Mapping[str, Any]) -> list[Mismatch]:
+        """Why it can have no value where its names fit the JSON Schemas. Raises ExpressionFault for one that cannot be parsed."""
+        from .fits import Fits  # the dispatcher needs none of it
+
+        fits = Fits(schemas)
+        fits.of(_parsed(text))
+        return fits.found
 
     def evaluate(self, text: str, names: Names) -> Any:
         """JSON in, JSON out; the answer may share structure with `names`.
@@ -95,7 +103,7 @@ def _compiled(text: str) -> _Program:
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
         raise ExpressionFault("it holds half a surrogate pair, which is no character", 1)
     try:
-        node = tree.read(_environment(LANGUAGE_NAMES).compile(text, disable_check=True).serialize())
+        node = _parsed(text)
         tree.check_growth(node)
         paths = frozenset(tree.accesses(node))
         references = tree.references(paths)
@@ -104,6 +112,10 @@ def _compiled(text: str) -> _Program:
     except (RuntimeError, ValueError, TypeError) as error:
         raise faults.when_compiled(text, str(error)) from None
     return _Program(expression, _shortest(paths), references)
+
+
+def _parsed(text: str) -> tree.Node:
+    return tree.read(_environment(LANGUAGE_NAMES).compile(text, disable_check=True).serialize())
 
 
 @lru_cache(maxsize=64)

@@ -38,12 +38,14 @@ class Name:
 @dataclass(frozen=True, slots=True)
 class Constant:
     text: str | None  # None: not a string
+    kind: str = ""  # as JSON Schema says it; empty: bytes or an unsigned number
 
 
 @dataclass(frozen=True, slots=True)
 class Select:
     operand: Node
     field: str
+    is_test: bool = False  # `has(operand.field)`
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,9 @@ def _expression(data: bytes) -> Node:
 
 
 def _constant(data: bytes) -> Node:
-    return Constant(next((value.decode() for field, value in _fields(data) if field == 6 and isinstance(value, bytes)), None))
+    for field, value in _fields(data):
+        return Constant(value.decode() if field == 6 and isinstance(value, bytes) else None, _KINDS.get(field, ""))
+    return Constant(None)
 
 
 def _name(data: bytes) -> Node:
@@ -191,7 +195,7 @@ def _name(data: bytes) -> Node:
 
 
 def _select(data: bytes) -> Node:
-    return Select(_expression(_message(data, 1)), _text(data, 2))
+    return Select(_expression(_message(data, 1)), _text(data, 2), any(field == 3 and value for field, value in _fields(data)))
 
 
 def _call(data: bytes) -> Node:
@@ -214,6 +218,7 @@ def _fold(data: bytes) -> Node:
     return Fold(frozenset({_text(data, 1), _text(data, 8)}), _text(data, 3), items, initial, condition, step, result)
 
 
+_KINDS = {1: "null", 2: "boolean", 3: "integer", 5: "number", 6: "string"}
 _READERS = {3: _constant, 4: _name, 5: _select, 6: _call, 7: _list, 8: _struct, 9: _fold}
 
 

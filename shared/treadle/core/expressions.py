@@ -30,9 +30,23 @@ class References:
     secrets_dynamic: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """Why an expression can have no value. `name`: the field that is not there at `path` (`steps.a`), `known`: those that are."""
+
+    message: str
+    path: str = ""
+    name: str = ""
+    known: tuple[str, ...] = ()
+
+
 class Expressions(Protocol):
     def references(self, text: str) -> References:
         """Parse and type-check. Raises ExpressionFault with a column."""
+        ...
+
+    def mismatches(self, text: str, schemas: Names) -> list[Mismatch]:
+        """Why it can have no value where its names fit the JSON Schemas; nothing that is not certain."""
         ...
 
     def evaluate(self, text: str, names: Names) -> Any:

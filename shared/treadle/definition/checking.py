@@ -16,6 +16,7 @@ from .cycles import cycle_faults, in_order
 from .diagnostics import Code, Diagnostic, Fault, Path, Severity, kind
 from .document import Document
 from .graph import Graph, build
+from .known import Known
 from .order import Ended
 from .reading import Source, read
 from .references import ReferenceCheck
@@ -87,7 +88,7 @@ class Checker:
             ordered = in_order(scope)
             order += ordered
             yield from cycle_faults(scope, ordered)
-        yield from ReferenceCheck(graph, Ended(order), self._expressions).faults(value)
+        yield from ReferenceCheck(graph, Ended(order), self._expressions, Known(value, graph, self._steps[0])).faults(value)
         yield from warnings(value, graph, order, self._targets)
 
 

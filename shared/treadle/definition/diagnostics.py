@@ -53,9 +53,12 @@ class Code(StrEnum):
     RETRY_EXCEEDS_TIMEOUT = "retry-exceeds-timeout"
     UNUSED_COMPENSATE = "unused-compensate"
     UNKNOWN_TARGET = "unknown-target"
+    SCHEMA_MISMATCH = "schema-mismatch"
 
 
-WARNINGS = frozenset({Code.UNREACHABLE_STEP, Code.RETRY_EXCEEDS_TIMEOUT, Code.UNUSED_COMPENSATE, Code.UNKNOWN_TARGET})
+WARNINGS = frozenset(
+    {Code.UNREACHABLE_STEP, Code.RETRY_EXCEEDS_TIMEOUT, Code.UNUSED_COMPENSATE, Code.UNKNOWN_TARGET, Code.SCHEMA_MISMATCH}
+)
 
 MEANING = {
     Code.SYNTAX: "The text is not JSON or YAML.",
@@ -84,6 +87,7 @@ MEANING = {
     Code.RETRY_EXCEEDS_TIMEOUT: "The back-offs outlast the run's timeout.",
     Code.UNUSED_COMPENSATE: "No failure mode uses the compensation.",
     Code.UNKNOWN_TARGET: "The engine's configuration names nobody so.",
+    Code.SCHEMA_MISMATCH: "An expression that can have no value, as far as schemas tell.",
 }
 
 

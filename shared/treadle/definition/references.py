@@ -12,11 +12,13 @@ from ..core.errors import ExpressionFault
 from ..core.expressions import Expressions, Hole, References, split
 from .diagnostics import Code, Fault, Path, nearest, shown
 from .graph import Graph, Node, Scope
+from .known import Known
 from .order import Ended, around_in
 from .places import Place, document_places, group_place, node_places, run_output_place
 from .spelling import Speller
 
 MAX_EXPRESSION_BYTES = 4096
+_OF_THE_LANGUAGE = re.compile(r"run|steps\.[A-Za-z0-9_]+")  # what these have is no schema's to say
 _SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.+=@-]{0,127}")
 
 _WHERE = {
@@ -47,10 +49,11 @@ class _Expression:
 class ReferenceCheck:
     """Parses each distinct expression once."""
 
-    def __init__(self, graph: Graph, ended: Ended, expressions: Expressions) -> None:
+    def __init__(self, graph: Graph, ended: Ended, expressions: Expressions, known: Known) -> None:
         self._graph = graph
         self._ended = ended
         self._expressions = expressions
+        self._known = known
         self._parsed: dict[str, References | ExpressionFault] = {}
         self._speller = Speller(graph.by_id)
 
@@ -84,6 +87,14 @@ class ReferenceCheck:
             if "steps" in place.names:
                 for step_id in sorted(parsed.steps):
                     yield from self._check_step(step_id, found.path, node, ended_scope, place)
+            yield from self._mismatches(found, parsed, node, place)
+
+    def _mismatches(self, found: _Expression, parsed: References, node: Node | None, place: Place) -> Iterator[Fault]:
+        schemas = self._known.at(place, node, parsed.roots & place.names, parsed.steps)
+        for fault in self._expressions.mismatches(found.text, schemas) if schemas else ():
+            hint = nearest(fault.name, fault.known) if fault.name else None
+            code = Code.UNKNOWN_REFERENCE if fault.name and _OF_THE_LANGUAGE.fullmatch(fault.path) else Code.SCHEMA_MISMATCH
+            yield Fault(code, fault.message, found.path, hint, offset=found.offset)
 
     def _parse(self, text: str) -> References | ExpressionFault:
         parsed = self._parsed.get(text)
