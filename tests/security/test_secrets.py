@@ -77,7 +77,9 @@ def leak(given: dict[str, Any], context: TaskContext) -> Any:
         case "raise":
             raise RuntimeError(f"refused: {secret!r}")
         case "fail":
-            raise TaskError(f"No{secret}", f"refused: {secret}", {"sent": given})
+            raise TaskError(
+                f"No{secret}", f"refused: {secret}", {"sent": given, "what": {secret, 1}} if "odd" in given else {"sent": given}
+            )
         case "once" if context.attempt == 1:
             raise TaskError("Busy", secret, [secret])
         case "long":
@@ -100,6 +102,7 @@ STEPS: dict[str, dict[str, Any]] = {
     "is made into something": {"with": {"secret": "${secrets.KEY.substring(0, 9) + secrets.DB['password']}"}},
     "raises": {"with": {"secret": ALL, "how": "raise"}},
     "fails": {"with": {"secret": "${secrets.DB.password}", "how": "fail"}},
+    "fails with what is no JSON": {"with": {"secret": ALL, "how": "fail", "odd": True}},
     "fails at length": {"with": {"secret": ALL, "how": "long"}},
     "is caught": {"with": {"secret": ALL, "how": "fail"}, "catch": [{"errors": ["*"], "output": "${error}"}]},
     "is tried again": {"with": {"secret": ALL, "how": "once"}, "retry": {"maxAttempts": 2, "delay": "1s"}},

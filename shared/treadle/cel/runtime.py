@@ -15,14 +15,14 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import ExpressionFault
-from ..core.expressions import Mismatch, Names, References
+from ..core.expressions import Mismatch, Names, References, at_hand
 from . import faults, strings, tree
 
 if TYPE_CHECKING:
@@ -80,11 +80,12 @@ def _looked_up(text: str, names: Names) -> tuple[bool, Any]:
     if not _PLAIN_PATH.fullmatch(text):
         return False, None
     value: Any = names
-    for key in text.strip().split("."):
+    path = text.strip().split(".")
+    for key in path:
         if key in _WORDS or not isinstance(value, Mapping) or key not in value:
             return False, None
         value = value[key]
-    return True, value
+    return True, at_hand(value) if _may_be_later(path) else value
 
 
 # ------------------------------------------------------------------------------------------------ compiling
@@ -174,7 +175,12 @@ def _pick_path(source: Mapping[str, Any], path: tree.Access, into: dict[str, Any
         into = into.setdefault(key, {})
         source = below
     if path[-1] in source:
-        into[path[-1]] = source[path[-1]]
+        into[path[-1]] = at_hand(source[path[-1]]) if _may_be_later(path) else source[path[-1]]
+
+
+def _may_be_later(path: Sequence[str]) -> bool:
+    """It ends at `steps` or at one of them, whose output may not have been read yet."""
+    return len(path) < 3 and path[0] == "steps"
 
 
 # ------------------------------------------------------------------------------------------------ values out

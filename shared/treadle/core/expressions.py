@@ -8,7 +8,7 @@ A *bare* expression is a whole string (`when: input.amount > 10`). A *template* 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -28,6 +28,37 @@ class References:
     steps_dynamic: bool = False
     secrets: frozenset[str] = frozenset()
     secrets_dynamic: bool = False
+
+
+class Later(Mapping[str, Any]):
+    """A map of which one value is read when it is asked for: it may be large, and far away."""
+
+    def __init__(self, known: dict[str, Any], name: str, read: Callable[[], Any]) -> None:
+        self._known = known
+        self._name = name
+        self._read = read
+
+    def __getitem__(self, key: str) -> Any:
+        if key == self._name and key not in self._known:
+            self._known[key] = self._read()
+        return self._known[key]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._known
+        if self._name not in self._known:
+            yield self._name
+
+    def __len__(self) -> int:
+        return len(self._known) + (self._name not in self._known)
+
+
+def at_hand(value: Any) -> Any:
+    """`steps`, or one of them, as plain JSON."""
+    if isinstance(value, Later):
+        return dict(value.items())
+    if isinstance(value, dict) and any(isinstance(inner, Later) for inner in value.values()):
+        return {key: at_hand(inner) for key, inner in value.items()}
+    return value
 
 
 @dataclass(frozen=True, slots=True)

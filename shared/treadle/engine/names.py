@@ -11,11 +11,12 @@ from typing import Any
 from ..core import paths
 from ..core.advance import Fact
 from ..core.errors import Conflict
+from ..core.expressions import Later
 from ..core.model import Json
 from ..core.moments import rfc3339
 from ..core.plan import Step
 from ..ports import Item
-from .items import decode, step_key
+from .items import decode, is_ref, step_key
 from .run import Run
 
 
@@ -44,7 +45,7 @@ def about(run: Run) -> dict[str, Json]:
 
 def steps_seen(
     run: Run, scope_key: str, own_id: str, reads: Iterable[str], step: Step | None = None, seen: Iterable[str] | None = None
-) -> dict[str, Json]:
+) -> dict[str, Any]:
     """`steps`: each named step of this scope or one around it; null for one that has not ended (or was not seen)."""
     wanted = {name: key for name in _expand(run, scope_key, reads) if name != own_id and (key := visible(run, scope_key, name)) is not None}
     found = run.find_facts(wanted.values())
@@ -82,9 +83,12 @@ def visible(run: Run, scope_key: str, name: str) -> str | None:
     return None
 
 
-def as_seen(run: Run, fact: Fact) -> dict[str, Json]:
+def as_seen(run: Run, fact: Fact) -> Mapping[str, Json]:
     error = {"name": fact.error.name, "message": fact.error.message} if fact.error else None
-    return {"output": run.output_of(fact), "outcome": fact.outcome.status.value, "error": error, "attempts": fact.attempts}
+    known: dict[str, Json] = {"outcome": fact.outcome.status.value, "error": error, "attempts": fact.attempts}
+    if is_ref(fact.output):
+        return Later(known, "output", lambda: run.output_of(fact))
+    return known | {"output": fact.output}
 
 
 def loop_names(run: Run, key: str) -> dict[str, Json]:

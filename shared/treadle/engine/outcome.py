@@ -22,8 +22,7 @@ COMES_LATER: Final = Waits({"for": "callback"}, None)  # until the step itself s
 def outcome(task: Task, given: Given, context: TaskContext) -> Result:
     """Whatever a task raises is the task's: nothing of it stops the engine. Raises Unavailable."""
     try:
-        output = task.run(given.value, context)
-        return COMES_LATER if output is LATER else _checked(output, given.mask)
+        return _checked(task.run(given.value, context), given.mask)
     except Unavailable:
         raise
     except Answered:
@@ -47,7 +46,7 @@ def bounded(raised: TaskError, permanent: tuple[str, ...] = (), mask: Mask | Non
     is_permanent = bool(raised.permanent) or raised.name in permanent
     name, message, details = raised.name, raised.message, raised.details
     if mask:
-        name, message, details = mask.text(name), mask.text(message), mask.json(details)
+        name, message, details = mask.text(name), mask.text(message), mask.json(_plain(details))
     return StepError(name[:MAX_MESSAGE], _short(message), _details(details), is_permanent)
 
 
@@ -57,15 +56,23 @@ def _short(text: str) -> str:
 
 def _details(details: Json) -> Json:
     """JSON of a bounded size, or the beginning of its text."""
+    plain = _plain(details)
+    text = plain if isinstance(plain, str) else encode(plain)
+    return plain if len(text) <= MAX_MESSAGE else _short(text)
+
+
+def _plain(details: Json) -> Json:
+    """As JSON holds it, or its text."""
     try:
-        text = encode(details)
+        return decode(encode(details))
     except (TypeError, ValueError, RecursionError):
-        return _short(repr(details))
-    return decode(text) if len(text) <= MAX_MESSAGE else _short(text)
+        return repr(details)
 
 
 def _checked(output: Json, mask: Mask) -> Result:
-    """Only JSON leaves a task, and no secret."""
+    """Only JSON leaves a task, and no secret. What it returned itself is let go before it is read anew: it may be a long list."""
+    if output is LATER:
+        return COMES_LATER
     try:
         encoded = encode(output)
     except (TypeError, ValueError, RecursionError) as fault:
@@ -73,6 +80,7 @@ def _checked(output: Json, mask: Mask) -> Result:
     if ("NaN" in encoded or "Infinity" in encoded) and _has_no_json_number(output):
         told = "the task's result has a number that JSON does not know (NaN or Infinity)"
         return Failed(StepError("OutputInvalid", told, permanent=True))
+    del output
     return Done(mask.json(decode(encoded)) if mask else decode(encoded))
 
 
