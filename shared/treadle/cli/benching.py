@@ -28,12 +28,24 @@ COLUMNS = ("workload", "calls", "wru", "rru", "sqs", "events", "invocations", "b
 @click.option("--record", is_flag=True, help="Only count, and write the figures down as what was reached.")
 @click.option("--scale/--no-scale", "with_scale", default=None, help="The same work at 100 to 10,000 steps. Default: with all workloads.")
 @click.option("--large", is_flag=True, help="And at 100,000.")
+@click.option("--items", "lists", type=int, multiple=True, metavar="N", help="Only a forEach over N items: what a worker needs.")
 @click.option("--speed/--no-speed", "with_speed", default=True, show_default=True, help="Steps a second on this machine.")
-def bench(names: tuple[str, ...], form: str, check: bool, record: bool, with_scale: bool | None, large: bool, with_speed: bool) -> int:
+def bench(
+    names: tuple[str, ...],
+    form: str,
+    check: bool,
+    record: bool,
+    with_scale: bool | None,
+    large: bool,
+    lists: tuple[int, ...],
+    with_speed: bool,
+) -> int:
     """Run workloads on the local stack and count what they ask of AWS. NAME: chain10, fan1000, ...; default: all.
 
     `bench lanes`: how long work waits while other work floods the lanes, by a model of the queues and workers.
     """
+    if lists:
+        return _lists(lists, form)
     from ..bench import gates, prices, promises, report
     from ..bench.workloads import WORKLOADS
 
@@ -69,6 +81,24 @@ def _lanes(form: str) -> int:
         print_lines(rows)
     else:
         print_table([{**row, **{name: f"{row[name]:.0f} ms" for name in ("p50", "p99", "max")}} for row in rows], LANES_COLUMNS)
+    return Exit.OK
+
+
+def _lists(lists: Sequence[int], form: str) -> int:
+    from ..bench.lists import LAMBDA_MB, measure
+
+    rows = []
+    for items in lists:
+        click.echo(f"a forEach over {items} items", err=True)
+        rows.append(measure(items).as_json())
+    if form == "json":
+        print_json({"lists": rows, "worker_mb": LAMBDA_MB})
+    elif form == "jsonl":
+        print_lines(rows)
+    else:
+        print_table(
+            [{"n": row["n"], **row["per_item"], **row["peak_mb"]} for row in rows], ("n", "aws_calls", "dynamodb_wru", *rows[0]["peak_mb"])
+        )
     return Exit.OK
 
 
