@@ -177,13 +177,14 @@ class Event:
     id: str
     run_id: str
     time: int
-    data: Mapping[str, Any]
+    data: Any  # a map, but for what workflows emit
     source: str = EVENT_SOURCE  # of the bus entry; `emit` may name another
 
     def to_cloud_event(self) -> dict[str, Any]:
         """The bus event's `detail`. `advance` stands beside `data`, not in it, so that a rule can ask for it."""
-        rest = {name: value for name, value in self.data.items() if name != "advance"}
-        flag = {"advance": self.data["advance"]} if "advance" in self.data else {}
+        is_own = self.source == EVENT_SOURCE  # of an event that a workflow emits the data are whatever they are
+        rest = {name: value for name, value in self.data.items() if name != "advance"} if is_own else self.data
+        flag = {"advance": self.data["advance"]} if is_own and "advance" in self.data else {}
         head = {"specversion": "1.0", "id": self.id, "source": self.source, "type": self.kind, "subject": self.run_id}
         return {**head, "time": rfc3339(self.time), **flag, "data": rest}
 

@@ -11,11 +11,9 @@ from ..core.durations import parse_duration
 from ..core.errors import ExpressionFault
 from ..core.expressions import evaluate, render
 from ..core.model import Json, StepError
-from ..core.moments import from_rfc3339
 from ..core.plan import Step
-from ..ports import Event
 from ..tasks.registry import Task, TaskContext
-from . import hooking
+from . import hooking, rendered
 from .admission import give_place, keep_place, take_place
 from .callbacks import Tokens
 from .claims import Claim, renew
@@ -47,7 +45,7 @@ def act(run: Run, claim: Claim, deadline: int) -> Result:
 
 
 def expression_error(fault: ExpressionFault) -> StepError:
-    return StepError("ExpressionError", fault.message, permanent=True)
+    return rendered.shortened(StepError("ExpressionError", fault.message, permanent=True))
 
 
 def reshape(run: Run, step: Step, bound: dict[str, Any], result: Json, chosen: tuple[str, ...] = ()) -> Done:
@@ -72,8 +70,7 @@ def _set(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: in
 
 
 def _fail(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
-    told = render(step.spec, run.world.expressions, bound)
-    return Failed(StepError(told["error"], str(told.get("message", ""))))
+    return Failed(rendered.failure(render(step.spec, run.world.expressions, bound)))
 
 
 def _switch(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
@@ -87,19 +84,14 @@ def _switch(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline:
 
 
 def _emit(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
-    told = render(step.spec, run.world.expressions, bound)
     identity = digest(run.id, claim.key, str(run.generation), "emit")
-    run.events.append(Event(told["type"], identity, run.id, run.now, told.get("detail") or {}, told.get("source", "treadle.workflow")))
+    run.events.append(rendered.event(run, render(step.spec, run.world.expressions, bound), identity))
     return Done(identity)
 
 
 def _wait(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
     if isinstance(step.spec, dict):
-        value = evaluate(step.spec["until"], run.world.expressions, bound)
-        try:
-            until = from_rfc3339(value)
-        except (TypeError, ValueError):
-            return Failed(StepError("ExpressionError", f"wait.until must give a timestamp, not {encode(value)[:100]}", permanent=True))
+        until = rendered.moment(evaluate(step.spec["until"], run.world.expressions, bound))
     else:
         until = claim.attempt_at + parse_duration(step.spec)
     if step.timeout is not None and claim.attempt_at + step.timeout < until:
@@ -108,9 +100,8 @@ def _wait(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: i
 
 
 def _approval(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
-    told = render(step.spec or {}, run.world.expressions, bound)
-    wait = {"for": "approval"} | {key: told[key] for key in ("by", "message") if key in told}
-    return Waits(wait, _earliest(claim, step.timeout, told.get("timeout")))
+    asked = render(step.spec or {}, run.world.expressions, bound)
+    return Waits({"for": "approval", **rendered.question(asked)}, _earliest(claim, step.timeout, asked.get("timeout")))
 
 
 def _signal(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
@@ -120,10 +111,10 @@ def _signal(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline:
 
 def _workflow(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
     """The child's id is made of the parent's, so that starting it again starts the same one."""
-    told = render(step.spec, run.world.expressions, bound)
+    asked = render(step.spec, run.world.expressions, bound)
     child = digest("child", run.id, claim.key, str(claim.attempt), str(run.generation))
-    wait = {"for": "child", "child": child, "workflow": told["id"], "version": told.get("version"), "input": told.get("input", {})}
-    return Waits(wait | {"detached": told.get("wait") is False}, _earliest(claim, step.timeout, None))
+    wait = {"for": "child", "child": child, "workflow": asked["id"], "version": asked.get("version"), "input": asked.get("input", {})}
+    return Waits(wait | {"detached": asked.get("wait") is False}, _earliest(claim, step.timeout, None))
 
 
 def _earliest(claim: Claim, timeout_ms: int | None, timeout: str | None) -> int | None:

@@ -16,11 +16,10 @@ from ..core.durations import parse_duration
 from ..core.errors import ExpressionFault, NotFound, Rejected
 from ..core.expressions import render
 from ..core.model import SCHEMA, Json, Outcome, RunStatus, State, StepError
-from ..core.moments import from_rfc3339
 from ..core.plan import Step
 from ..core.retry import Retry, next_attempt
-from ..ports import Absent, Change, Equals, Event, Item, Message, all_of
-from . import ending
+from ..ports import Absent, Change, Equals, Item, Message, all_of
+from . import ending, rendered
 from .actions import call, context_of, expression_error
 from .claims import Claim
 from .items import decode, digest, encode, error_text, is_fact, run_key
@@ -256,18 +255,19 @@ def _child(run: Run, number: int, attempt: int, told: dict[str, Any]) -> Json | 
 def _wait(run: Run, spec: Json, claimed: Item, bound: dict[str, Any]) -> Json | StepError | Pending:
     if "waited" in claimed:
         return None
-    until = run.now + parse_duration(spec) if isinstance(spec, str) else from_rfc3339(run.world.expressions.evaluate(spec["until"], bound))
+    until = (
+        run.now + parse_duration(spec) if isinstance(spec, str) else rendered.moment(run.world.expressions.evaluate(spec["until"], bound))
+    )
     return None if until <= run.now else Pending(until)
 
 
 def _instant(run: Run, undo: Mapping[str, Any], bound: dict[str, Any]) -> Json | StepError:
     """`set`, `emit` and `fail`: what takes no time."""
     if "fail" in undo:
-        told = render(undo["fail"], run.world.expressions, bound)
-        return StepError(told["error"], str(told.get("message", "")))
+        return rendered.failure(render(undo["fail"], run.world.expressions, bound))
     if "emit" in undo:
-        told = render(undo["emit"], run.world.expressions, bound)
-        identity = digest(run.id, encode(told), str(run.generation), "undo")
-        run.events.append(Event(told["type"], identity, run.id, run.now, told.get("detail") or {}, told.get("source", "treadle.workflow")))
+        given = render(undo["emit"], run.world.expressions, bound)
+        identity = digest(run.id, encode(given), str(run.generation), "undo")
+        run.events.append(rendered.event(run, given, identity))
         return identity
     return render(undo["set"], run.world.expressions, bound)

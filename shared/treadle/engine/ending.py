@@ -12,6 +12,7 @@ from ..core.model import Json, Outcome, RunStatus, State, StepError
 from ..core.plan import Scope
 from ..core.retry import next_attempt
 from ..ports import Absent, Change, Condition, Equals, Item, OneOf, all_of
+from . import rendered
 from .actions import expression_error, reshape
 from .admission import leave
 from .claims import Claim, claim_of, stands, write_fact, write_failed_attempt
@@ -101,7 +102,7 @@ def fail_attempt(run: Run, claim: Claim, error: StepError, condition: Condition 
 
     False: somebody was faster.
     """
-    step = run.step(claim.key)
+    error, step = rendered.shortened(error), run.step(claim.key)
     is_whole = step.is_loop and paths.index(claim.key) is None
     wait = None if is_whole else next_attempt(step.retry, error, claim.number, run.world.random.random())
     until = None if wait is None else run.now + wait

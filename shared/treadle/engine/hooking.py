@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import paths
 from ..core.model import Json, StepError
-from ..ports import Event
+from ..ports import EVENT_SOURCE, Event
 from .results import Done, Failed, Result, Waits
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def published(run: Run, rows: Sequence[Sequence[Any]], events: Sequence[Event]) 
         told = {"step": path, "outcome": outcome, "attempts": attempts, "startedAt": began.get(path), "endedAt": ended_at}
         _tell(run, "after_step", told)
     for event in events:
-        if event.kind in _MOMENTS:
+        if event.kind in _MOMENTS and event.source == EVENT_SOURCE:
             told = {name: value for name, value in event.data.items() if name not in ("run", "workflow", "tenant", "version")}
             _tell(run, _MOMENTS[event.kind], told)
 
