@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .core import paths
+from .core.errors import NotFound
 from .core.model import Json, Outcome, RunStatus, State, StepStatus
 from .core.moments import rfc3339
 from .core.plan import Plan, Step
@@ -38,7 +39,7 @@ def summary(control: Item) -> RunView:
         workflow=control["workflow"],
         version=control["version"],
         status=shown_status(RunStatus(control["status"])),
-        error=control.get("error") if ended_at else None,
+        error=control.get("error", control.get("quarantine")) if ended_at else control.get("quarantine"),
         compensated=control.get("compensated"),
         attributes=decode(control["attributes"]) if "attributes" in control else {},
         started_at=rfc3339(control["started_at"]),
@@ -57,15 +58,16 @@ def fresh(world: World, control: Item) -> RunView:
 
 def view(world: World, control: Item, *, full: bool = True, cursor: str | None = None, limit: int = PAGE_OF_STEPS) -> RunView:
     """The run with at most `limit` of its steps. `cursor`: the path behind which this page of steps begins."""
+    world = world.lenient()
     run = Run(world, control["pk"], control)
-    steps = steps_of(run, full)
+    steps = _steps_if_any(run, full)
     names = sorted(steps, key=_order) if len(steps) > limit else list(steps)
     begin = names.index(cursor) + 1 if cursor in steps else 0
     page = names[begin : begin + limit]
     further = page[-1] if begin + limit < len(names) else None
     body = world.store.get(body_key(run.id)) or {"input": "null"}
     shown = {
-        "input": _shown(world, decode(body["input"]), full),
+        "input": _shown(world, decode(body["input"]), full) if "input" in body else None,
         "metadata": decode(body["metadata"]) if "metadata" in body else {},
         "output": _output(world, control, full),
         "steps": {name: steps[name] for name in page},
@@ -74,6 +76,16 @@ def view(world: World, control: Item, *, full: bool = True, cursor: str | None =
         "cost": _cost(steps),
     }
     return summary(control).model_copy(update=shown)
+
+
+def _steps_if_any(run: Run, full: bool) -> dict[str, StepView]:
+    """None of a run whose plan cannot be read: it is set aside, and says so."""
+    try:
+        return steps_of(run, full)
+    except NotFound:
+        if "quarantine" not in run.control:
+            raise
+        return {}
 
 
 def _order(path: str) -> tuple[Any, ...]:
@@ -94,7 +106,10 @@ def _shown(world: World, value: Json, full: bool) -> Json:
     """References are resolved, or shown as such."""
     if not is_ref(value):
         return value
-    return world.load(value) if full else {REF: value[REF]}
+    try:
+        return world.load(value) if full else {REF: value[REF]}
+    except NotFound:  # what is left of it is its name
+        return {REF: value[REF]}
 
 
 def _cost(steps: dict[str, StepView]) -> CostView:
@@ -123,7 +138,7 @@ def _show(run: Run, items: dict[str, Item], key: str, step: Step, over: bool, fu
     shown[paths.shown(key)] = step_view(run, item, over, full)
     if item is None:
         return
-    over = over or item["state"] == State.ENDED
+    over = over or item.get("state") == State.ENDED
     if step.is_loop and paths.index(key) is None:
         for child in _instances(items, key, step, item):
             _show(run, items, child, step, over, full, shown)
@@ -134,7 +149,7 @@ def _show(run: Run, items: dict[str, Item], key: str, step: Step, over: bool, fu
 
 
 def _never_ran(item: Item) -> bool:
-    return item["state"] == State.ENDED and Outcome(item["outcome"]).is_skip
+    return "fault" in item or (item["state"] == State.ENDED and Outcome(item["outcome"]).is_skip)
 
 
 def _instances(items: dict[str, Item], key: str, step: Step, item: Item) -> list[str]:
@@ -148,6 +163,8 @@ def _instances(items: dict[str, Item], key: str, step: Step, item: Item) -> list
 
 
 def step_view(run: Run, item: Item | None, over: bool, full: bool) -> StepView:
+    if item is not None and "fault" in item:
+        return StepView(status=StepStatus.WAITING.value, why=f"what is stored of it cannot be read: {item['fault']}")
     if item is None or item["state"] == State.RELEASED or (over and item["state"] == State.CLAIMED):
         if over:  # an end is written when nothing is under way: a claim that is there came behind it, and never ran
             return StepView(status=StepStatus.SKIPPED.value, why="the run stopped first")

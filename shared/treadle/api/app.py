@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
 from .. import audit, auth
-from ..core.errors import Conflict, Rejected, Unavailable
+from ..core.errors import Conflict, Corrupted, Rejected, Unavailable
 from . import openapi, problems, shapes
 from .callbacks import whoever_has
 from .calls import NotJson, Reply, Request
@@ -48,6 +48,8 @@ def answer(event: Event, operations: Operations) -> dict[str, Any]:
         reply = _refused(refused, request_id)
     except Conflict as conflict:
         reply = _refused(refusal("conflict", str(conflict) or "somebody else changed it at the same moment; try again"), request_id)
+    except Corrupted as unreadable:
+        reply = _refused(refusal("wrong-state", f"something that is stored cannot be read: {unreadable}"), request_id)
     except Unavailable:
         reply = _refused(refusal("unavailable", "a service that is needed cannot be reached; try again"), request_id)
     return _response(event, reply, request_id)

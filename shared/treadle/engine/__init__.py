@@ -15,9 +15,10 @@ from ..core.errors import Conflict, Corrupted, Newer, NotFound
 from ..core.model import SCHEMA
 from ..ports import Message
 from ..topology import DUE_SHARDS, SWEEP_EVERY_S, lane
-from . import branches, chunks
+from . import branches, chunks, quarantine
 from .failures import on_failure
 from .items import is_fact, run_key, step_key
+from .reading import Unreadable
 from .run import Run
 from .segment import Segment
 from .triggers import due_message, is_listed
@@ -38,7 +39,7 @@ class Engine:
 
         Raises Unavailable, Newer (the queue delivers again), Corrupted (a message that no version of the engine can have sent).
         """
-        with self._while_it_is_there(body["run"]):
+        with self._while_it_is_there(body["run"], body["path"]):
             run = self._run_of(body)
             segment = Segment(run, deadline)
             segment.runs_tasks = True
@@ -72,12 +73,16 @@ class Engine:
                 raise Corrupted(f"a message of kind {unknown}")
 
     @contextmanager
-    def _while_it_is_there(self, run_id: str) -> Iterator[None]:
-        """A run's items expire. What comes for it then has nothing left to do."""
+    def _while_it_is_there(self, run_id: str, path: str = "") -> Iterator[None]:
+        """A run's items expire: what comes for it then has nothing left to do. A run of which something cannot be read is set aside."""
         try:
             yield
-        except NotFound:
-            if self.world.store.get(run_key(run_id)) is not None:
+        except (NotFound, Unreadable) as error:
+            found = quarantine.fault_in(error, run_id)
+            if found is not None and (isinstance(error, Unreadable) or self.world.store.get(run_key(run_id)) is not None):
+                here = [error.key] if isinstance(error, Unreadable) else []
+                quarantine.set_aside(self.world, *found, *here, *([step_key(run_id, path)] if path else []))
+            elif self.world.store.get(run_key(run_id)) is not None:
                 raise
 
     def _run_of(self, body: Mapping[str, Any]) -> Run:

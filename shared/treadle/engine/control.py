@@ -13,6 +13,8 @@ from .branches import step_message
 from .claims import claim_of, stands, write_state
 from .failures import write_end
 from .items import encode, error_of, run_key, step_key
+from .quarantine import fault_in, set_aside
+from .reading import Unreadable
 from .run import Run
 from .segment import Segment
 from .stopping import soon, stop_run
@@ -51,7 +53,14 @@ def cancel(run: Run) -> None:
     if not stop_run(run, "cancel", {"name": "Cancelled", "message": "the run was cancelled"}, while_cleaning_up=True):
         raise WrongState(f"run {run.id} is {run.status.value}: only a run that is under way can be cancelled")
     segment = Segment(run, run.now + INVOCATION_MS)
-    segment.finish()
+    try:
+        segment.finish()
+    except (Unreadable, NotFound) as error:
+        found = fault_in(error, run.id)
+        if found is None:
+            raise
+        set_aside(run.world, *found)
+        run.read_control()
 
 
 def put_in_order(run: Run) -> None:
@@ -65,7 +74,8 @@ def retry(run: Run, from_step: str | None, given: Json) -> None:
 
 def _change(run: Run, wanted: RunStatus, allowed: tuple[RunStatus, ...], done: str) -> None:
     condition = OneOf("status", tuple(status.value for status in allowed))
-    written = run.world.store.update(run_key(run.id), Change(set={"status": wanted.value, **soon(run)}, add={"rev": 1}), condition)
+    change = Change(set={"status": wanted.value, **soon(run)}, add={"rev": 1}, remove=("quarantine",))
+    written = run.world.store.update(run_key(run.id), change, condition)
     run.control = written.item or run.control
     if not written.ok:
         raise WrongState(f"run {run.id} is {run.status.value}: it cannot be {done}")

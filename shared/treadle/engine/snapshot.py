@@ -45,7 +45,7 @@ def partitions_of(run: Run, key: str, item: Item) -> list[str]:
         return []
     number = paths.index(key)
     if number is None:
-        if item["state"] == State.ENDED and item["outcome"] in ("bypassed", "dead", "blocked"):
+        if "fault" in item or (item["state"] == State.ENDED and item["outcome"] in ("bypassed", "dead", "blocked")):
             return []
         pages = -(-item["n"] // paths.PAGE) if "n" in item else 1
         return [step_key(run.id, paths.item(key, page * paths.PAGE))[0] for page in range(max(1, pages))]

@@ -19,6 +19,7 @@ from ..topology import ATTEMPT_TIMEOUT_S, BEGIN_MARGIN_S, LEASE_S, SWEEP_EVERY_S
 from . import outbox
 from .attempts import Attempts
 from .items import REF, decode, digest, is_ref, plan_key
+from .reading import Checked
 
 if TYPE_CHECKING:
     from .triggers import Triggered
@@ -114,6 +115,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.pools = pools_of(self.settings.pools)
+        if not isinstance(self.store, Checked):
+            self.store = Checked(self.store)
 
     def in_pool(self, pool: Pool, keeper: Keeper | None = None) -> World:
         """The same, as the workers of a pool see it."""
@@ -122,6 +125,11 @@ class World:
 
     def holding(self, renew: Callable[[int], bool]) -> AbstractContextManager[Any]:
         return nullcontext() if self.keeper is None else self.keeper.holding(renew)
+
+    def lenient(self) -> World:
+        """For views: what can be read of a run is shown, although something of it cannot."""
+        store = self.store.raw if isinstance(self.store, Checked) else self.store
+        return replace(self, store=Checked(store, lenient=True))
 
     def new_fence(self) -> int:
         """A number that no other claim has: a write under it proves that the claim still stands."""
