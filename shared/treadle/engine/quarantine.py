@@ -37,7 +37,7 @@ def set_aside(world: World, run_id: str, fault: str, *due: Key) -> None:
     now = world.clock.now()
     for key in due:
         store.update(key, Change(remove=_UNDUE), Present())
-    status = control.get("status")
+    status = control.get("status") if isinstance(control.get("status"), str) else None
     if status in {each.value for each in FINAL}:
         return
     told = {"name": "Corrupted", "message": fault[:400]}
@@ -51,7 +51,7 @@ def set_aside(world: World, run_id: str, fault: str, *due: Key) -> None:
     world.tell([Event(EVENT, digest("quarantine", run_id, fault), run_id, now, data)])
     if ended is not None:
         kind = "RunCancelled" if ended is RunStatus.CANCELLED else "RunTimedOut"
-        world.tell([Event(kind, digest(run_id, "quarantine", kind), run_id, now, {**data, "status": ended.value, "endedAt": now})])
+        world.tell([Event(kind, digest(run_id, "", str(control.get("gen", 1)), "0", kind), run_id, now, {**data, "status": ended.value, "endedAt": now})])
 
 
 _UNDUE = ("due", "due_shard")

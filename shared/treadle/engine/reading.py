@@ -86,7 +86,7 @@ def fault_of(item: Item) -> str | None:
     sk = item["sk"]
     if sk[:2] == "s#":
         state = item.get("state")
-        return _schema(item) or _named("state", _STATE, item) or _among(item, _NEEDED[str(state)], _STEP)
+        return _schema(item) or _named("state", _STATE, item) or _among(item, _NEEDED[str(state)], _STEP) or _endless(item)
     if sk == "!":
         return _schema(item) or _among(item, _OF_RUN, _RUN)
     if sk[:2] == "c#":
@@ -98,6 +98,11 @@ def fault_of(item: Item) -> str | None:
     if sk[:5] == "stop#":
         return _schema(item) or _among(item, ("kind", "error"), _STOP)
     return None
+
+
+def _endless(item: Item) -> str | None:
+    is_timer = item["state"] == State.WAITING and item["wait"]["for"] == "timer"
+    return "until is missing" if is_timer and "until" not in item else None
 
 
 def _schema(item: Item) -> str | None:
