@@ -5,6 +5,8 @@ Whoever has mended the item resumes the run; whoever gives it up cancels it.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..core.errors import NotFound
 from ..core.model import FINAL, RunStatus
 from ..ports import Change, Event, Item, Key, OneOf, Present
@@ -41,7 +43,7 @@ def set_aside(world: World, run_id: str, fault: str, *due: Key) -> None:
     if status in {each.value for each in FINAL}:
         return
     told = {"name": "Corrupted", "message": fault[:400]}
-    wanted = {"quarantine": told} | ({} if status == RunStatus.STOPPING else {"status": RunStatus.PAUSED.value})
+    wanted: dict[str, Any] = {"quarantine": told} | ({} if status == RunStatus.STOPPING else {"status": RunStatus.PAUSED.value})
     ended = _GIVEN_UP.get(str(control.get("stop"))) if status == RunStatus.STOPPING else None
     if ended is not None:
         wanted |= {"status": ended.value, "ended_at": now}
@@ -51,7 +53,17 @@ def set_aside(world: World, run_id: str, fault: str, *due: Key) -> None:
     world.tell([Event(EVENT, digest("quarantine", run_id, fault), run_id, now, data)])
     if ended is not None:
         kind = "RunCancelled" if ended is RunStatus.CANCELLED else "RunTimedOut"
-        world.tell([Event(kind, digest(run_id, "", str(control.get("gen", 1)), "0", kind), run_id, now, {**data, "status": ended.value, "endedAt": now})])
+        world.tell(
+            [
+                Event(
+                    kind,
+                    digest(run_id, "", str(control.get("gen", 1)), "0", kind),
+                    run_id,
+                    now,
+                    {**data, "status": ended.value, "endedAt": now},
+                )
+            ]
+        )
 
 
 _UNDUE = ("due", "due_shard")
