@@ -144,7 +144,7 @@ def _why_key(message_id: str) -> Key:
 def record(world: World, tenant: str, dead: Dead) -> None:
     """The same again changes nothing. `tenant`: whose it is where no run says so. Raises Unavailable: it stays in its queue."""
     it, now = about(dead.queue, dead.body), world.clock.now()
-    control = world.store.get(run_key(it.run)) if it.run else None
+    control = world.raw.get(run_key(it.run)) if it.run else None
     said = world.store.get(_why_key(dead.id))
     why = dead.why or (str(said["why"]) if said and "why" in said else GONE)
     owner = str(control["tenant"]) if control and "tenant" in control else it.tenant or tenant
@@ -155,7 +155,7 @@ def record(world: World, tenant: str, dead: Dead) -> None:
     if it.run and control:
         expires = _given(expires=control.get("expires"))
         world.store.put({"pk": it.run, "sk": _note(dead.letter), "schema": SCHEMA, "at": now, "state": "dead", **told, **expires}, Absent())
-        world.store.update(run_key(it.run), Change(set={"dead": 1}), Present())
+        world.raw.update(run_key(it.run), Change(set={"dead": 1}), Present())
     data = {"letter": dead.letter, "tenant": owner, "what": it.what, **told}
     world.tell([Event("MessageGivenUp", digest("dead", dead.queue, dead.id), it.run or "", now, data)])
 
@@ -254,7 +254,7 @@ def lost_by_dropping(world: World, letter: Letter) -> str:
         return "whoever listens to the bus never hears of this event; the run itself has it in its history"
     if letter.run is None:
         return "nobody can tell whose it is"
-    control = world.store.get(run_key(letter.run))
+    control = world.raw.get(run_key(letter.run))
     if control is None:
         return "nothing: the run is not there any more"
     if control.get("ended_at"):

@@ -11,7 +11,7 @@ from ..core.errors import NotFound
 from ..core.model import FINAL, RunStatus
 from ..ports import Change, Event, Item, Key, OneOf, Present
 from .items import digest, run_key
-from .reading import Checked, Unreadable
+from .reading import Unreadable
 from .world import World
 
 ALIVE = tuple(status.value for status in RunStatus if not status.is_final)
@@ -34,7 +34,7 @@ def fault_in(error: Exception, run_id: str) -> tuple[str, str] | None:
 def set_aside(world: World, run_id: str, fault: str, *due: Key) -> None:
     """`due`: items that are not to call the sweeper any more; once the run is resumed it finds them by itself. Of a run that is over
     nothing else changes."""
-    store = world.store.raw if isinstance(world.store, Checked) else world.store
+    store = world.raw
     control: Item = store.get(run_key(run_id)) or {}
     now = world.clock.now()
     for key in due:

@@ -128,8 +128,12 @@ class World:
 
     def lenient(self) -> World:
         """For views: what can be read of a run is shown, although something of it cannot."""
-        store = self.store.raw if isinstance(self.store, Checked) else self.store
-        return replace(self, store=Checked(store, lenient=True))
+        return replace(self, store=Checked(self.raw, lenient=True))
+
+    @property
+    def raw(self) -> Store:
+        """For those who set aside what cannot be read."""
+        return self.store.raw if isinstance(self.store, Checked) else self.store
 
     def new_fence(self) -> int:
         """A number that no other claim has: a write under it proves that the claim still stands."""
