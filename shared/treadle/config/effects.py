@@ -64,7 +64,7 @@ def effects_of(config: Configuration) -> Effects:
 def _extensions(config: Configuration) -> list[dict[str, Any]]:
     monitoring = config.initialization.monitoring
     groups = list(monitoring.metrics)
-    metrics = {"name": "metrics", "enabled": bool(monitoring.enabled and groups), "config": {"groups": groups}}
+    metrics: dict[str, Any] = {"name": "metrics", "enabled": bool(monitoring.enabled and groups), "config": {"groups": groups}}
     if monitoring.objectives:
         metrics["config"] |= {"objectives": {name: parse_duration(text) for name, text in monitoring.objectives.items()}}
     found = [*(extension.model_dump() for extension in config.initialization.extensions), metrics]

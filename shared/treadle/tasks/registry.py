@@ -130,7 +130,8 @@ def _positional(function: Function) -> list[str]:
     try:
         signature = inspect.signature(function)
     except NameError:  # an annotation that is there for type checkers only; from Python 3.14 on they are evaluated here
-        signature = inspect.Signature.from_callable(function, annotation_format=4)  # type: ignore[arg-type]  # Format.STRING
+        as_text: dict[str, Any] = {"annotation_format": 4}  # annotationlib.Format.STRING
+        signature = inspect.Signature.from_callable(function, **as_text)
     return [name for name, parameter in signature.parameters.items() if parameter.kind in by_place]
 
 
