@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .exits import Exit
+from .exploring import explore
 from .options import SOURCE, input_option, output_option, tasks_option
 from .output import print_json, print_lines
 
@@ -33,20 +34,26 @@ if TYPE_CHECKING:
     help="Just this. KIND: before, after, ambiguous, throttled, partial, twice, frozen. PORT, which is away from call N on: store, lanes, "
     "bus, blobs.",
 )
+@click.option("--exhaustive", is_flag=True, help="Explore the small scopes completely instead: every order in which it can happen.")
+@click.option("--scope", "scopes", multiple=True, metavar="NAME", help="With --exhaustive: this one. May be repeated. Default: all.")
+@click.option("--schedule", default=None, metavar="DIGITS", help="With one --scope: just this schedule of it, again.")
 @click.option("--seconds", type=float, default=60.0, show_default=True, help="Stop after so long; 0: when all is done.")
 @click.option("--jobs", type=click.IntRange(1), default=None, help="Processes. Default: one per core.")
 @input_option
 @tasks_option
 @output_option()
 def simulate(
-    file: Path | None, seeds: int, seed: int | None, shapes: tuple[str, ...], faults: tuple[str, ...], seconds: float,
-    jobs: int | None, value: Any, tasks: tuple[str, ...], form: str,
+    file: Path | None, seeds: int, seed: int | None, shapes: tuple[str, ...], faults: tuple[str, ...], exhaustive: bool,
+    scopes: tuple[str, ...], schedule: str | None, seconds: float, jobs: int | None, value: Any, tasks: tuple[str, ...], form: str,
 ) -> int:  # fmt: skip
     """Run workflows on a simulated AWS in which every call fails, messages come twice and late, and workers die.
 
     Without FILE the engine's own catalogue of shapes is simulated. With FILE that workflow is; its tasks give their input back
-    unless --tasks names real ones (they run for each simulation: they should touch nothing).
+    unless --tasks names real ones (they run for each simulation: they should touch nothing). With --exhaustive small scopes of the
+    engine are explored completely.
     """
+    if exhaustive or scopes:
+        return explore(scopes, schedule, jobs, form)
     from ..simulation.campaign import Orders
 
     if faults or (seed is not None and len(shapes) == 1 and file is None):

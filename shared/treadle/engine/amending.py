@@ -14,7 +14,7 @@ from ..core import paths
 from ..core.errors import Conflict, Rejected, WrongState
 from ..core.model import Outcome, RunStatus, State
 from ..core.plan import Plan
-from ..ports import Absent, AtMost, Change, Equals, Item, OneOf, all_of, any_of
+from ..ports import Absent, AtMost, Change, Condition, Equals, Item, OneOf, all_of, any_of
 from .checkpoints import Why
 from .items import is_fact, run_key
 from .keeping import keep
@@ -32,7 +32,7 @@ def amend(run: Run, plan: Plan) -> dict[str, list[str]]:
     if plan.workflow != run.plan.workflow:
         raise Rejected("bad-value", f"an amended plan keeps the workflow's id: {run.plan.workflow}, not {plan.workflow}", status=422)
     before = run.plan
-    _hold(run)
+    still_mine = _hold(run)
     try:
         difference = diff(before, plan)
         _refuse_started(run, before, difference)
@@ -40,7 +40,7 @@ def amend(run: Run, plan: Plan) -> dict[str, list[str]]:
         _drop_hold(run)
         raise
     keep(run, Why.AMEND, run.now)
-    _put(run, plan)
+    _put(run, plan, still_mine)
     return difference
 
 
@@ -64,13 +64,14 @@ def _steps(scope: Mapping[str, Any], within: str = "") -> dict[str, Any]:
     return found
 
 
-def _hold(run: Run) -> None:
+def _hold(run: Run) -> Condition:
+    """That it is held by this amender, and of the plan that it looked at: what is read of the run from here on may be somebody else's."""
     nobody_amends = any_of(Absent("hold"), AtMost("hold", run.now - HOLD_MS))
     condition = all_of(Equals("plan", run.control["plan"]), OneOf("status", ALIVE), nobody_amends)
     written = run.world.store.update(run_key(run.id), Change(set={"hold": run.now, **soon(run)}, add={"rev": 1}), condition)
     run.control = written.item or run.control
     if written.ok:
-        return
+        return all_of(Equals("hold", run.control["hold"]), Equals("plan", run.control["plan"]))
     if run.control["status"] not in ALIVE:
         raise WrongState(f"run {run.id} is {run.status.value}: only a run that is under way can be amended")
     raise Conflict(f"run {run.id} is being amended by somebody else")
@@ -116,10 +117,9 @@ def _scope_has_ended(items: Mapping[str, Item], before: Plan, name: str) -> bool
     return home is not None and bool(home.id) and any(paths.step_id(key) == home.id and is_fact(item) for key, item in items.items())
 
 
-def _put(run: Run, plan: Plan) -> None:
+def _put(run: Run, plan: Plan, still_mine: Condition) -> None:
     name = save_plan(run.world, plan)
     change = Change(set={"plan": name, "version": plan.version, **soon(run)}, remove=("hold",), add={"rev": 1, "amended": 1})
-    still_mine = all_of(Equals("hold", run.control["hold"]), Equals("plan", run.control["plan"]))
     written = run.world.store.update(run_key(run.id), change, still_mine)
     if not written.ok:
         raise Conflict(f"run {run.id} was changed while it was being amended")

@@ -16,13 +16,16 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import zip_longest
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from ..tasks.registry import Registry
+from .coverage import Coverage
 from .explore import Case, Explorer, explorer
 from .faults import Fault, Kind
 from .shapes import Shape, catalogue
 from .world import prepare
+
+T = TypeVar("T")
 
 PARCEL = 25  # simulations of one shape before it is the next one's turn
 PATIENCE = 4  # parcels that wait for each process: enough that none is idle, few enough to stop soon
@@ -49,6 +52,7 @@ class Report:
     crash_points: int = 0
     pairs: int = 0
     faults_fired: Counter[str] = field(default_factory=Counter)
+    coverage: Coverage = field(default_factory=Coverage)
     violations: list[str] = field(default_factory=list)
     is_complete: bool = True
     seconds: float = 0.0
@@ -60,6 +64,7 @@ class Report:
         self.tell(case)
 
     def tell(self, case: Case) -> None:
+        self.coverage.add(case)
         self._violated(case.lines())
 
     def _violated(self, lines: Iterable[str]) -> None:
@@ -73,6 +78,7 @@ class Report:
         for name in ("shapes", "schedules", "crash_points", "pairs"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.faults_fired += other.faults_fired
+        self.coverage.merge(other.coverage)
         self._violated(other.violations)
         self.is_complete = self.is_complete and other.is_complete
 
@@ -80,6 +86,7 @@ class Report:
         named = ("shapes", "schedules", "crash_points", "pairs")
         return {name: getattr(self, name) for name in named} | {
             "faults_fired": dict(sorted(self.faults_fired.items())),
+            "coverage": self.coverage.to_json(),
             "violations": self.violations,
             "seed": self.seed,
             "complete": self.is_complete,
@@ -219,7 +226,7 @@ _explorer = cache(explorer)  # of one process
 
 
 def _elsewhere(parcel: Parcel) -> Report:
-    return _quietly(lambda: _done(_explorer(parcel.shape), parcel))
+    return quietly(lambda: _done(_explorer(parcel.shape), parcel))
 
 
 def simulate(names: Sequence[str], orders: Orders, *, jobs: int | None = None, progress: Progress = lambda report: None) -> Report:
@@ -230,7 +237,7 @@ def simulate(names: Sequence[str], orders: Orders, *, jobs: int | None = None, p
         campaign = Campaign([_explorer(name) for name in names or catalogue()], orders, progress)
         return campaign.here() if count == 1 else campaign.over(count)
 
-    return _quietly(work)
+    return quietly(work)
 
 
 def simulate_definition(shape: Shape, orders: Orders, registry: Registry | None = None, progress: Progress = lambda report: None) -> Report:
@@ -242,14 +249,14 @@ def simulate_definition(shape: Shape, orders: Orders, registry: Registry | None 
             explorer.prepared = replace(explorer.prepared, shape=replace(shape, loose=("*",)))  # who fails first is a matter of timing
         return Campaign([explorer], orders, progress).here()
 
-    return _quietly(work)
+    return quietly(work)
 
 
 def reproduce(explorer: Explorer, faults: Sequence[Fault], seed: int | None) -> Case:
     return explorer.at_random(seed) if seed is not None else explorer.with_faults(*faults)
 
 
-def _quietly(work: Callable[[], Report]) -> Report:
+def quietly(work: Callable[[], T]) -> T:
     """What the engine logs about a world that fails is no news here."""
     log = logging.getLogger("treadle")
     before = log.disabled, log.level

@@ -43,10 +43,15 @@ class Case:
     calls: tuple[str, ...]
     fired: Counter[tuple[str, Kind]]
     trace: tuple[tuple[Any, ...], ...] = ()
+    places: tuple[str, ...] = ()  # of the calls, in the source
+    fired_at: Counter[tuple[str, Kind]] = field(default_factory=Counter)  # by place
+    planned: int = 0  # faults: each of them has to happen
 
     def lines(self) -> Iterator[str]:
         for violation in self.violations:
             yield f"{violation}: treadle simulate {self.how}"
+        if self.planned > self.fired.total():
+            yield f"{self.planned - self.fired.total()} of {self.planned} planned faults never happened: treadle simulate {self.how}"
 
 
 @dataclass
@@ -80,7 +85,10 @@ class Explorer:
         result = result_of(simulation, began)
         is_single = isinstance(schedule, InOrder) and sum(faults.fired.values()) <= 1
         check(simulation, watch, expected, result, BOUND_MS if is_single else BOUND_OF_MANY_MS)
-        return Case(self.name, how, result, tuple(watch.violations), tuple(simulation.calls), faults.fired, tuple(simulation.trace))
+        return Case(
+            self.name, how, result, tuple(watch.violations), tuple(simulation.calls), faults.fired, tuple(simulation.trace),
+            tuple(simulation.places), simulation.fired_at, len(faults.faults) if isinstance(faults, Planned) else 0,
+        )  # fmt: skip
 
     # -------------------------------------------------------------------------------------------- what is tried
 

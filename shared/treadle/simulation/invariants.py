@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..core import paths
@@ -113,6 +113,8 @@ class Watch:
         if control is None:
             return
         plan = simulation.plan_of(control)
+        if paths.step_id(key) not in plan.steps:
+            return  # an amended plan has it no more; who claims it finds that out
         if RunStatus(control["status"]) in FINAL and not _changes_nothing(new):
             self.violated("I5", f"{key} became {new.get('outcome', new['state'])} in a run that is {control['status']}")
         if begins and not (new["state"] == State.ENDED and new["outcome"] in ("dead", "blocked")) and "until" not in new:
@@ -126,7 +128,9 @@ class Watch:
             return
         run_id = old["pk"].partition("#")[0]
         archived = any(simulation.cloud.store.peek((old["pk"], f"a#{gen}#{key}")) for gen in range(1, simulation.generation(run_id)))
-        if new is not None or not archived:
+        control = simulation.cloud.store.peek(run_key(run_id)) or {}
+        is_taken_back = "hold" in control and Outcome(old["outcome"]).is_skip  # by an amendment: what was only skipped has not begun
+        if new is not None or not (archived or is_taken_back):
             self.violated("I1", f"the fact of {key} ({old['outcome']}) became {new and (new['state'], new.get('outcome'))}")
 
     def _may_begin(self, simulation: Simulation, plan: Plan, control: Item, key: str) -> None:
@@ -190,6 +194,15 @@ class Watch:
             step = simulation.plan_of(control).steps[paths.step_id(path)]
             for place, _ in _limits(run_id, path, step):
                 self._running[place].pop(worker.number, None)
+
+    def memory(self, names: Mapping[int, str]) -> Iterator[str]:
+        """All that what is seen from now on is held against. `names`: of the workers that are alive, by number."""
+        yield from sorted(f"{attempt} {count}" for attempt, count in self.ran.items())
+        for run_id, number in self._cancelled.items():
+            yield f"{run_id} {sorted(path for (run, path), claimed in self._claimed.items() if run == run_id and claimed > number)}"
+        for place, running in sorted(self._running.items()):
+            yield f"{place} {sorted(names[number] for number in running if number in names)}"
+        yield str([str(violation) for violation in self.violations])
 
     def failed(self, simulation: Simulation, fault: Exception) -> None:
         self.violated("I17", f"{type(fault).__name__}: {fault}")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from threading import RLock
 from typing import Any
@@ -76,6 +76,15 @@ class MemoryBlobs:
         with self._lock:
             return sorted(self._contents)
 
+    def saved(self) -> Callable[[MemoryBlobs], None]:
+        """What makes another one be as this one is now."""
+        contents = dict(self._contents)
+
+        def restore(other: MemoryBlobs) -> None:
+            other._contents = dict(contents)
+
+        return restore
+
 
 class MemoryBus:
     """EventBridge with the topology's rules: what a rule matches lies in its queue at once, the whole bus event as the body."""
@@ -108,6 +117,15 @@ class MemoryBus:
     def _put_batch(self, batch: Sequence[tuple[str, str, str]]) -> None:
         for source, kind, detail in batch:
             self.put_event(source, kind, json.loads(detail))
+
+    def saved(self) -> Callable[[MemoryBus], None]:
+        """What makes another one be as this one is now."""
+        count, events = self._count, list(self.events)
+
+        def restore(other: MemoryBus) -> None:
+            other._count, other.events = count, list(events)
+
+        return restore
 
     def put_event(self, source: str, detail_type: str, detail: Mapping[str, Any], *, bus: str = "engine") -> None:
         """What anybody may put: S3's `Object Created` (bus `default`), a submission. Not a call of the engine's, so not announced."""

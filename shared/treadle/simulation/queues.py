@@ -8,7 +8,8 @@ Clock and never passes by itself.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from threading import RLock
 from typing import Any
@@ -44,6 +45,19 @@ class Received:
             "eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:{self.queue}",
             "awsRegion": "us-east-1",
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A message as it lies in a queue, for those who only look. `receipt`: of the last receive."""
+
+    queue: str
+    id: str
+    body: str
+    visible_at: int
+    group: str | None
+    receives: int
+    receipt: str | None
 
 
 class MemoryLanes:
@@ -129,6 +143,9 @@ class MemoryLanes:
             now = self._clock.now()
             return [message.id for message in messages.values() if message.visible_at <= now]
 
+    def body_of(self, queue: str, message_id: str) -> str:
+        return self._queues[queue].messages[message_id].body
+
     def take(self, queue: str, message_id: str, visibility_s: int | None = None) -> Received | None:
         """Receive this one of the `visible` messages; None: it became a dead letter instead."""
         with self._lock:
@@ -175,6 +192,24 @@ class MemoryLanes:
             names = queues or [name for name in self._queues if not name.endswith(_DEAD)]
             heads = [head.visible_at for name in names if (head := self._queues[name].first()) is not None]
         return min(heads, default=None)
+
+    def held(self) -> list[Held]:
+        """All there is, dead letters too, in the order of the queues."""
+        with self._lock:
+            return [
+                Held(queue, message.id, message.body, message.visible_at, message.group, message.receives, message.receipt)
+                for queue, some in self._queues.items()
+                for message in some.messages.values()
+            ]
+
+    def saved(self) -> Callable[[MemoryLanes], None]:
+        """What makes another one be as this one is now."""
+        order, queues = self._order, deepcopy(self._queues)
+
+        def restore(other: MemoryLanes) -> None:
+            other._order, other._queues = order, deepcopy(queues)
+
+        return restore
 
     def bodies(self, queue: str) -> list[str]:
         """Everything in a queue, visible or not, oldest first."""

@@ -40,22 +40,25 @@ class Shape:
     is_small: bool = False  # all pairs of faults are tried on it
     answers: bool = False  # whoever is asked answers: approvals are given, signals sent, failed steps skipped
     advance: str = "inline"
+    cold: bool = False  # its definition comes with the request, and no worker keeps a plan
     sweeps: bool = False  # it waits for longer than a message can, so that the sweeper comes by although nothing goes wrong
 
 
 @cache
 def catalogue() -> Mapping[str, Shape]:
     """By name, in the order of the file."""
-    return {name: _shape(name, dict(written)) for name, written in read(CATALOGUE).value.items()}
+    return {name: shape_from(name, dict(written)) for name, written in read(CATALOGUE).value.items()}
 
 
-def _shape(name: str, written: dict[str, Any]) -> Shape:
+def shape_from(name: str, written: dict[str, Any]) -> Shape:
+    """As it is written in the catalogue."""
     children = tuple(
         _workflow(child, {"steps": body} if isinstance(body, list) else body) for child, body in written.pop("children", {}).items()
     )
     acts = tuple(_act(dict(act)) for act in written.pop("acts", ()))
     loose, ends = (tuple(written.pop(key, ())) for key in ("loose", "ends"))
     more = {"is_small": written.pop("small", False), "advance": written.pop("advance", "inline"), "sweeps": written.pop("sweeps", False)}
+    more["cold"] = written.pop("cold", False)
     return Shape(name, _workflow(name, written), None, acts, children, loose, ends, **more)
 
 

@@ -9,6 +9,7 @@ each of its calls, so that any other worker may act in between.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
@@ -29,7 +30,9 @@ from ..wiring import Wiring, using
 from .actors import Context, Move, Observer, OwnClock, Schedule, SeenEngine, Worker, handler_of
 from .faults import Crash, Faults, Kind, Refused
 from .outages import Outage
+from .places import calling
 from .queues import Received
+from .requests import request
 from .shapes import Act
 from .watched import WitnessedCloud
 from .world import TENANT, Prepared, Tasks, expressions
@@ -63,6 +66,8 @@ class Simulation:
         if isinstance(self.faults, Outage):
             self.faults.clock = self.cloud.clock
         self.calls: list[str] = []  # `dispatcher store.put`; the first has the number 1
+        self.places: list[str] = []  # where in the source each of them comes from
+        self.fired_at: Counter[tuple[str, Kind]] = Counter()  # faults by these
         self.trace: list[tuple[Any, ...]] = []
         self.workers: list[Worker] = []
         self.current: Worker | None = None
@@ -72,10 +77,12 @@ class Simulation:
         self.asks_again_at = 0  # somebody who was refused for the time being asks again
         self.disturbed_at = 0  # when the last fault happened, or somebody last asked for something
         self.run_id = ""
+        self.tokens: list[str] = []  # of callbacks, as they were given to whoever may use them
+        self.checkpoint = ""  # the last one that was taken
         self.has_asked_again = False  # a person asked for a failed step to be tried again
         self.refused: Rejected | None = None  # the request that was to start the run
         self._count = 0
-        self._swept_at = self.cloud.clock.now()
+        self.swept_at = self.cloud.clock.now()
         self._hub = getcurrent()
         self.wiring = self._wire()
 
@@ -85,8 +92,8 @@ class Simulation:
             cloud.store.put(item)
         tasks = Tasks(self, prepared.registry)
         world = World(cloud.store, cloud.lanes, cloud.bus, cloud.blobs, OwnClock(self), expressions(), tasks, cloud.secrets,
-                      settings=Settings(advance=prepared.shape.advance), random=Random(self.seed))  # fmt: skip
-        world.plans.update(prepared.plans)
+                      settings=Settings(prepared.shape.advance, caching=not prepared.shape.cold), random=Random(self.seed))  # fmt: skip
+        world.plans.update({} if prepared.shape.cold else prepared.plans)
         self._world = world
         engine = SeenEngine(self.wrap(world), lambda fault: self.observer.failed(self, fault))
         wiring = Wiring(engine, tasks, _NAMES, cloud.inbox, TENANT)  # type: ignore[arg-type]
@@ -115,7 +122,7 @@ class Simulation:
 
     def plan_of(self, control: Item) -> Plan:
         """Of a run: the one it was started with, or amended to."""
-        return self._world.plans[control["plan"]]
+        return self._world.plans.get(control["plan"]) or self.prepared.plans[control["plan"]]
 
     # -------------------------------------------------------------------------------------------- the loop
 
@@ -212,12 +219,14 @@ class Simulation:
 
     def _before(self, worker: Worker, call: str) -> None:
         self.calls.append(f"{worker.function} {call}")
+        self.places.append(f"{worker.function} {calling()} {call}")
         if self.keeps_trace:
             self.trace.append((self.now, worker.number, worker.function, call))
         kind = self.faults.at(len(self.calls), self.calls[-1])
         worker.fault = None
         if kind is None:
             return
+        self.fired_at[self.places[-1], kind] += 1
         self.disturbed_at = self.now
         match kind:
             case Kind.BEFORE:
@@ -293,13 +302,8 @@ class Simulation:
 
     def _ask(self, act: Act) -> None:
         """A request; an answer of 503 is asked again, one of 4xx is final unless the run has yet to come to where it fits."""
-        operations = self.wiring.operations
         try:
-            if act.verb == "start":
-                started = operations.start(TENANT, self.prepared.workflow, self.prepared.shape.input, key="simulated")
-                self.run_id = started.id
-            else:
-                getattr(operations, act.verb)(TENANT, self.run_id, **act.arguments)
+            request(self, act)
         except (Unavailable, Conflict):
             self.acts.insert(0, act)
             self.asks_again_at = self.now + CLIENT_PAUSE_MS
@@ -334,8 +338,8 @@ class Simulation:
         if due is None:
             return None
         every = topology.SWEEP_EVERY_S * 1000
-        earliest = max(self._swept_at + every, due - every - 15_000)
-        return self._swept_at + -(-(earliest - self._swept_at) // every) * every
+        earliest = max(self.swept_at + every, due - every - 15_000)
+        return self.swept_at + -(-(earliest - self.swept_at) // every) * every
 
     def _pass_time(self) -> None:
         at, sweep = self.next_time(), self.next_sweep()
@@ -343,7 +347,7 @@ class Simulation:
             return
         self.cloud.clock.advance_to(at)
         if sweep is not None and sweep <= self.now:
-            self._swept_at = sweep
+            self.swept_at = sweep
             self.sweeps += 1
             self._begin("sweeper", _FUNCTIONS["sweeper"].timeout_s, self._sweep)
 
@@ -367,6 +371,9 @@ class Simulation:
 
     def ended(self, run_id: str, path: str) -> None:
         self.observer.ended(self, run_id, path)
+
+    def issued(self, token: str) -> None:
+        self.tokens.append(token)
 
     def spend(self, ms: int) -> None:
         """A task takes so long; others act meanwhile."""

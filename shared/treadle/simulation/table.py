@@ -126,6 +126,19 @@ class MemoryStore:
 
     # ------------------------------------------------------------------------------------------- for simulations
 
+    def saved(self) -> Callable[[MemoryStore], None]:
+        """What makes another one be as this one is now. An item is never changed in place, so that the two may share it."""
+        items, partitions = dict(self._items), {pk: list(sks) for pk, sks in self._partitions.items()}
+        due = {shard: dict(some) for shard, some in self._due.items()}
+        lists = {partition: dict(some) for partition, some in self._lists.items()}
+
+        def restore(other: MemoryStore) -> None:
+            other._items, other._partitions = dict(items), {pk: list(sks) for pk, sks in partitions.items()}
+            other._due = {shard: dict(some) for shard, some in due.items()}
+            other._lists = {partition: dict(some) for partition, some in lists.items()}
+
+        return restore
+
     def items(self) -> list[Item]:
         """Everything, in order of its keys: for invariants and for showing what a simulation left behind."""
         with self._lock:

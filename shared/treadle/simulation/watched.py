@@ -70,6 +70,19 @@ class WitnessedCloud:
         self.inbox = MemoryBlobs()
         self.secrets = MemorySecrets()
 
+    def saved(self) -> Callable[[WitnessedCloud], None]:
+        """What makes another one be as this one is now."""
+        now, store, lanes, bus, blobs = self.clock.now(), self.store.saved(), self.lanes.saved(), self.bus.saved(), self.blobs.saved()
+
+        def restore(other: WitnessedCloud) -> None:
+            other.clock.advance_to(now)
+            store(other.store)
+            lanes(other.lanes)
+            bus(other.bus)
+            blobs(other.blobs)
+
+        return restore
+
     def listen(self, calls: Calls | None) -> None:
         for port in (self.store, self.lanes, self.bus, self.blobs, self.inbox, self.secrets):
             port.calls = calls

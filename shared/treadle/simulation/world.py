@@ -19,6 +19,7 @@ from ..definition import Checker
 from ..engine import World
 from ..engine.starting import register
 from ..ports import Item
+from ..tasks.later import LATER
 from ..tasks.registry import Registry, Task, TaskContext
 from .memory import MemoryCloud
 from .shapes import Shape
@@ -87,12 +88,14 @@ class Host(Protocol):
     def is_tried_anew(self, run_id: str) -> bool: ...
     def began(self, run_id: str, path: str, attempt: int) -> None: ...
     def ended(self, run_id: str, path: str) -> None: ...
+    def issued(self, token: str) -> None: ...
     def spend(self, ms: int) -> None: ...
 
 
 @dataclass
 class Tasks:
-    """`engine.world.Tasks` of one simulation: the task `do` of the shapes; other names give their input back, or run what was given."""
+    """`engine.world.Tasks` of one simulation: the tasks `do` and `later` of the shapes; other names give their input back, or run
+    what was given."""
 
     host: Host
     registry: Registry | None = None
@@ -100,7 +103,7 @@ class Tasks:
 
     def find(self, name: str) -> Task | None:
         if name not in self._known:
-            stand_in = Task(name, _do if name == "do" else _echo, takes_context=True)
+            stand_in = Task(name, {"do": _do, "later": self._later}.get(name, _echo), takes_context=True)
             given = stand_in if self.registry is None else self.registry.find(name)
             if given is None:
                 return None
@@ -114,7 +117,7 @@ class Tasks:
                 if isinstance(value, dict) and value.get("takes"):
                     self.host.spend(value["takes"])
                 if given.function is _do:
-                    attempt = context.attempt + (LATER if self.host.is_tried_anew(context.run_id) else 0)
+                    attempt = context.attempt + (AHEAD if self.host.is_tried_anew(context.run_id) else 0)
                     return _do({"out": context.step_id, **value}, attempt)
                 return given.run(value, context)
             finally:
@@ -122,15 +125,21 @@ class Tasks:
 
         return Task(given.name, run, True, given.permanent)
 
+    def _later(self, value: Json, context: TaskContext) -> Json:
+        """The task of the catalogue that leaves its result to somebody outside."""
+        self.host.issued(context.callback().token)
+        return LATER
 
-LATER = 100  # attempts by which a step is ahead once a person has it tried again: what failed before succeeds then
+
+AHEAD = 100  # attempts by which a step is ahead once a person has it tried again: what failed before succeeds then
 
 
 def _do(value: Json, attempt: Any) -> Json:
-    """The task of the catalogue: fails in its first `fails` attempts, then gives `out`."""
+    """The task of the catalogue: fails in its first `fails` attempts, then gives `out`, or a text of `size`, or a list of such."""
     if attempt <= value.get("fails", 0):
         raise TaskError(value.get("error", "Broken"), "as it was told to")
-    return value["out"]
+    large = "x" * value.get("size", 0)
+    return [large] * value["times"] if "times" in value else large or value["out"]
 
 
 def _echo(value: Json, context: TaskContext) -> Json:

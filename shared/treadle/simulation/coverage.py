@@ -1,0 +1,78 @@
+"""Which places of the source AWS was called from, and what went wrong at each of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .explore import Case
+from .faults import Kind
+from .places import all_places
+
+SOURCES = ("engine", "deliveries.py")  # what writes and sends; reading for an answer is the operations' own
+
+# Places, or whole files, that no simulation comes to.
+EXEMPT: Mapping[str, str] = {
+    "engine/__init__.py:Engine._while_it_is_there store.get": "for a run that DynamoDB has deleted once it expired: after months",
+    "engine/claims.py:given_back store.delete": "of such a run",
+    "engine/claims.py:renew store.update": "called by the thread that watches an attempt; simulated workers have none",
+    "engine/checkpoints.py:drop store.delete": "of checkpoints that a run takes by itself only the last ones stay: no shape lives so long",
+    "engine/letters.py": "dead letters, which a simulation must not leave; tests/faults/test_dead_letters.py makes some",
+}
+
+
+def is_exempt(place: str) -> bool:
+    return place in EXEMPT or place.partition(":")[0] in EXEMPT
+
+
+def place_of(site: str) -> str:
+    """Of `dispatcher engine/claims.py:take store.put`, without the function."""
+    return site.partition(" ")[2]
+
+
+def possible(site: str) -> list[Kind]:
+    """What can go wrong there."""
+    function, call = site.partition(" ")[0], site.rpartition(" ")[2]
+    return [kind for kind in Kind if kind.is_possible(f"{function} {call}")]
+
+
+@dataclass
+class Coverage:
+    """`reached`: calls by function and place. `fired`: faults by these."""
+
+    reached: Counter[str] = field(default_factory=Counter)
+    fired: Counter[tuple[str, Kind]] = field(default_factory=Counter)
+
+    def add(self, case: Case) -> None:
+        self.reached.update(case.places)
+        self.fired.update(case.fired_at)
+
+    def merge(self, other: Coverage) -> None:
+        self.reached += other.reached
+        self.fired += other.fired
+
+    @property
+    def unreached(self) -> list[str]:
+        missed = all_places(*SOURCES) - {place_of(site) for site in self.reached}
+        return sorted(place for place in missed if not is_exempt(place))
+
+    @property
+    def unfired(self) -> list[str]:
+        """Of what was reached: where something that is possible did not go wrong."""
+        return sorted(f"{site} {kind}" for site in self.reached for kind in possible(site) if not self.fired[site, kind])
+
+    def to_json(self) -> dict[str, Any]:
+        faults: dict[str, dict[str, int]] = {}
+        for (site, kind), count in sorted(self.fired.items()):
+            faults.setdefault(site, {})[kind.value] = count
+        places = all_places(*SOURCES)
+        return {
+            "places": len(places),
+            "reached": len(places & {place_of(site) for site in self.reached}),
+            "unreached": self.unreached,
+            "exempt": dict(EXEMPT),
+            "faults": faults,
+            "unfired": self.unfired,
+        }

@@ -1,0 +1,36 @@
+"""What is asked of the engine, by people and by other systems: one request each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core.errors import Conflict
+from .shapes import Act
+from .world import TENANT
+
+if TYPE_CHECKING:
+    from .simulator import Simulation
+
+KEY = "simulated"  # a request that is made again is the same one
+
+
+def request(simulation: Simulation, act: Act) -> None:
+    """Raises what the operation raises."""
+    operations, shape = simulation.wiring.operations, simulation.prepared.shape
+    match act.verb:
+        case "start" if shape.cold:
+            simulation.run_id = operations.run_definition(TENANT, shape.definition, shape.input, key=KEY).id
+        case "start":
+            simulation.run_id = operations.start(TENANT, simulation.prepared.workflow, shape.input, key=KEY).id
+        case "succeed" | "fail" | "heartbeat":
+            if not simulation.tokens:
+                raise Conflict("nobody was given a token yet")
+            getattr(operations, act.verb)(simulation.tokens[-1], **act.arguments)
+        case "register":
+            operations.register(TENANT, act.arguments["source"])
+        case "checkpoint":
+            simulation.checkpoint = operations.checkpoint(TENANT, simulation.run_id)["id"]
+        case "restore":
+            operations.restore(TENANT, simulation.checkpoint, key=KEY)
+        case _:
+            getattr(operations, act.verb)(TENANT, simulation.run_id, **act.arguments)
