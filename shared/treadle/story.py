@@ -1,9 +1,9 @@
 """The history of a run: what happened and who did what, in order. Folded from facts, archived facts and acts; no log beside them.
 
 Each entry has `at`, `what` and `path` (None: the run as a whole). `what` is `RunStarted`, `Acted` (somebody did something: `act`,
-`by`, and what was said with it), `StepStarted`, `StepEnded`, `RunEnded`, `Notified` or `NotificationFailed` (a `target`, of an
-`event`), or `MessageGivenUp` (of a dead letter, with its `queue`, its `kind` and `why`). What a retry took back has the
-`generation` it was of.
+`by`, and what was said with it), `StepStarted`, `AttemptFailed` (one that was not the step's last), `StepEnded`, `RunEnded`,
+`Notified` or `NotificationFailed` (a `target`, of an `event`), or `MessageGivenUp` (of a dead letter, with its `queue`, its
+`kind` and `why`). What a retry took back has the `generation` it was of.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from .deadletters import all_told_to
 from .engine.items import body_key
 from .engine.run import Run
 from .engine.snapshot import archived, snapshot
+from .engine.tries import tries_of
 from .engine.world import World
 from .ports import Item
 from .viewing import shown_status, step_view
@@ -61,6 +62,10 @@ def _of_step(run: Run, key: str, item: Item, items: Mapping[str, Item]) -> Itera
     path, step, among = paths.shown(key), step_view(run, item, over=False, full=False), _among(key, item, items)
     if step.started_at:
         yield (item["started_at"], [*among, 0]), {"at": step.started_at, "what": "StepStarted", "path": path}
+    for each in tries_of(item):
+        error = {"name": each.name, "message": each.message}
+        shown_try = {"at": rfc3339(each.failed_at), "what": "AttemptFailed", "path": path, "attempt": each.number, "error": error}
+        yield (each.failed_at, [*among, 1, each.number]), shown_try
     if step.ended_at:
         shown: Entry = {"at": step.ended_at, "what": "StepEnded", "path": path, "status": step.status, "attempts": step.attempts}
         told = ({"error": step.error} if step.error else {}) | ({"why": step.why} if step.why else {})

@@ -129,6 +129,15 @@ def test_a_trail_that_was_written_anew_does_not_have_the_head_that_was_kept(engi
         ({"what": "StepStarted", "generation": 1}, "started (taken back by a retry)"),
         ({"what": "Acted", "act": "approve", "by": "ann", "comment": "fine"}, 'ann approved it ("fine")'),
         ({"what": "Acted", "act": "pause", "by": None}, "somebody paused the run"),
+        (
+            {"what": "AttemptFailed", "attempt": 2, "error": {"name": "BankAway", "message": "no route"}},
+            "attempt 2 failed: BankAway: no route",
+        ),
+        ({"what": "Notified", "target": "ops", "event": "RunFailed", "attempts": 1}, "ops was told of RunFailed"),
+        (
+            {"what": "NotificationFailed", "target": "ops", "event": "RunFailed", "attempts": 10, "error": "it answered 500"},
+            "ops could not be told of RunFailed after 10 attempts: it answered 500",
+        ),
         ({"what": "Acted", "act": "retry", "by": "bob", "after": "failed", "from": "a"}, "bob retried the run, which was failed, from a"),
         ({"what": "Acted", "act": "amend", "by": "bob", "added": ["b"], "removed": ["c"]}, "bob amended the run; added: b; removed: c"),
     ],

@@ -34,14 +34,29 @@ def told(entry: Mapping[str, Any]) -> str:
             return "started" + _in_generation(entry)
         case "StepEnded":
             return _ended(entry) + _in_generation(entry)
+        case "AttemptFailed":
+            return f"attempt {entry['attempt']} failed: {_error(entry['error'])}" + _in_generation(entry)
+        case "Notified" | "NotificationFailed":
+            return _notified(entry)
         case _:
             return _acted(entry)
+
+
+def _notified(entry: Mapping[str, Any]) -> str:
+    tries = f" after {entry['attempts']} attempts" if entry.get("attempts", 0) > 1 else ""
+    if "error" in entry:
+        return f"{entry['target']} could not be told of {entry['event']}{tries}: {entry['error']}"
+    return f"{entry['target']} was told of {entry['event']}{tries}"
+
+
+def _error(error: Mapping[str, Any]) -> str:
+    return f"{error['name']}: {error['message']}" if error.get("message") else str(error["name"])
 
 
 def _ended(entry: Mapping[str, Any]) -> str:
     error = entry.get("error")
     tries = f" after {entry['attempts']} attempts" if entry.get("attempts", 0) > 1 else ""
-    why = f": {error['name']}: {error.get('message', '')}" if error else f": {entry['why']}" if entry.get("why") else ""
+    why = f": {_error(error)}" if error else f": {entry['why']}" if entry.get("why") else ""
     return f"{entry['status']}{tries}{why}"
 
 

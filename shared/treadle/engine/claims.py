@@ -18,6 +18,7 @@ from ..ports import Absent, AtMost, Change, Condition, Equals, Item, Key, OneOf,
 from ..topology import MAX_DELAY_S
 from .items import error_text, fact_item, shard_of, step_key
 from .run import Run
+from .tries import remembered
 
 NOBODY_BEGAN_IT = Absent()
 UNENDED = tuple(state.value for state in State if state is not State.ENDED)
@@ -49,6 +50,7 @@ class Claim:
     saw: tuple[str, ...] | None = None  # sources that a join `any` / N saw when it was decided
     values: str | None = None  # of a loop: its items, where they lie in the header
     given: str | None = None  # JSON text of an input that a person gave in place of the step's own
+    failed: str | None = None  # JSON text of earlier attempts that failed (`tries`)
     of: str | None = None  # begun by whoever ended this step, without a message of its own
     is_fused: bool = False
     turn: int | None = None  # ms: when it may begin, by the task's rate
@@ -94,6 +96,7 @@ class Claim:
             "seq": self.seq,
             "n": self.n,
             "given": self.given,
+            "failed": self.failed,
             "list": self.values,
             "of": self.of,
             "saw": [*self.saw] if self.saw is not None else None,
@@ -113,7 +116,7 @@ def take(run: Run, key: str, saw: tuple[str, ...] | None = None, of: str | None 
 def take_over(run: Run, standing: Item, *, attempt: int, losses: int = 0) -> Claim | Item:
     """Claim a step whose item is free again: released, due for its next attempt, or lost with its worker."""
     now = run.now
-    before = claim_of(standing)
+    before = remembered(claim_of(standing), standing)
     has_run = standing["state"] != State.RELEASED or attempt > before.base + 1 or losses > 0
     claim = replace(
         before,
@@ -144,7 +147,7 @@ def renew(run: Run, claim: Claim, until: int) -> bool:
 
 
 def write_fact(run: Run, fact: Fact, claim: Claim, condition: Condition | None = None) -> Written:
-    kept: Item = {"of": claim.of, "base": claim.base, "saw": [*claim.saw] if claim.saw else None, "n": claim.n}
+    kept: Item = {"of": claim.of, "base": claim.base, "saw": [*claim.saw] if claim.saw else None, "n": claim.n, "failed": claim.failed}
     if run.plan.compensates:
         kept["list"] = claim.values  # what is undone inside of a loop may name its item
     item = fact_item(
@@ -171,7 +174,7 @@ def write_state(
 
 def write_failed_attempt(run: Run, claim: Claim, error: StepError, until: int | None, condition: Condition | None = None) -> Written:
     """`until`: when the next attempt may begin; None: there is none, the errors handler decides what becomes of the step."""
-    return write_state(run, claim, State.RETRY, condition, error=error_text(error), until=until)
+    return write_state(run, claim, State.RETRY, condition, error=error_text(error), failed_at=run.now, until=until)
 
 
 @contextmanager
@@ -213,6 +216,7 @@ def claim_of(item: Item) -> Claim:
         saw=tuple(item["saw"]) if "saw" in item else None,
         values=item.get("list"),
         given=item.get("given"),
+        failed=item.get("failed"),
         of=item.get("of"),
         turn=item.get("turn"),
     )

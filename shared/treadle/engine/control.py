@@ -18,6 +18,7 @@ from .reading import Unreadable
 from .run import Run
 from .segment import Segment
 from .stopping import soon, stop_run
+from .tries import remembered
 from .waits import post, resolve
 from .world import World
 
@@ -174,7 +175,7 @@ def decide(run: Run, path: str, choice: str, given: Json, output: Json) -> None:
     elif choice == "fail":
         write_end(segment, item, Outcome.FAILED, error=error_of(item.get("error")))
     else:
-        claim = replace(claim_of(item), base=item["attempt"], attempt=item["attempt"] + 1, losses=0)
+        claim = replace(remembered(claim_of(item), item), base=item["attempt"], attempt=item["attempt"] + 1, losses=0)
         if given is not None:
             claim = replace(claim, given=encode(run.kept(given)))
         if not write_state(run, claim, State.RELEASED, stands(item)).ok:

@@ -67,7 +67,17 @@ def climb(run: Run, item: Item, error: StepError) -> tuple[Item, str | None]:
         due = next_rung(run, wait["failed_at"], number + 1)
     until = due[1] if due else None
     listed = asks(run, item["sk"][2:], wait["failed_at"])
-    written = write_state(run, claim_of(item), State.WAITING, stands(item), until=until, wait=wait, error=item["error"], **listed)
+    written = write_state(
+        run,
+        claim_of(item),
+        State.WAITING,
+        stands(item),
+        until=until,
+        wait=wait,
+        error=item["error"],
+        failed_at=item.get("failed_at"),
+        **listed,
+    )
     changed = {**item, "wait": wait} | ({"until": until} if until is not None else {})
     return (changed if written.ok else item), None
 

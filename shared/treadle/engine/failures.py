@@ -22,6 +22,7 @@ from .run import Run
 from .schedule import wake
 from .snapshot import snapshot
 from .stopping import stop_container, stop_run
+from .tries import remembered
 from .waits import mark_people
 
 if TYPE_CHECKING:
@@ -77,10 +78,13 @@ def ask_a_person(segment: Segment, item: Item, error: StepError) -> None:
     """`onFailure: wait`: only a person's decision writes the fact."""
     run, key = segment.run, item["sk"][2:]
     due = next_rung(run, run.now, 0)
+    failed_at = item.get("failed_at", run.now)
     wait = {"for": "person", "failed_at": run.now, "rungs": 0}
     until = due[1] if due else None
     listed = asks(run, key, run.now)
-    written = write_state(run, claim_of(item), State.WAITING, stands(item), until=until, wait=wait, error=item["error"], **listed)
+    written = write_state(
+        run, claim_of(item), State.WAITING, stands(item), until=until, wait=wait, error=item["error"], failed_at=failed_at, **listed
+    )
     if written.ok:
         segment.loose[key] = None
         if until is not None:
@@ -116,6 +120,8 @@ def write_end(
     segment: Segment, item: Item, outcome: Outcome, *, output: Json = None, error: StepError | None = None, chosen: tuple[str, ...] = ()
 ) -> None:
     run, claim = segment.run, claim_of(item)
+    if outcome is Outcome.SUCCEEDED:
+        claim = remembered(claim, item)  # its fact has no error of its own
     fact = Fact(
         claim.key,
         outcome,

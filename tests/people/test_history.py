@@ -1,0 +1,93 @@
+"""The history tells of each attempt that failed, however the step came to its end, without a write for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from treadle import TaskContext, TaskError, task
+from treadle.engine.items import step_key
+from treadle.engine.tries import MOST_BYTES
+from treadle.simulation.driver import TENANT, MemoryEngine
+
+
+def fails_until(last: int, message: str = "no route") -> Any:
+    @task(name="pay")
+    def pay(given: Any, context: TaskContext) -> Any:
+        if context.attempt < last:
+            raise TaskError(f"Away{context.attempt}", message)
+        return "paid"
+
+    return pay
+
+
+def document(step: str, handling: str = "") -> str:
+    return f"id: w\nname: W\nversion: 1.0.0\nsteps: [{step}]\n" + (f"errorHandling: {handling}\n" if handling else "")
+
+
+def attempts(engine: MemoryEngine, run_id: str) -> list[tuple[str, int, str]]:
+    told = [entry for entry in engine.history(run_id) if entry["what"] == "AttemptFailed"]
+    return [(entry["path"], entry["attempt"], entry["error"]["name"]) for entry in told]
+
+
+RETRY = "retry: {maxAttempts: 4, delay: 1s}"
+
+
+@pytest.mark.parametrize(
+    ("last", "earlier", "status"),
+    [
+        pytest.param(1, [], "succeeded", id="at once"),
+        pytest.param(3, [1, 2], "succeeded", id="the third succeeds"),
+        pytest.param(9, [1, 2, 3], "failed", id="none does: the last one is how the step ended"),
+    ],
+)
+def test_each_failed_attempt_has_a_line(last: int, earlier: list[int], status: str) -> None:
+    engine = MemoryEngine([fails_until(last)])
+    run = engine.run(document(f"{{id: a, task: pay, {RETRY}}}"))
+    assert run.status == status
+    assert attempts(engine, run.id) == [("a", number, f"Away{number}") for number in earlier]
+    what = [entry["what"] for entry in engine.history(run.id)]
+    assert what == ["RunStarted", "StepStarted", *["AttemptFailed"] * len(earlier), "StepEnded", "RunEnded"]
+
+
+def test_between_two_attempts_it_is_told_already() -> None:
+    engine = MemoryEngine([fails_until(9)])
+    run_id = engine.start(document("{id: a, task: pay, retry: {maxAttempts: 4, delay: 1h, backoff: fixed, jitter: none}}"))
+    engine.pass_time("90m")
+    assert attempts(engine, run_id) == [("a", 1, "Away1"), ("a", 2, "Away2")]
+
+
+@pytest.mark.parametrize("choice", ["retry", "skip", "fail"])
+def test_what_a_person_decided_about_is_told(choice: Any) -> None:
+    engine = MemoryEngine([fails_until(3)])
+    run_id = engine.start(document("{id: a, task: pay, retry: {maxAttempts: 2, delay: 1s}}", "{onFailure: wait}"))
+    engine.wait(run_id, "waiting")
+    assert attempts(engine, run_id) == [("a", 1, "Away1"), ("a", 2, "Away2")]
+    engine.decide(run_id, "a", choice)
+    engine.wait(run_id, "waiting" if choice == "retry" else None)
+    expected = {"retry": [1, 2, 1, 2], "skip": [1, 2], "fail": [1]}[choice]
+    assert [number for _, number, _ in attempts(engine, run_id)] == expected
+
+
+def test_what_a_retry_took_back_keeps_its_attempts() -> None:
+    engine = MemoryEngine([fails_until(9)])
+    run_id = engine.run(document("{id: a, task: pay, retry: {maxAttempts: 2, delay: 1s}}")).id
+    engine.operations.retry(TENANT, run_id)
+    engine.wait(run_id)
+    told = [entry for entry in engine.history(run_id) if entry["what"] == "AttemptFailed"]
+    assert [entry.get("generation") for entry in told] == [1, None]
+
+
+def test_many_long_errors_leave_an_item_within_its_write_unit() -> None:
+    engine = MemoryEngine([fails_until(99, "x" * 4000)])
+    run_id = engine.run(document("{id: a, task: pay, retry: {maxAttempts: 50, delay: 1s}}")).id
+    item = engine.cloud.store.get(step_key(run_id, "a")) or {}
+    assert len(item["failed"].encode()) <= MOST_BYTES
+    assert [number for _, number, _ in attempts(engine, run_id)] == [47, 48, 49]
+
+
+def test_a_step_that_never_failed_carries_nothing() -> None:
+    engine = MemoryEngine([fails_until(1)])
+    item = engine.cloud.store.get(step_key(engine.run(document("{id: a, task: pay}")).id, "a")) or {}
+    assert "failed" not in item
+    assert "failed_at" not in item
