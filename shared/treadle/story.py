@@ -62,10 +62,10 @@ def _of_step(run: Run, key: str, item: Item, items: Mapping[str, Item]) -> Itera
     path, step, among = paths.shown(key), step_view(run, item, over=False, full=False), _among(key, item, items)
     if step.started_at:
         yield (item["started_at"], [*among, 0]), {"at": step.started_at, "what": "StepStarted", "path": path}
-    for each in tries_of(item):
+    for n, each in enumerate(tries_of(item)):
         error = {"name": each.name, "message": each.message}
         shown_try = {"at": rfc3339(each.failed_at), "what": "AttemptFailed", "path": path, "attempt": each.number, "error": error}
-        yield (each.failed_at, [*among, 1, each.number]), shown_try
+        yield (each.failed_at, [*among, 1, n]), shown_try
     if step.ended_at:
         shown: Entry = {"at": step.ended_at, "what": "StepEnded", "path": path, "status": step.status, "attempts": step.attempts}
         told = ({"error": step.error} if step.error else {}) | ({"why": step.why} if step.why else {})
