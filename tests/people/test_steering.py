@@ -258,3 +258,42 @@ def test_what_is_inside_of_a_step_is_told_between_its_start_and_its_end() -> Non
     assert told[:3] == [("RunStarted", None), ("StepStarted", "g"), ("StepStarted", "g.a")]
     order = [path for what, path in told if what == "StepEnded"]
     assert order == ["g.a", "g.b", "g", "z"]
+
+
+# ------------------------------------------------------------------------------------------------ what is refused, and why
+
+
+@pytest.mark.parametrize(
+    ("choice", "given", "told"),
+    [
+        ("skip", {"input": {}}, "another attempt"),
+        ("fail", {"input": {}}, "another attempt"),
+        ("retry", {"output": 1}, "skipped step"),
+        ("fail", {"output": 1}, "skipped step"),
+    ],
+)
+def test_what_a_decision_has_no_use_for_is_refused(world: World, choice: Any, given: dict[str, Any], told: str) -> None:
+    run_id = world.engine.start(f"{HEAD}steps: [{{id: b, task: mends}}]\nerrorHandling: {{onFailure: wait}}\n")
+    world.engine.wait(run_id, "waiting")
+    with pytest.raises(Rejected, match=told) as refused:
+        world.operations.decide(TENANT, run_id, "b", choice, **given)
+    assert refused.value.code == "bad-value"
+    assert world.engine.show(run_id).status == "waiting"
+
+
+def test_whoever_answers_what_is_not_asked_is_told_what_is(world: World) -> None:
+    run_id = world.waiting()
+    with pytest.raises(WrongState, match=r"step a of run .* does not wait for an approval: it has ended: succeeded"):
+        world.operations.approve(TENANT, run_id, "a", by="ann")
+    with pytest.raises(WrongState, match=r"step ok of run .* does not wait for a decision: it waits for an approval"):
+        world.operations.decide(TENANT, run_id, "ok", "skip")
+
+
+def test_undoing_is_not_broken_off(world: World) -> None:
+    steps = "[{id: a, set: 1, compensate: {wait: 1h}}, {id: b, after: [a], task: mends}]"
+    run_id = world.engine.start(f"{HEAD}steps: {steps}\nerrorHandling: {{onFailure: compensate}}\n")
+    world.engine.wait(run_id, "compensating")
+    with pytest.raises(WrongState, match="is compensating, and undoing what it did is not broken off"):
+        world.operations.cancel(TENANT, run_id)
+    ended = world.engine.wait(run_id)
+    assert (ended.status, ended.compensated) == ("failed", True)

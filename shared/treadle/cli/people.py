@@ -50,7 +50,8 @@ def checkpoint(run: str, is_listed: bool, form: str, **target: Any) -> None:
     engine = remote(**target)
     if is_listed:
         items, after = engine.page(f"/runs/{run}/checkpoints")
-        print_list(form, items, after, ("id", "version", "at", "why", "steps"))
+        shown = items if form != "table" else [{**item, "steps": ", ".join(item["steps"])} for item in items]
+        print_list(form, shown, after, ("id", "version", "at", "why", "steps"))
         return
     made = engine.once(["runs", run, "checkpoints"], None)
     if form == "table":

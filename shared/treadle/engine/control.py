@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..core import paths
-from ..core.errors import NotFound, WrongState
+from ..core.errors import NotFound, Rejected, WrongState
 from ..core.model import Json, Outcome, RunStatus, State, StepError
 from ..ports import Change, Item, OneOf
 from . import retrying
 from .branches import step_message
 from .claims import claim_of, stands, write_state
 from .failures import write_end
-from .items import encode, error_of, run_key, step_key
+from .items import encode, error_of, is_fact, run_key, step_key
 from .quarantine import fault_in, set_aside
 from .reading import Unreadable
 from .run import Run
@@ -24,6 +24,10 @@ from .world import World
 
 HINT_S = 2
 INVOCATION_MS = 20_000  # what a request may still do itself; the rest goes to the lanes
+_TOO_LATE = {
+    RunStatus.COMPENSATING: "is compensating, and undoing what it did is not broken off",
+    RunStatus.STOPPING: "is ending already",
+}
 ALIVE = (RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)
 
 
@@ -52,7 +56,9 @@ def cancel(run: Run) -> None:
         return
     _hint(run, "")
     if not stop_run(run, "cancel", {"name": "Cancelled", "message": "the run was cancelled"}, while_cleaning_up=True):
-        raise WrongState(f"run {run.id} is {run.status.value}: only a run that is under way can be cancelled")
+        raise WrongState(
+            f"run {run.id} {_TOO_LATE.get(run.status, f'is {run.status.value}')}: only a run that is under way can be cancelled"
+        )
     segment = Segment(run, run.now + INVOCATION_MS)
     try:
         segment.finish()
@@ -117,8 +123,20 @@ def waiting_item(run: Run, path: str, kind: str) -> Item:
             raise NotFound("begun step", f"{path}: run {run.id} has not reached it yet")
         raise NotFound("step", f"{path} in {run.plan.workflow}")
     if item["state"] != State.WAITING or item["wait"]["for"] != kind:
-        raise WrongState(f"step {path} of run {run.id} does not wait for {'an approval' if kind == 'approval' else 'a decision'}")
+        raise WrongState(f"step {path} of run {run.id} does not wait for {_ASKED[kind]}: it {_instead(item)}")
     return item
+
+
+_ASKED = {"approval": "an approval", "person": "a decision"}
+
+
+def _instead(item: Item) -> str:
+    if is_fact(item):
+        return f"has ended: {Outcome(item['outcome']).status.value}"
+    if item["state"] == State.WAITING:
+        kind = item["wait"]["for"]
+        return f"waits for {_ASKED.get(kind, f'a {kind}')}"
+    return "has not come to that"
 
 
 def key_of(run: Run, path: str) -> str:
@@ -165,6 +183,10 @@ def _may_decide(run: Run, path: str, by: str) -> Item:
 
 def decide(run: Run, path: str, choice: str, given: Json, output: Json) -> None:
     """`onFailure: wait`: what becomes of a failed step. retry (another attempt), skip (it succeeded with `output`), fail."""
+    if given is not None and choice != "retry":
+        raise Rejected("bad-value", f"an input is for another attempt (retry): with {choice} nothing would become of it")
+    if output is not None and choice != "skip":
+        raise Rejected("bad-value", f"an output is what a skipped step gives (skip): with {choice} nothing would become of it")
     item = waiting_item(run, path, "person")
     _hint(run, item["sk"][2:])
     _moves_again(run)
