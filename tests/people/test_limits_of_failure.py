@@ -1,0 +1,77 @@
+"""Thresholds by rate: how many of the steps that ended lately have failed, and what is done when it is too many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from treadle.simulation.driver import TENANT, MemoryEngine
+
+
+def steps(*outcomes: tuple[str, bool]) -> str:
+    """Steps that end at these times, well or not; then one an hour later, which only runs where nothing was stopped."""
+    lines = [f"- {{id: w{n}, wait: {at}}}\n- {{id: s{n}, after: [w{n}], {'set: 1' if well else 'fail: {error: Broken}'}}}"
+             for n, (at, well) in enumerate(outcomes)]  # fmt: skip
+    return "\n".join([*lines, "- {id: later, wait: 1h}", "- {id: last, after: [later], set: done}"])
+
+
+def document(body: str, thresholds: str) -> str:
+    handling = f"errorHandling: {{onFailure: continue, thresholds: {thresholds}}}"
+    return f"id: w\nname: W\nversion: 1.0.0\n{handling}\nsteps:\n{body}\n"
+
+
+OLD_SUCCESSES = [("1s", True), ("2s", True), ("3s", True), ("4s", True)]  # eight with the waits before them
+RATE = "{failureRate: 0.4, window: 5m%s}"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "is_exceeded"),
+    [
+        pytest.param([*OLD_SUCCESSES, ("5s", False)], False, id="one of ten"),
+        pytest.param([*OLD_SUCCESSES, ("20m", False)], True, id="one of the two that ended lately"),
+        pytest.param([("1s", False)], True, id="one of two"),
+        pytest.param([("1s", True), ("2s", True), ("3s", False), ("4s", False)], False, id="two of eight"),
+        pytest.param([*OLD_SUCCESSES, ("6m", True), ("6m", True), ("7m", False)], False, id="one of six within the window"),
+    ],
+)
+def test_only_what_ended_within_the_window_counts(outcomes: list[tuple[str, bool]], is_exceeded: bool) -> None:
+    engine = MemoryEngine()
+    run_id = engine.start(document(steps(*outcomes), RATE % ""))
+    engine.pass_time("2h")
+    assert engine.show(run_id).status == ("paused" if is_exceeded else "failed")
+    assert (engine.show(run_id).steps["last"].status == "succeeded") is not is_exceeded
+
+
+@pytest.mark.parametrize(("action", "status"), [("pause", "paused"), ("fail", "failed"), ("cancel", "cancelled")])
+def test_what_is_done_when_the_rate_is_exceeded(action: str, status: str) -> None:
+    engine = MemoryEngine()
+    run_id = engine.start(document(steps(("1s", False)), RATE % f", action: {action}"))
+    engine.pass_time("2h")
+    run = engine.show(run_id)
+    assert run.status == status
+    assert run.steps["last"].status == ("pending" if action == "pause" else "skipped")
+
+
+def test_a_paused_run_goes_on_when_a_person_says_so() -> None:
+    engine = MemoryEngine()
+    run_id = engine.start(document(steps(("1s", False)), RATE % ""))
+    engine.pass_time("10m")
+    assert engine.show(run_id).status == "paused"
+    engine.operations.resume(TENANT, run_id, by="ann")
+    run = engine.wait(run_id)
+    assert (run.status, run.steps["last"].output) == ("failed", "done")
+
+
+def test_items_of_a_loop_are_counted() -> None:
+    body = """
+    - {id: f, forEach: "[1, 2, 3, 4]", maxConcurrency: 1, tolerate: {failures: 4}, task: boom}
+    - {id: last, after: [f], set: done}
+    """
+
+    def boom(given: Any) -> Any:
+        raise ValueError("boom")
+
+    engine = MemoryEngine([boom])
+    run_id = engine.start(document(body, "{maxFailedSteps: 2, action: fail}"))
+    run = engine.wait(run_id)
+    assert (run.status, run.steps["last"].status) == ("failed", "skipped")
