@@ -1,12 +1,27 @@
-"""What a request has to fit before anything is done: schemas, and the version that the caller has seen."""
+"""What a request has to fit before anything is done: schemas, the engine's own settings, the version that the caller has seen."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from .core.errors import Rejected
 from .core.model import Json
 from .core.plan import Plan
+from .definition.defaults import one_at_a_time, with_error_handling, with_own_concurrency
 from .definition.schemas import violations
+from .engine import Settings
 from .engine.run import Run
+
+
+def completed(settings: Settings, document: dict[str, Any]) -> dict[str, Any]:
+    """A definition with what the engine's settings say where it says nothing. Raises Rejected("invalid-definition")."""
+    handled = with_error_handling(document, settings.defaults)
+    if not settings.one_at_a_time:
+        return handled
+    if own := sorted(with_own_concurrency(document)):
+        told = f"this engine runs one step of a run at a time: no step has a concurrency of its own, as {', '.join(own)} would"
+        raise Rejected("invalid-definition", told, status=422)
+    return one_at_a_time(handled)
 
 
 def check_input(plan: Plan, given: Json) -> None:

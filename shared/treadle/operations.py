@@ -13,8 +13,7 @@ from .core.model import Json
 from .core.plan import Plan, compile_plan
 from .deadletters import DeadLetters
 from .definition import Checker, Diagnostic
-from .definition.defaults import one_at_a_time, with_error_handling, with_own_concurrency
-from .engine import Engine, amending, callbacks, checkpoints, control, retrying
+from .engine import Engine, amending, callbacks, cancelling, checkpoints, control, retrying
 from .engine.items import decode, digest, run_key
 from .engine.outcome import bounded
 from .engine.run import Run
@@ -51,18 +50,7 @@ class Operations:
             count = len(checked.errors)
             told = f"the definition has {count} fault{'s' if count > 1 else ''}; the first: {checked.errors[0].message}"
             raise Rejected("invalid-definition", told, status=422, diagnostics=checked.diagnostics)
-        return checked.document, compile_plan(self._completed(checked.document), self.world.expressions)
-
-    def _completed(self, document: dict[str, Any]) -> dict[str, Any]:
-        """With what the engine's settings say where the definition says nothing. Raises Rejected."""
-        settings = self.world.settings
-        completed = with_error_handling(document, settings.defaults)
-        if not settings.one_at_a_time:
-            return completed
-        if own := sorted(with_own_concurrency(document)):
-            told = f"this engine runs one step of a run at a time: no step has a concurrency of its own, as {', '.join(own)} would"
-            raise Rejected("invalid-definition", told, status=422)
-        return one_at_a_time(completed)
+        return checked.document, compile_plan(fits.completed(self.world.settings, checked.document), self.world.expressions)
 
     def register(self, tenant: str, source: Source, *, by: str | None = None) -> Registered:
         """Raises Rejected: invalid-definition (422), version-conflict (409)."""
@@ -223,6 +211,13 @@ class Operations:
         run = self._run(tenant, run_id)
         with self._acting(run, "decide", by, path=step, choice=choice, reason=reason):
             control.decide(run, step, choice, input, output)
+        return view(self.world, run.control)
+
+    def cancel_step(self, tenant: str, run_id: str, step: str, *, by: str | None = None, reason: str | None = None) -> RunView:
+        """The run goes on: a step that has not begun is skipped, one that waits fails with `Cancelled`. Raises NotFound, WrongState."""
+        run = self._run(tenant, run_id)
+        with self._acting(run, "cancel", by, path=step, reason=reason):
+            cancelling.cancel_step(run, step, by)
         return view(self.world, run.control)
 
     # Callbacks: the token is the credential, and says whose run it is.

@@ -160,6 +160,9 @@ class FakeOperations:
     def cancel(self, tenant: str, run_id: str, **given: Any) -> Run:
         return self._act("cancel", tenant, run_id, **given)
 
+    def cancel_step(self, tenant: str, run_id: str, step: str, **given: Any) -> Run:
+        return self._act("cancel_step", tenant, run_id, step=step, **given)
+
     def retry(self, tenant: str, run_id: str, **given: Any) -> Run:
         return self._act("retry", tenant, run_id, **given)
 

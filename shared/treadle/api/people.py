@@ -7,11 +7,14 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from ..auth import Permission
+from ..core.errors import NotFound
 from . import shapes
 from .calls import BASE, Reply, Request, accepted, as_shown, etag_of, expected_version, idempotency_key, text_of
 
 if TYPE_CHECKING:
     from ..operations import Operations
+
+MOST_STEPS = 100_000  # that are looked through for one
 
 
 def amend(request: Request, operations: Operations) -> Reply:
@@ -33,6 +36,20 @@ def update(request: Request, operations: Operations) -> Reply:
     expected = expected_version(request)
     changes, run = operations.update(request.tenant, request.path["run"], patch, expected=expected, by=request.by)
     return Reply({"changes": changes, "run": as_shown(run)})
+
+
+def task(request: Request, operations: Operations) -> Reply:
+    """A step of a run as something by itself: `RUN/PATH` is its id."""
+    run_id, path = request.path["run"], request.path["step"]
+    run = as_shown(operations.show(request.tenant, run_id, full=request.query.full, limit=MOST_STEPS))
+    if path not in run["steps"]:
+        raise NotFound("task", f"{run_id}/{path}")
+    return Reply({"id": f"{run_id}/{path}", "run": run_id, "workflow": run["workflow"], "step": path, **run["steps"][path]})
+
+
+def cancel_task(request: Request, operations: Operations) -> Reply:
+    run, step = request.path["run"], request.path["step"]
+    return accepted(operations.cancel_step(request.tenant, run, step, by=request.by, reason=request.body.reason))
 
 
 def prospect(request: Request, operations: Operations) -> Reply:

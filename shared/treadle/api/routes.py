@@ -244,6 +244,18 @@ ROUTES: tuple[Route, ...] = (
         Permission.CONTROL,
         shapes.Decision,
     ),
+    _get("/tasks/{run}/{step}", "getTask", "A step of a run.", people.task, "Task", query=shapes.TaskQuery, refuses=_ABSENT),
+    Route(
+        "POST",
+        "/tasks/{run}/{step}/cancel",
+        "cancelTask",
+        "Skip a step that has not begun, or fail one that waits; the run goes on.",
+        people.cancel_task,
+        _RUN,
+        needs=(Permission.CONTROL,),
+        body=shapes.Reason,
+        refuses=(*_NOT_NOW, "step-locked", "conflict"),
+    ),
     _get("/approvals", "listApprovals", "What the caller is asked.", people.approvals, "Listing", query=shapes.QuestionsQuery),
     _get(
         "/audit",

@@ -149,6 +149,10 @@ class Redrive(Shape):
     cursor: str | None = Field(None, description="`next` of the answer before: a request sends at most some hundreds.")
 
 
+class TaskQuery(Shape):
+    full: bool = Field(False, description="Large payloads in place, not as references.")
+
+
 class RetryQuery(Shape):
     from_step: str | None = Field(None, alias="from", description="A step's path. Default: the steps that failed.")
 
@@ -183,6 +187,19 @@ class Difference(Shape):
     added: list[str]
     changed: list[str]
     removed: list[str]
+
+
+class Task(Shape):
+    """A step of a run, and what a run shows of it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str = Field(description="RUN/PATH")
+    run: str
+    workflow: str
+    step: str = Field(description="Its path.")
+    status: str
+    attempts: int
 
 
 class Prospect(Shape):

@@ -56,6 +56,10 @@ class Remote:
         """`verb`: `pause`, `resume`, `cancel`, `retry`."""
         return self._post(f"/runs/{_part(run)}/{verb}", body or {})
 
+    def cancel_step(self, run: str, step: str, reason: str | None) -> dict[str, Any]:
+        """The run goes on."""
+        return self._post(f"/tasks/{_part(run)}/{_part(step)}/cancel", {"reason": reason})
+
     def amend(self, run: str, text: bytes, media_type: str, etag: str) -> dict[str, Any]:
         """`etag`: of the run as the caller has seen it."""
         return self._ask("PATCH", f"/runs/{_part(run)}/plan", text, {"content-type": media_type, "if-match": f'"{etag}"'})

@@ -77,18 +77,33 @@ def decide(run: str, step: str, choice: str, value: Any, output: Any, reason: st
 
 @click.command
 @click.argument("run", required=False)
+@click.option("--step", metavar="STEP", help="Only this step, which has not begun or waits; the run goes on.")
 @reason_option
 @many_options
 @target_options
 @output_option()
-def cancel(run: str | None, reason: str | None, workflow: str | None, status: str | None, is_sure: bool, form: str, **target: Any) -> int:
+def cancel(
+    run: str | None,
+    step: str | None,
+    reason: str | None,
+    workflow: str | None,
+    status: str | None,
+    is_sure: bool,
+    form: str,
+    **target: Any,
+) -> int:
     """End RUN, or with --workflow or --status every run that matches."""
     engine = remote(**target)
     if run is None:
+        if step is not None:
+            raise click.UsageError("--step is of one RUN")
         filters = _filters(workflow, status)
         return each(engine, filters, "cancel", lambda one: engine.act(one, "cancel", {"reason": reason}), is_sure=is_sure, form=form)
     _refuse_both(workflow, status)
-    _done(form, engine.act(run, "cancel", {"reason": reason}), "is being cancelled")
+    if step is not None:
+        _done(form, engine.cancel_step(run, step, reason), f"{step} is cancelled")
+    else:
+        _done(form, engine.act(run, "cancel", {"reason": reason}), "is being cancelled")
     return Exit.OK
 
 

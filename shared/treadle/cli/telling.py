@@ -70,6 +70,7 @@ def _acted(entry: Mapping[str, Any]) -> str:
         "decide": f": {entry.get('choice')}",
         "signal": f" {entry.get('name')}",
         "retry": f", which was {entry.get('after')}" + (f", from {entry['from']}" if entry.get("from") else ""),
+        "cancel": f": only {entry['path']}" if entry.get("path") else "",
         "amend": "".join(f"; {name}: {', '.join(entry[name])}" for name in ("added", "changed", "removed") if entry.get(name)),
         "update": f": {', '.join(entry.get('changes', ()))}",
     }.get(act, "")

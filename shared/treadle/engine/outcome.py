@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ..core.errors import TaskError, Unavailable
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from .secrecy import Given, Mask
 
 MAX_MESSAGE: Final = 4096  # characters of an error's name, message and details
+MOST_CAUSES: Final = 5  # of an error that are told of
+MAX_CAUSE: Final = 500  # characters of one
 COMES_LATER: Final = Waits({"for": "callback"}, None)  # until the step itself says how long it waits
 
 
@@ -35,10 +38,25 @@ def outcome(task: Task, given: Given, context: TaskContext) -> Result:
 
 def error_of(raised: BaseException, task: Task, mask: Mask) -> StepError:
     """A task raises names of its own by TaskError, others by the exception's class."""
+    causes = [{"name": type(cause).__name__, "message": mask.text(str(cause))[:MAX_CAUSE]} for cause in _causes(raised)]
+    details = {"causes": causes} if causes else None
     if isinstance(raised, TaskError):
-        return bounded(raised, task.permanent, mask)
+        error = bounded(raised, task.permanent, mask)
+        return error if error.details is not None else replace(error, details=details)
     name = type(raised).__name__
-    return StepError(name, _short(mask.text(str(raised))), permanent=name in task.permanent)
+    return StepError(name, _short(mask.text(str(raised))), details, permanent=name in task.permanent)
+
+
+def _causes(raised: BaseException) -> list[BaseException]:
+    """What led to it, as a traceback tells it: the nearest first."""
+    found: list[BaseException] = []
+    while len(found) < MOST_CAUSES:
+        following = raised.__cause__ or (None if raised.__suppress_context__ else raised.__context__)
+        if following is None or following in found:
+            break
+        found.append(following)
+        raised = following
+    return found
 
 
 def bounded(raised: TaskError, permanent: tuple[str, ...] = (), mask: Mask | None = None) -> StepError:
