@@ -52,6 +52,11 @@ def test_what_is_refused(target: dict[str, Any], code: str, key: str) -> None:
     assert told({"it": target}) == [(code, f"{AT}/it{key}")]
 
 
+def test_names_have_to_fit_into_the_rule_that_looks_for_them() -> None:
+    assert told({f"{'n' * 200}{number}": {"bus": True} for number in range(8)}) == []
+    assert told({f"{'n' * 200}{number}": {"bus": True} for number in range(9)}) == [("limit-exceeded", AT)]
+
+
 def test_without_webhook_support_a_webhook_is_refused() -> None:
     assert told({"oncall": ONCALL}, webhooks=False) == [("conflicting-settings", f"{AT}/oncall/webhook")]
     assert told({"ops": {"sns": TOPIC}}, webhooks=False) == []

@@ -16,6 +16,9 @@ from .model import Configuration
 from .pools import faults as faults_of_pools
 
 
+MOST_NAMES = 1800  # of the 2048 characters that EventBridge takes as a rule's pattern
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """`path`: below `workflow_engine`."""
@@ -128,6 +131,9 @@ def _notified(config: Configuration) -> Iterator[Trouble]:
             yield Trouble("conflicting-settings", told, path)
         if (why := webhooks.unfit(target.webhook)) is not None:
             yield Trouble("bad-value", why, path)
+    if sum(len(name) + 3 for name in targets) > MOST_NAMES:
+        told = f"the names of all targets together are longer than the rule that looks for them may be ({MOST_NAMES} characters)"
+        yield Trouble("limit-exceeded", told, ("integration", "notifications"))
     ladder = config.initialization.error_handling.escalation_policy
     for index, rung in enumerate(ladder if isinstance(ladder, list) and targets else []):
         if rung.notify is not None and rung.notify not in targets:
