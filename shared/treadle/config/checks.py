@@ -15,7 +15,6 @@ from .effects import pools_within
 from .model import Configuration
 from .pools import faults as faults_of_pools
 
-
 MOST_NAMES = 1800  # of the 2048 characters that EventBridge takes as a rule's pattern
 
 
