@@ -72,6 +72,7 @@ class Deployment:
     settings: Mapping[str, Any] = field(default_factory=dict)
     layer: str = "staged"
     effects: Effects = field(default_factory=Effects)
+    replica_keys: Mapping[str, str] = field(default_factory=dict)  # of the configuration's `replica_regions`: the key in each
     worker_image: str | None = None
     worker_subnets: tuple[str, ...] = ()
     worker_security_groups: tuple[str, ...] = ()
@@ -83,6 +84,9 @@ class Deployment:
             raise ValueError("issuer and audience belong together: give both or neither")
         if self.layer not in ("staged", "placeholder"):
             raise ValueError(f"layer: {self.layer!r} is neither staged nor placeholder")
+        if keyless := [region for region in self.effects.replicas if region not in self.replica_keys]:
+            told = f'give replicaKeys, such as {{"{keyless[0]}": "arn:aws:kms:..."}}'
+            raise ValueError(f"a copy of the table in {keyless[0]} needs a key of that region: {told} (docs/how-to/deploy.md)")
         for pool in self.pools:
             if pool.kind != LAMBDA and not (self.worker_image and self.worker_subnets and self.worker_security_groups):
                 told = "give workerImage, workerSubnets and workerSecurityGroups (docs/how-to/size-workers.md)"
@@ -108,6 +112,7 @@ class Deployment:
             settings=_object(given("settings")),
             layer=given("layer") or cls.layer,
             effects=_configured(given("config")),
+            replica_keys=_object(given("replicaKeys")),
             worker_image=given("workerImage") or None,
             worker_subnets=_list(given("workerSubnets")),
             worker_security_groups=_list(given("workerSecurityGroups")),
@@ -120,6 +125,11 @@ class Deployment:
         said |= {"TREADLE_NOTIFICATIONS": self.effects.notified}
         chosen = {"TREADLE_TASKS": " ".join(self.tasks)} | {name: json.dumps(value) if value else "" for name, value in said.items()}
         return {name: value for name, value in chosen.items() if value}
+
+    @property
+    def replicas(self) -> dict[str, str]:
+        """Region -> its key."""
+        return {region: self.replica_keys[region] for region in self.effects.replicas}
 
     @property
     def pools(self) -> tuple[Pool, ...]:

@@ -40,7 +40,7 @@ class TreadleStack(cdk.Stack):
 
         # What is kept, and what carries it.
         at_rest = AtRest(self, "AtRest", removal=deployment.removal)
-        state = State(self, "State", at_rest=at_rest, recovery=deployment.effects.recovery)
+        state = State(self, "State", at_rest=at_rest, recovery=deployment.effects.recovery, replicas=deployment.replicas)
         blobs = Bucket(self, "Blobs", at_rest=at_rest)
         inbox = Bucket(self, "Inbox", at_rest=at_rest, keep_days=SUBMISSIONS_KEPT_DAYS, announces=True)
         bus = Bus(self, "Bus", prefix=prefix, at_rest=at_rest)

@@ -169,6 +169,32 @@ def test_a_deployment_with_pools_has_no_findings(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/1"
+
+
+def test_replica_regions_have_a_copy_of_the_table_under_a_key_of_their_own(tmp_path: Path) -> None:
+    regions = {"replica_regions": ["eu-central-1"]}
+    template = _template(tmp_path, {"replica_keys": {"eu-central-1": KEY}}, reliability=regions)
+    table = template.one("AWS::DynamoDB::GlobalTable")
+    assert template.all("AWS::DynamoDB::Table") == []
+    here, there = table["Replicas"]
+    assert (here["Region"], there["Region"]) == ({"Ref": "AWS::Region"}, "eu-central-1")
+    assert there["SSESpecification"] == {"KMSMasterKeyId": KEY}
+    for replica in table["Replicas"]:
+        assert replica["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert replica["DeletionProtectionEnabled"] is True
+    assert {index["IndexName"] for index in table["GlobalSecondaryIndexes"]} == {index.name for index in topology.INDEXES}
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+    variables = template.function("dispatcher")["Environment"]["Variables"]
+    assert variables["TREADLE_TABLE"] == {"Ref": table.id}
+    assert ("dynamodb:PutItem", table.arn) in [(action, to) for action, to, _ in template.granted("dispatcher")]
+
+
+def test_a_copy_needs_a_key_of_its_region(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="a copy of the table in eu-central-1 needs a key of that region: give replicaKeys"):
+        deployment(tmp_path, reliability={"replica_regions": ["eu-central-1"]})
+
+
 def _template(folder: Path, berth: dict[str, Any] | None = None, **sections: Any) -> Template:
     stack = TreadleStack(cdk.App(), deployment(folder, berth, **sections))
     return Template(cdk.assertions.Template.from_stack(stack).to_json())

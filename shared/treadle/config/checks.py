@@ -16,6 +16,7 @@ from .model import Configuration
 from .pools import faults as faults_of_pools
 
 MOST_NAMES = 1800  # of the 2048 characters that EventBridge takes as a rule's pattern
+_REGION = re.compile(r"[a-z]{2}(-[a-z]{2,12}){1,2}-[0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +102,9 @@ def _impossible(config: Configuration, deployed: bool) -> Iterator[Trouble]:
     endpoint = config.integration.telemetry.endpoint
     if endpoint and not re.fullmatch(r"https?://[^/\s]+(/\S*)?", endpoint):
         yield Trouble("bad-value", "an OTLP endpoint is http[s]://host[:port]", ("integration", "telemetry", "endpoint"))
-    if config.reliability.replica_regions:
-        told = "a table in several regions cannot be deployed yet: leave replica_regions out (point-in-time recovery is there without)"
-        yield Trouble("not-yet", told, ("reliability", "replica_regions"))
+    for region in config.reliability.replica_regions:
+        if not _REGION.fullmatch(region):
+            yield Trouble("bad-value", f"{region[:40]} is no region of AWS, such as eu-west-1", ("reliability", "replica_regions"))
 
 
 def _extensions(config: Configuration, known: Collection[str]) -> Iterator[Trouble]:

@@ -27,6 +27,7 @@ class Effects:
     allow: dict[str, Any] = field(default_factory=dict)  # what the tasks http, lambda and aws may reach, as `tasks.Allowed` reads it
     api: bool = True
     recovery: bool = True
+    replicas: tuple[str, ...] = ()  # regions with a copy of the table
     notified: dict[str, Any] = field(default_factory=dict)  # who is told of what, as `notifications.Targets` reads it
     scaling: str = "auto"  # auto: as far as the topology allows; fixed: at FIXED; none: at NONE
 
@@ -57,6 +58,7 @@ def effects_of(config: Configuration) -> Effects:
         notified={name: _as_written(told) for name, told in config.integration.notifications.items()},
         api=config.integration.api_access,
         recovery=trust.state_replication,
+        replicas=tuple(dict.fromkeys(trust.replica_regions)),
         scaling="none" if not scale.horizontal_scaling else "auto" if scale.auto_scaling else "fixed",
     )
 
