@@ -11,6 +11,7 @@ VENV   ?= .venv
 PYTHON := $(VENV)/bin/python
 CASES  ?= ../shared/acceptance
 ARGS   ?=
+SECONDS ?= 60
 
 # ------------------------------------------------------------------------------------------------ the environment
 
@@ -93,6 +94,14 @@ simulate: $(DEV) ## let everything go wrong that can, for a minute and a half (A
 .PHONY: simulate-all
 simulate-all: $(DEV) ## every single fault, every pair of the small shapes, and 2,800 random schedules of each shape: a quarter of an hour
 	@$(VENV)/bin/treadle simulate --seconds 2400 --seeds 2800 $(ARGS)
+
+.PHONY: fuzz
+fuzz: $(DEV) .cache/atheris/.installed ## feed the readers, the checks and the expressions with what nobody writes (SECONDS=600 for longer)
+	@for target in definition expression; do \
+	  PYTHONPATH=.cache/atheris $(PYTHON) -m tests.fuzz.run $$target --seconds $(SECONDS) $(ARGS); done
+
+.cache/atheris/.installed: tests/fuzz/requirements.txt | $(VENV)/bin/python
+	@$(PYTHON) -m pip install -qq --disable-pip-version-check --target .cache/atheris -r $< && touch $@
 
 .PHONY: bench
 bench: $(DEV) ## what a step costs, counted, against benchmarks/gates.json and baseline.json (ARGS="chain10")

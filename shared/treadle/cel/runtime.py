@@ -2,7 +2,8 @@
 
 Law: whatever text and whatever JSON come in, out comes JSON or ExpressionFault, after a bounded amount of work: at most
 32 levels of nesting, 10,000 iterations of macros (both are the runtime's own), values of at most MAX_COPIES of what went
-in, MAX_CHARACTERS made by string functions, results of at most MAX_NODES. Regular expressions are RE2. Known limits of the
+in, MAX_CHARACTERS made by string functions, results of at most MAX_NODES and MAX_TEXT, copies of at most `bounds.MAX_MADE`. Regular
+expressions are RE2, of a bounded size (`core.regexes`). Known limits of the
 runtime (0.1.3): `map` and `filter` take quadratic time (1,000 items 15 ms, 10,000 items 2.5 s), and a string it is given ends at
 a NUL character (plain paths keep it).
 
@@ -23,13 +24,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.errors import ExpressionFault
 from ..core.expressions import Mismatch, Names, References, at_hand
-from . import faults, strings, tree
+from . import bounds, faults, strings, tree
 
 if TYPE_CHECKING:
     from cel_expr_python import cel
 
 #: Values in one result, counting lists, maps and what they hold. A step's largest honest output stays far below it.
 MAX_NODES = 4_000_000
+
+#: Characters in one result.
+MAX_TEXT = 64 * 1024 * 1024
 
 #: The names of the language: one environment serves every expression that uses no others.
 LANGUAGE_NAMES = frozenset(
@@ -64,9 +68,12 @@ class Cel:
         if found:
             return value
         program = _compiled(text)
+        picked = _pick(names, program.paths)
+        if program.is_to_be_measured:
+            bounds.check(picked, program.copies, program.paths, program.repeated, program.patterns)
         strings.begin()
         try:
-            answer = program.expression.eval(data=_pick(names, program.paths))
+            answer = program.expression.eval(data=picked)
             return _Reader().json_of(answer)
         except (RuntimeError, ValueError, TypeError, OverflowError) as error:
             raise faults.when_evaluated(str(error)) from None
@@ -96,6 +103,13 @@ class _Program:
     expression: cel.Expression
     paths: frozenset[tree.Access]  # no path is the beginning of another
     references: References
+    copies: int = 1
+    repeated: tuple[tree.Repeated, ...] = ()
+    patterns: tuple[tree.Pattern, ...] = ()
+
+    @property
+    def is_to_be_measured(self) -> bool:
+        return bool(self.repeated or self.patterns or self.copies > bounds.FEW_COPIES)
 
 
 @lru_cache(maxsize=4096)
@@ -105,14 +119,16 @@ def _compiled(text: str) -> _Program:
         raise ExpressionFault("it holds half a surrogate pair, which is no character", 1)
     try:
         node = _parsed(text)
-        tree.check_growth(node)
+        copies, patterns = tree.check_growth(node), tuple(tree.patterns(node))
+        for pattern in patterns:
+            bounds.check_literal(pattern)
         paths = frozenset(tree.accesses(node))
         references = tree.references(paths)
         roots = references.roots
         expression = _environment(LANGUAGE_NAMES if roots <= LANGUAGE_NAMES else roots).compile(text)
     except (RuntimeError, ValueError, TypeError) as error:
         raise faults.when_compiled(text, str(error)) from None
-    return _Program(expression, _shortest(paths), references)
+    return _Program(expression, _shortest(paths), references, copies, tuple(tree.repeated(node)), patterns)
 
 
 def _parsed(text: str) -> tree.Node:
@@ -191,6 +207,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self.left = MAX_NODES
+        self.characters_left = MAX_TEXT
 
     def json_of(self, value: cel.Value) -> Any:
         self.left -= 1
@@ -198,6 +215,8 @@ class _Reader:
             raise ExpressionFault(f"the result has more than {MAX_NODES} values")
         # The kind first: the runtime (0.1.3) drops a reference to None each time it hands out a null, and a fault is a value too.
         kind = value.type().name()
+        if kind == "STRING":
+            return self._text(value)
         if kind in _AS_IT_IS:
             return value.value()
         if kind in _CONVERSIONS:
@@ -207,6 +226,13 @@ class _Reader:
         if kind.startswith("MAP"):
             return {_key(key): self.json_of(inner) for key, inner in value.value().items()}
         raise ExpressionFault(f"the result is a {kind.lower()}, which JSON cannot hold")
+
+    def _text(self, value: cel.Value) -> str:
+        text: str = value.value()
+        self.characters_left -= len(text)
+        if self.characters_left < 0:
+            raise ExpressionFault(f"the result has more than {MAX_TEXT} characters")
+        return text
 
 
 def _key(key: Any) -> str:
@@ -233,7 +259,7 @@ def _raise(value: cel.Value) -> Any:
     raise faults.when_evaluated(str(value.value()))
 
 
-_AS_IT_IS = frozenset({"STRING", "INT", "UINT", "BOOL"})
+_AS_IT_IS = frozenset({"INT", "UINT", "BOOL"})
 _CONVERSIONS: dict[str, Callable[[cel.Value], Any]] = {
     "NULL": lambda value: None,
     "DOUBLE": _finite,

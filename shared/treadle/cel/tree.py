@@ -130,9 +130,9 @@ def references(paths: frozenset[Access]) -> References:
 # ------------------------------------------------------------------------------------------------ how much it may grow
 
 
-def check_growth(node: Node) -> None:
-    """Raises ExpressionFault for an expression whose value could hold more than MAX_COPIES of what it is given."""
-    _copies(node, {})
+def check_growth(node: Node) -> int:
+    """How many copies of what it is given the expression's value may hold. Raises ExpressionFault for more than MAX_COPIES."""
+    return _copies(node, {})
 
 
 def _copies(node: Node, bound: Mapping[str, int]) -> int:
@@ -166,6 +166,90 @@ def _copies_unchecked(node: Node, bound: Mapping[str, int]) -> int:
             _copies(node.condition, inner)
             step = _copies(node.step, inner)
             return _copies(node.result, {**bound, node.accumulator: initial + step})
+
+
+Items = Access | int | None  # of a loop: where they lie, how many they are, or (None) not known before they are computed
+
+
+@dataclass(frozen=True, slots=True)
+class Repeated:
+    """What lies at `path` is copied for each item of the lists around it."""
+
+    path: Access
+    over: tuple[Items, ...]
+
+
+def repeated(node: Node, over: tuple[Items, ...] = (), bound: frozenset[str] = frozenset(), *, is_kept: bool = True) -> Iterator[Repeated]:
+    """Of what does not belong to the item itself. `is_kept`: the value becomes a part of another one."""
+    path = _path(node)
+    if path is not None:
+        if over and is_kept and path[0] not in bound and path[0] not in OWN_NAMES:
+            yield Repeated(path, over)
+        return
+    match node:
+        case Select(operand):
+            yield from repeated(operand, over, bound, is_kept=False)
+        case Build(parts):
+            for part in parts:
+                yield from repeated(part, over, bound, is_kept=is_kept)
+        case Call(function, parts):
+            is_kept = is_kept and function not in _SMALL and function != "_[_]"
+            for part in parts:
+                yield from repeated(part, over, bound, is_kept=is_kept)
+        case Fold():
+            yield from repeated(node.items, over, bound, is_kept=False)
+            yield from repeated(node.initial, over, bound, is_kept=is_kept)
+            inside = bound | node.variables | {node.accumulator}
+            around = (*over, _items(node.items, bound))
+            yield from repeated(node.condition, around, inside, is_kept=False)
+            yield from repeated(node.step, around, inside)
+            yield from repeated(node.result, over, bound | {node.accumulator}, is_kept=is_kept)
+
+
+def _items(node: Node, bound: frozenset[str]) -> Items:
+    path = _path(node)
+    if path is not None:
+        return path if path[0] not in bound else None
+    return len(node.parts) if isinstance(node, Build) else None
+
+
+# ------------------------------------------------------------------------------------------------ regular expressions
+
+Pattern = tuple[str | Access, ...]  # literal pieces, and paths of strings
+
+
+def patterns(node: Node, bound: frozenset[str] = frozenset()) -> Iterator[Pattern]:
+    """Of each `matches`. Raises ExpressionFault for one that cannot be told before the expression is evaluated."""
+    match node:
+        case Select(operand):
+            yield from patterns(operand, bound)
+        case Build(parts):
+            for part in parts:
+                yield from patterns(part, bound)
+        case Call(function, parts):
+            if function == "matches" and len(parts) == 2:
+                yield _pattern(parts[1], bound)
+            for part in parts:
+                yield from patterns(part, bound)
+        case Fold():
+            inside = bound | node.variables | {node.accumulator}
+            for part in (node.items, node.initial):
+                yield from patterns(part, bound)
+            for part in (node.condition, node.step, node.result):
+                yield from patterns(part, inside)
+
+
+def _pattern(node: Node, bound: frozenset[str]) -> Pattern:
+    path = _path(node)
+    match node:
+        case Constant(str(text)):
+            return (text,)
+        case Call("_+_", (left, right)):
+            return (*_pattern(left, bound), *_pattern(right, bound))
+        case _ if path is not None and path[0] not in bound:
+            return (path,)
+        case _:
+            raise ExpressionFault("the pattern of `matches` is text, a path such as `input.pattern`, or several of them joined by `+`", 1)
 
 
 # ------------------------------------------------------------------------------------------------ reading the bytes

@@ -14,6 +14,7 @@ from typing import Any
 
 import re2
 
+from ..core.regexes import regex_fault
 from .diagnostics import pointer
 
 MAX_VIOLATIONS = 20
@@ -135,9 +136,5 @@ def _bad_reference(reference: str, root: Any) -> Iterator[str]:
 
 
 def _bad_regex(regex: str) -> Iterator[str]:
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        re2.compile(regex, options)
-    except re2.error as error:
-        yield f"RE2 does not take the pattern {regex[:100]!r}: {error}"
+    if (fault := regex_fault(regex)) is not None:
+        yield f"RE2 does not take the pattern {regex[:100]!r}: {fault}"

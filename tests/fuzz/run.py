@@ -1,0 +1,66 @@
+"""Fuzzing, guided by coverage (atheris, which is libFuzzer): until the time is over, or something is found.
+
+    make fuzz SECONDS=600
+
+A finding is written to `.cache/fuzz/TARGET/`, and raised. Inputs that led somewhere new are kept there too, for the next time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import atheris
+
+with atheris.instrument_imports(include=["treadle.definition", "treadle.cel", "treadle.core"]):
+    from tests.fuzz.inputs import EXPRESSIONS, HOME, definitions, encoded, mutated
+    from tests.fuzz.targets import TARGETS, within
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("target", choices=TARGETS)
+    options.add_argument("--seconds", type=int, default=60)
+    options.add_argument("--times", type=float, default=1, help="as much CPU time as an input may take")
+    options.add_argument("--seed", type=int, default=1)
+    chosen = options.parse_args()
+    corpus = HOME / ".cache" / "fuzz" / chosen.target
+    _plant(corpus / "corpus", definitions() if chosen.target == "definition" else list(EXPRESSIONS))
+    libfuzzer = [
+        f"-max_total_time={chosen.seconds}",
+        f"-seed={chosen.seed}",
+        "-max_len=8192",
+        "-timeout=60",
+        "-rss_limit_mb=2048",
+        "-print_final_stats=1",
+        f"-artifact_prefix={corpus}/found-",
+        str(corpus / "corpus"),
+    ]
+    atheris.Setup(
+        [sys.argv[0], *libfuzzer],
+        lambda data: within(chosen.target, data, chosen.times),
+        custom_mutator=_mutator,
+        internal_libfuzzer=True,
+    )
+    atheris.Fuzz()
+
+
+def _plant(folder: Path, texts: list[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, text in enumerate(texts):
+        (folder / f"seed-{number:03}").write_text(text)
+
+
+def _mutator(data: bytes, max_size: int, seed: int) -> Any:
+    """Half of them by libFuzzer's own, which knows nothing of what the bytes mean."""
+    chance = random.Random(seed)
+    if chance.random() < 0.5:
+        return atheris.Mutate(data, max_size)
+    return encoded(mutated(data.decode("utf-8", "surrogateescape").encode("utf-8", "replace").decode(), chance), chance)[:max_size]
+
+
+if __name__ == "__main__":
+    main()

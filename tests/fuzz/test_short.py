@@ -1,0 +1,54 @@
+"""Fuzzing, the short and bounded part: the same inputs each time. `make fuzz` goes on from there, guided by coverage.
+
+What was once found is here as a case of its own.
+"""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from tests.fuzz.inputs import EXPRESSIONS, definitions, encoded, mutated
+from tests.fuzz.targets import definition, expression, within
+
+GENEROUS = 20  # times what it may take, on a machine that does much else
+CASES = 300
+PARTS = 4
+
+# Each of these once took minutes or gigabytes, or raised what it should not.
+FOUND: list[tuple[str, bytes]] = [
+    ("expression", b"input.s.matches('" + b"x{0,1000}" * 300 + b"')"),
+    ("expression", b"input.s.matches('' + '" + b"(a|b)*" * 500 + b"' + input.x)"),
+    ("expression", b"input.many.map(x, input.s + input.s + input.s).map(y, y + y + y + y)"),
+    ("expression", b"[input.s]" + b".map(x, [x, x])" * 12),
+    ("expression", "'\ud800'".encode("utf-8", "surrogatepass")),
+    ("definition", b"id: w\ninput: {type: string, pattern: 'x{0,1000}{0,1000}'}"),
+    ("definition", b"id: w\ninput: {type: string, pattern: '" + b"x{0,1000}" * 300 + b"'}"),
+]
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_any_definition_is_answered_soon(part: int) -> None:
+    chance, seeds = random.Random(f"definition {part}"), definitions()
+    for _ in range(CASES // PARTS):
+        within("definition", encoded(mutated(chance.choice(seeds), chance), chance), GENEROUS)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_any_expression_is_answered_soon(part: int) -> None:
+    chance = random.Random(f"expression {part}")
+    for _ in range(CASES // PARTS):
+        within("expression", encoded(mutated(chance.choice(EXPRESSIONS), chance), chance), GENEROUS)
+
+
+@pytest.mark.parametrize(("target", "data"), FOUND, ids=[ascii(data)[2:40] for _, data in FOUND])
+def test_what_was_found_once(target: str, data: bytes) -> None:
+    within(target, data, GENEROUS)
+
+
+def test_real_inputs_are_taken_without_a_word() -> None:
+    for text in definitions():
+        definition(text.encode())
+    for text in EXPRESSIONS:
+        expression(text.encode())
