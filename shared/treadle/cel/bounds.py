@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..core.errors import ExpressionFault
-from ..core.regexes import regex_fault
+from ..regexes import regex_fault
 from .tree import Access, Items, Pattern, Repeated
 
 MAX_MADE = 64 * 1024 * 1024  # bytes, roughly, of all copies together

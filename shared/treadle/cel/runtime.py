@@ -3,7 +3,7 @@
 Law: whatever text and whatever JSON come in, out comes JSON or ExpressionFault, after a bounded amount of work: at most
 32 levels of nesting, 10,000 iterations of macros (both are the runtime's own), values of at most MAX_COPIES of what went
 in, MAX_CHARACTERS made by string functions, results of at most MAX_NODES and MAX_TEXT, copies of at most `bounds.MAX_MADE`. Regular
-expressions are RE2, of a bounded size (`core.regexes`). Known limits of the
+expressions are RE2, of a bounded size (`regexes`). Known limits of the
 runtime (0.1.3): `map` and `filter` take quadratic time (1,000 items 15 ms, 10,000 items 2.5 s), and a string it is given ends at
 a NUL character (plain paths keep it).
 

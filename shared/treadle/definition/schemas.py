@@ -14,7 +14,7 @@ from typing import Any
 
 import re2
 
-from ..core.regexes import regex_fault
+from ..regexes import regex_fault
 from .diagnostics import pointer
 
 MAX_VIOLATIONS = 20
