@@ -155,7 +155,7 @@ def _work(pipe: Connection) -> None:
 
     make = Task("make", lambda given: [{"id": number} for number in range(given["n"])], takes_context=False)
     store, lanes, bus, blobs = (_Far(pipe, name) for name in _PORTS)
-    world = World(store, lanes, bus, blobs, SystemClock(), Cel(), Registry([make, *_built_in()]))  # type: ignore[arg-type]
+    world = World(store, lanes, bus, blobs, SystemClock(), Cel(), Registry([make, *_built_in()]))
     engine = Engine(world)
     while True:
         what, body = pipe.recv()

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import paths
 from ..core.model import Json, StepError
-from ..ports import EVENT_SOURCE, Event
+from ..ports import Event
+from ..topology import EVENT_SOURCE
 from .results import Done, Failed, Result, Waits
 
 if TYPE_CHECKING:

@@ -86,5 +86,5 @@ def _of_facts(run: Run, loop: str, low: int, high: int) -> Iterator[str]:
 
 def _text(run: Run, kept: str) -> str:
     """JSON as an item holds it, or as the blob does that it refers to."""
-    value = decode(kept) if kept.startswith(_REFERS) else None
+    value: Json = decode(kept) if kept.startswith(_REFERS) else None
     return run.world.blobs.get(value[REF][5:]).decode() if is_ref(value) else kept

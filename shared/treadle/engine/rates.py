@@ -43,4 +43,5 @@ def _take_turn(run: Run, task: str, interval_us: int, now: int) -> int:
     if taken.ok:
         return now
     moved = run.world.store.update(key, Change(add={"next": each_us}))
-    return ((moved.item or {})["next"] - each_us) // 1000
+    following: int = (moved.item or {})["next"]
+    return (following - each_us) // 1000

@@ -12,7 +12,8 @@ from ..core.errors import ExpressionFault
 from ..core.expressions import as_text
 from ..core.model import Json, StepError
 from ..core.moments import from_rfc3339
-from ..ports import EVENT_SOURCE, Event
+from ..ports import Event
+from ..topology import EVENT_SOURCE
 from .items import encode
 from .run import Run
 
