@@ -34,7 +34,7 @@ def fails(given: Any) -> Any:
 STEPS = [
     {"id": "a", "task": "give", "with": {"large": LARGE}},
     {"id": "ask", "after": ["a"], "approval": {}},
-    {"id": "again", "task": "fails", "retry": {"maxAttempts": 2, "delay": "2h"}, "catch": [{"errors": ["*"], "output": 0}]},
+    {"id": "again", "task": "fails", "retry": {"maxAttempts": 2, "delay": "2h", "jitter": "none"}, "catch": [{"errors": ["*"], "output": 0}]},
     {"id": "each", "forEach": [1, 2], "task": "give", "with": "${item}"},
     {"id": "held", "group": {"steps": [{"id": "inner", "wait": "3h"}]}},
     {"id": "later", "wait": "1h"},
