@@ -31,10 +31,11 @@ def fails(given: Any) -> Any:
     raise RuntimeError("as it was told to")
 
 
+CAUGHT = {"errors": ["*"], "output": 0}
 STEPS = [
     {"id": "a", "task": "give", "with": {"large": LARGE}},
     {"id": "ask", "after": ["a"], "approval": {}},
-    {"id": "again", "task": "fails", "retry": {"maxAttempts": 2, "delay": "2h", "jitter": "none"}, "catch": [{"errors": ["*"], "output": 0}]},
+    {"id": "again", "task": "fails", "retry": {"maxAttempts": 2, "delay": "2h", "jitter": "none"}, "catch": [CAUGHT]},
     {"id": "each", "forEach": [1, 2], "task": "give", "with": "${item}"},
     {"id": "held", "group": {"steps": [{"id": "inner", "wait": "3h"}]}},
     {"id": "later", "wait": "1h"},
