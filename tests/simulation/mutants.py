@@ -16,6 +16,7 @@ from treadle.core.errors import Unavailable
 from treadle.core.model import FINAL, State
 from treadle.engine import Engine, World, branches, chunks, compensation, control, ending, failures, joins, loops, progress, segment, waits
 from treadle.engine.claims import Claim
+from treadle.engine.retrying import Reopening
 from treadle.engine.run import Gate, Run
 from treadle.engine.segment import Segment
 from treadle.ports import AllOf, AtMost, Change, Condition, Event, Item, Key, Message, Written
@@ -382,6 +383,9 @@ ORDER = [
     Mutant("every failed item is tolerated", "I8", "for-each-fails", patch=setting(loops, "is_tolerated", lambda *given: True)),
     Mutant("a chunk's rest is forgotten", "I9 I13 I11", "for-each-slow", patch=setting(chunks, "_hand_on", lambda *given: None)),
     Mutant("a chunk that is taken over begins all of it again", "I12", "for-each-retry-late", patch=_takes_facts_only),
+    Mutant(
+        "who retries late reopens what has gone on", "I8 I1", "undone-again", patch=setting(Reopening, "_is_of_before", lambda *given: True)
+    ),
     Mutant("the parent is not told", "I9 I11 I13", "child", patch=setting(ending, "wake_parent", lambda run, ready: None)),
     Mutant("the end is not told", "I16", "chain", patch=setting(ending, "tell_end", lambda run: None)),
     Mutant("skips are not written", "I9 I11 I13", "switch skips", patch=setting(progress, "_skip", lambda *given: [])),

@@ -122,6 +122,7 @@ def _put(run: Run, plan: Plan, still_mine: Condition) -> None:
     change = Change(set={"plan": name, "version": plan.version, **soon(run)}, remove=("hold",), add={"rev": 1, "amended": 1})
     written = run.world.store.update(run_key(run.id), change, still_mine)
     if not written.ok:
+        run.send([run.message("settle", "", plan=run.control["plan"], gen=run.generation)])  # skips that were taken back are decided again
         raise Conflict(f"run {run.id} was changed while it was being amended")
     run.read_control()
     run.send([run.message("settle", "", plan=name, gen=run.generation)])

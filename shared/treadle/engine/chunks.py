@@ -99,6 +99,8 @@ def _claim(run: Run, loop: str, low: int, high: int) -> tuple[Item | None, Item]
     chunk |= {"fence": run.world.new_fence(), "lease": now + run.world.settings.lease_s * 1000}
     if "expires" in run.control:
         chunk["expires"] = run.control["expires"]
+    if run.generation > 1:
+        chunk["gen"] = run.generation
     written = run.world.store.put(chunk, Absent())
     if written.ok:
         return chunk, {}

@@ -66,12 +66,18 @@ def go_on(run: Run) -> None:
 
 
 class Reopening:
-    """One pass over what is stored. The generation before the current one is the one that is archived."""
+    """One pass over what is stored. The generation before the current one is the one that is archived.
+
+    What is of the current generation is let be: somebody else has reopened the run already, and it has gone on.
+    """
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.items = snapshot(run)
+        self.items = {key: item for key, item in snapshot(run).items() if self._is_of_before(item)}
         self.undone = self._undone()
+
+    def _is_of_before(self, item: Item) -> bool:
+        return bool(item.get("gen", 1) < self.run.generation)
 
     def _undone(self) -> set[str]:
         """Steps that were compensated."""
@@ -158,7 +164,8 @@ class Reopening:
     def _drop_chunks(self, key: str, item: Item) -> None:
         for page in range(-(-item.get("n", 0) // paths.PAGE)):
             for chunk in self.run.world.store.query(f"{self.run.id}#{key}#{page}", prefix="c#").items:
-                self.run.world.store.delete((chunk["pk"], chunk["sk"]))
+                if self._is_of_before(chunk):
+                    self.run.world.store.delete((chunk["pk"], chunk["sk"]), Equals("fence", chunk["fence"]))
 
     def archive(self, key: str) -> None:
         item = self.items[key]

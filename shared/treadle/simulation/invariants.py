@@ -128,8 +128,8 @@ class Watch:
             return
         run_id = old["pk"].partition("#")[0]
         archived = any(simulation.cloud.store.peek((old["pk"], f"a#{gen}#{key}")) for gen in range(1, simulation.generation(run_id)))
-        control = simulation.cloud.store.peek(run_key(run_id)) or {}
-        is_taken_back = "hold" in control and Outcome(old["outcome"]).is_skip  # by an amendment: what was only skipped has not begun
+        is_amended = simulation.current is not None and simulation.current.act is not None and simulation.current.act.verb == "amend"
+        is_taken_back = is_amended and Outcome(old["outcome"]).is_skip  # what was only skipped has not begun, and is decided again
         if new is not None or not (archived or is_taken_back):
             self.violated("I1", f"the fact of {key} ({old['outcome']}) became {new and (new['state'], new.get('outcome'))}")
 
