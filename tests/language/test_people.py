@@ -42,6 +42,19 @@ STEERED = [
         took=60,
     ),
     Case(
+        "an attempt that a pause put off has all its time",
+        """
+        steps:
+        - id: g
+          timeout: 20s
+          retry: {maxAttempts: 2, backoff: fixed, delay: 10s, jitter: none}
+          group: {steps: [{id: a, task: nth, with: {key: k, fails: 1}}, {id: w, after: [a], wait: 15s}]}
+        """,
+        acts=[(5, "pause"), (60, "resume")],
+        attempts={"g": 2},
+        took=75,
+    ),
+    Case(
         "a pause within a forEach",
         """
         steps:

@@ -136,6 +136,19 @@ CASES = [
         [{"id": "g", "group": {"steps": [give("a", compensate=undo("a"))]}, "compensate": undo("g")}, fail("c", after=["g"])],
         MODE, status="failed", error="Boom", log=["undo g"], compensated=True,
     ),
+    Case(
+        "a group's own compensation does not stand for those inside an attempt that failed",
+        [
+            {"id": "g", "retry": ON_RED, "group": {"steps": [
+                {"id": "h", "compensate": undo("h"), "group": {"steps": [
+                    give("a", compensate=undo("a")),
+                    {"id": "f", "after": ["a"], "task": "fail_first", "with": {"key": "f", "fails": 1, "error": "Red"}},
+                ]}},
+            ]}},
+            fail("c", after=["g"]),
+        ],
+        MODE, status="failed", error="Boom", log=["undo h", "undo a"], compensated=True,
+    ),
     Case("a compensation that fails", [give("a", compensate=UNDO_FAILS), fail("b", after=["a"])],
          MODE, status="failed", error="Boom", compensated=False),
     Case("back-offs", [flaky("a", 2, retry=ON_RED)], output={"a": "done"}, ended=8),

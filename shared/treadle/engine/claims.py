@@ -117,14 +117,14 @@ def take_over(run: Run, standing: Item, *, attempt: int, losses: int = 0) -> Cla
     """Claim a step whose item is free again: released, due for its next attempt, or lost with its worker."""
     now = run.now
     before = remembered(claim_of(standing), standing)
-    has_run = standing["state"] != State.RELEASED or attempt > before.base + 1 or losses > 0
+    begins_now = standing["state"] == State.RELEASED  # this attempt: others may have been before it
     claim = replace(
         before,
         fence=run.world.new_fence(),
         lease=now + run.world.settings.lease_s * 1000,
         attempt=attempt,
-        started_at=before.started_at if has_run else now,
-        attempt_at=before.attempt_at if has_run and attempt == before.attempt else now,
+        started_at=now if begins_now and attempt == before.base + 1 else before.started_at,
+        attempt_at=now if begins_now or attempt > before.attempt else before.attempt_at,
         losses=losses,
     )
     as_it_was: list[Condition] = [Equals("state", standing["state"]), Equals("fence", standing["fence"])]

@@ -117,7 +117,7 @@ class RunOf:
         self.compensated = True
         for path, record in self._backwards():
             undo = record.undo
-            if undo is None or any(self.records[group].status == "succeeded" for group in undo.env.covers):
+            if undo is None or any(group.status == "succeeded" for group in undo.env.covers):
                 continue
             at = f"undo {record.order} {path}"
             self.records[at] = Record()

@@ -313,7 +313,8 @@ async def _switch(run: RunOf, step: Definition, path: str, env: Env) -> Json:
 
 
 async def _group(run: RunOf, step: Definition, path: str, env: Env) -> Json:
-    covers = (path.removesuffix("]").rpartition("[")[0] if path.endswith("]") else path,) if "compensate" in step else ()
+    whole = path.removesuffix("]").rpartition("[")[0] if path.endswith("]") else path
+    covers = (run.records[whole],) if "compensate" in step else ()
     scope = run.scope(step["group"], path + ".", replace(env, covers=env.covers + covers))
     await _at_its_end(run, scope.go())
     return scope.output()

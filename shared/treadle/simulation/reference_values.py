@@ -103,13 +103,13 @@ class Record:
 @dataclass(frozen=True)
 class Env:
     """What an expression may name. `seen` gives the `steps` as they are when it is asked; `hidden` of them read as null.
-    `covers`: paths of the groups around it that have a `compensate` of their own."""
+    `covers`: the groups around it that have a `compensate` of their own, as they were in the attempts that it is part of."""
 
     expressions: Expressions
     names: Mapping[str, Json]
     seen: Callable[[], dict[str, Json]] = dict
     hidden: frozenset[str] = frozenset()
-    covers: tuple[str, ...] = ()
+    covers: tuple[Record, ...] = ()
 
     def having(self, **names: Json) -> Env:
         return replace(self, names={**self.names, **names})
