@@ -115,7 +115,7 @@ def test_an_input_that_does_not_fit_is_refused() -> None:
 
 
 def test_the_report_counts_what_was_done() -> None:
-    report = simulate(["chain"], Orders(seeds=7, seconds=None, pairs=False), jobs=1)
+    report = simulate(["chain"], Orders(seeds=7, seconds=None, pairs=0), jobs=1)
     explorer = Explorer(prepare(catalogue()["chain"]))
     assert (report.shapes, report.schedules, report.crash_points, report.pairs) == (1, 7, len(list(explorer.singles())), 0)
     assert report.is_complete

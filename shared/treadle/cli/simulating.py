@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.command
 @click.argument("file", type=SOURCE, required=False)
 @click.option("--seeds", type=click.IntRange(0), default=200, show_default=True, help="Random schedules per shape.")
+@click.option("--pairs", type=click.IntRange(0), default=None, help="First faults per small shape that get a second. Default: all of them.")
 @click.option("--seed", type=int, default=None, help="The first schedule's seed; with --shape alone: just this one, again.")
 @click.option(
     "--shape", "shapes", multiple=True, metavar="NAME", help="A workflow of the catalogue. May be repeated. Default: all of them."
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 @tasks_option
 @output_option()
 def simulate(
-    file: Path | None, seeds: int, seed: int | None, shapes: tuple[str, ...], faults: tuple[str, ...], exhaustive: bool,
+    file: Path | None, seeds: int, pairs: int | None, seed: int | None, shapes: tuple[str, ...], faults: tuple[str, ...], exhaustive: bool,
     scopes: tuple[str, ...], schedule: str | None, seconds: float, jobs: int | None, value: Any, tasks: tuple[str, ...], form: str,
 ) -> int:  # fmt: skip
     """Run workflows on a simulated AWS in which every call fails, messages come twice and late, and workers die.
@@ -58,7 +59,7 @@ def simulate(
 
     if faults or (seed is not None and len(shapes) == 1 and file is None):
         return _again(shapes, faults, seed, form)
-    orders = Orders(seeds, 1 if seed is None else seed, seconds or None)
+    orders = Orders(seeds, 1 if seed is None else seed, seconds or None, pairs=pairs)
     report = _report(file, shapes, orders, jobs, value, tasks)
     _print(form, report)
     return Exit.FAILED if report.violations else Exit.OK

@@ -33,13 +33,14 @@ PATIENCE = 4  # parcels that wait for each process: enough that none is idle, fe
 
 @dataclass(frozen=True)
 class Orders:
-    """`seeds`: schedules per shape, from `seed` on. `seconds`: when to stop (None: when all is done). `pairs`: on small shapes."""
+    """`seeds`: schedules per shape, from `seed` on. `seconds`: when to stop (None: when all is done).
+    `pairs`: of each small shape, with so many of its single faults as the first of two (None: with all of them)."""
 
     seeds: int = 200
     seed: int = 1
     seconds: float | None = 60.0
     singles: bool = True
-    pairs: bool = True
+    pairs: int | None = None
 
 
 @dataclass
@@ -132,11 +133,10 @@ def parcels(explorers: Sequence[Explorer], orders: Orders) -> Iterator[Parcel]:
     if orders.singles:
         yield from _in_turns([_cut(name, "crash_points", range(count)) for name, count in counts.items()])
     yield from _in_turns([_cut(name, "schedules", seeds) for name in counts])
-    if orders.pairs:
-        random = Random(orders.seed)
-        small = [explorer.name for explorer in explorers if explorer.prepared.shape.is_small]
-        shuffled = {name: random.sample(range(counts[name]), counts[name]) for name in small}
-        yield from _in_turns([_cut(name, "pairs", numbers, 1) for name, numbers in shuffled.items()])
+    random = Random(orders.seed)
+    small = [explorer.name for explorer in explorers if explorer.prepared.shape.is_small]
+    shuffled = {name: random.sample(range(counts[name]), counts[name])[: orders.pairs] for name in small}
+    yield from _in_turns([_cut(name, "pairs", numbers, 1) for name, numbers in shuffled.items()])
 
 
 def _cut(shape: str, kind: str, numbers: Sequence[int], size: int = PARCEL) -> list[Parcel]:
