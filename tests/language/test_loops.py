@@ -293,6 +293,20 @@ def test_for_each(case: Case, way: Way) -> None:
     play(case, way)
 
 
+def test_items_that_failed_before_their_loop_stopped_have_failed() -> None:
+    """First come, first served: the time of all is over before the failure of any is acted on."""
+    together = Case(
+        "items that time out together",
+        'steps: [{id: a, forEach: "[1, 2, 3]", wait: 1h, timeout: 1m}]',
+        status="failed",
+        error="Timeout",
+        steps={"a[0]": "failed", "a[1]": "failed", "a[2]": "failed"},
+        errors={"a[2]": "Timeout"},
+        took=60,
+    )
+    play(together, Way())
+
+
 REPEAT = [
     Case(
         "while is tested before",

@@ -31,6 +31,18 @@ def test_what_is_the_same(name: str, expected: Any, got: Any, same: bool) -> Non
     assert is_same(name, expected, got) is same
 
 
+AT_ONE_INSTANT = {
+    "items that fail together": [{"id": "a", "forEach": [1, 2, 3, 4], "tolerate": {"failures": 1}, "wait": "5m", "timeout": "1m"}],
+    "a clean-up step without edges beside a failure": [{"id": "a", "join": "done", "wait": "5m"}, {"id": "b", "fail": {"error": "Boom"}}],
+}
+
+
+@pytest.mark.parametrize("steps", AT_ONE_INSTANT.values(), ids=AT_ONE_INSTANT)
+def test_what_an_order_leads_to_is_followed(steps: list[dict[str, Any]]) -> None:
+    given = Case({"id": "w", "name": "W", "version": "1.0.0", "steps": steps}, {})
+    assert [str(one) for number in range(20) if (one := compare(number, given)).differs] == []
+
+
 def test_a_difference_names_what_is_allowed() -> None:
     assert str(Difference("a.status", "failed", "succeeded")) == 'a.status: expected "failed", got "succeeded"'
 

@@ -38,7 +38,7 @@ class LoopWalk:
 
     def loop(self, key: str, step: Step, item: Item, closing: str | None) -> Pulse:
         stop = None if closing else self.walk.stop_of(key)
-        inner = "cancel" if closing or stop else None
+        inner = "cancel" if closing else "stop" if stop else None  # an item that failed before its loop stopped is not cancelled
         pulse = Pulse()
         self.walk.run.headers[key] = item
         if step.repeat is not None:

@@ -155,6 +155,10 @@ class Scope:
     def _is_cleanup(self, name: str) -> bool:
         return bool(self.steps[name].get("join") == "done")
 
+    def _still_cleans_up(self, name: str) -> bool:
+        """In a scope that stops. Without edges, and not begun, it has nothing to clean up after."""
+        return self._is_cleanup(name) and (bool(self.into[name]) or name in self.begun)
+
     def _skip(self, name: str, how: How) -> None:
         self._fact(name, End(how), Record(before=self._before(name)))
         self._ended(name, End(how))
@@ -172,7 +176,7 @@ class Scope:
             self.run.resumed.succeed(None)  # a run that stops is not paused any more: it cleans up
         stopped = []
         for name, process in list(self.running.items()):
-            if not self._is_cleanup(name) and name not in self.seen and not self._has_failed(name):
+            if not self._still_cleans_up(name) and name not in self.seen and not self._has_failed(name):
                 how = How.CANCELLED if name in self.begun else How.UNSTARTED
                 process.cancel()
                 del self.running[name]

@@ -97,6 +97,7 @@ async def _for_each(run: RunOf, step: Definition, path: str, env: Env) -> Json:
     waiting = list(range(len(items)))
     running: dict[int, Process[None]] = {}
     failures = 0
+    exceeded: Failure | None = None
     while waiting or running:
         while waiting and len(running) < step.get("maxConcurrency", len(items)):
             index = waiting.pop(0)
@@ -104,11 +105,19 @@ async def _for_each(run: RunOf, step: Definition, path: str, env: Env) -> Json:
         ended, failure = await ends.get()
         del running[ended]
         failures += failure is not None
-        if failure is not None and _is_too_many(failures, len(items), step.get("tolerate", {"failures": 0})):
-            for process in running.values():
-                process.cancel()
-            raise failure
+        if exceeded is None and failure is not None and _is_too_many(failures, len(items), step.get("tolerate", {"failures": 0})):
+            exceeded = failure
+            waiting.clear()
+            for index in [index for index in running if not _has_failed(run, f"{path}[{index}]")]:
+                running.pop(index).cancel()
+    if exceeded is not None:
+        raise exceeded
     return outputs
+
+
+def _has_failed(run: RunOf, path: str) -> bool:
+    """Such an item is not cancelled any more."""
+    return path in run.records and run.records[path].has_failed
 
 
 def _is_too_many(failures: int, items: int, tolerate: Definition) -> bool:
@@ -143,7 +152,10 @@ async def _repeat(run: RunOf, step: Definition, path: str, env: Env) -> Json:
 async def _delayed(run: RunOf, step: Definition, path: str, env: Env, pause_ms: int) -> Json:
     """The pause belongs to the iteration behind it."""
     if pause_ms:
+        record = run.records[path]
+        record.is_delayed = True
         await run.kernel.sleep(pause_ms)
+        record.is_delayed = False
     return await unit(run, step, path, env)
 
 
@@ -154,13 +166,14 @@ async def _recorded(run: RunOf, path: str, work: Callable[[str], Awaitable[Json]
         try:
             record.output = await work(path)
         except Failure:
+            record.has_failed = True
             await _after_failure(run, path)
             raise
     except Failure as failure:
         run.note_end(record, "failed", failure)
         return failure
-    except Cancelled:
-        run.note_end(record, "cancelled")
+    except Cancelled:  # in a pause, it may be before its first attempt
+        run.note_end(record, "cancelled" if record.attempts or record.is_delayed else "skipped")
         raise
     run.note_end(record, "succeeded")
     return None

@@ -96,6 +96,7 @@ class Record:
     ended_at: int | None = None
     order: int = 0
     before: tuple[str, ...] = ()  # paths of what it comes after: sources, those of what it stands in, the iteration before
+    is_delayed: bool = False  # an iteration: its `repeat.delay` passes
     has_failed: bool = False  # its last attempt did; what that leads to is not said yet
     undo: Undo | None = None  # set where it succeeded and has a `compensate`
 
