@@ -17,6 +17,7 @@ from .engine.world import World
 from .ports import Item
 from .views import CostView, DeadLetterView, RunView, StepView
 
+UNREADABLE = "what is stored of it cannot be read"  # how a step says so
 PAGE_OF_STEPS = 1000  # paths in one view
 
 # What one recorded step costs in the design, on-demand list prices in us-east-1 (docs/explanation/cost.md).
@@ -164,7 +165,7 @@ def _instances(items: dict[str, Item], key: str, step: Step, item: Item) -> list
 
 def step_view(run: Run, item: Item | None, over: bool, full: bool) -> StepView:
     if item is not None and "fault" in item:
-        return StepView(status=StepStatus.WAITING.value, why=f"what is stored of it cannot be read: {item['fault']}")
+        return StepView(status=StepStatus.WAITING.value, why=f"{UNREADABLE}: {item['fault']}")
     if item is None or item["state"] == State.RELEASED or (over and item["state"] == State.CLAIMED):
         if over:  # an end is written when nothing is under way: a claim that is there came behind it, and never ran
             return StepView(status=StepStatus.SKIPPED.value, why="the run stopped first")

@@ -69,8 +69,10 @@ def test_what_cannot_be_deployed_is_refused(given: dict[str, Any], why: str) -> 
 
 def test_a_worker_is_told_what_was_chosen() -> None:
     chosen = Deployment(tasks=("shop.tasks", "shop.more"), settings={"advance": "bus"})
-    assert chosen.environment == {"TREADLE_TASKS": "shop.tasks shop.more", "TREADLE_SETTINGS": '{"advance": "bus"}'}
-    assert Deployment().environment == {}
+    assert chosen.environment.keys() == {"TREADLE_TASKS", "TREADLE_SETTINGS"}
+    assert chosen.environment["TREADLE_TASKS"] == "shop.tasks shop.more"
+    assert json.loads(chosen.environment["TREADLE_SETTINGS"]) == {"advance": "bus", "pools": {}}
+    assert Deployment().environment == {"TREADLE_SETTINGS": '{"pools": {}}'}
 
 
 def test_a_function_that_may_be_invoked_is_on_the_tasks_list() -> None:

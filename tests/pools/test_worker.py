@@ -75,7 +75,8 @@ def test_what_has_no_lease_any_more_is_not_held_again() -> None:
     claim = take(run, "a")
     assert isinstance(claim, Claim)
     item = engine.world.store.get((run.id, "s#a")) or {}
-    engine.world.store.put({name: value for name, value in item.items() if name != "lease"})
+    released = {name: value for name, value in item.items() if name != "lease"} | {"state": "released"}
+    engine.world.store.put(released)
     assert not renew(run, claim, claim.lease + 1000)
 
 

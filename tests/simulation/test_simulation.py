@@ -106,7 +106,7 @@ def test_a_users_own_workflow_is_simulated_with_stand_ins_for_its_tasks() -> Non
     report = simulate_definition(shape_of(OWN, {"who": "ann"}), Orders(seeds=20, seconds=None))
     assert report.violations == []
     assert report.crash_points > 100
-    assert {kind for _, kind in sites(report)} == set(Kind) - {Kind.SKEWED}
+    assert {kind for _, kind in sites(report)} >= set(Kind) - {Kind.SKEWED}
 
 
 def test_an_input_that_does_not_fit_is_refused() -> None:

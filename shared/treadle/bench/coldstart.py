@@ -22,7 +22,8 @@ for service in ("dynamodb", "sqs", "events"): session.client(service)
 # Ready to work: wired, and with the same three clients.
 _DISPATCHER = """
 import os
-os.environ |= {"TREADLE_TABLE": "t", "TREADLE_BUS": "b", "TREADLE_BLOBS": "b", "TREADLE_INBOX": "i", "TREADLE_QUEUE_URLS": "https://q/",
+os.environ |= {"TREADLE_TABLE": "t", "TREADLE_BUS": "b", "TREADLE_BLOBS": "b", "TREADLE_INBOX": "i", "TREADLE_SECRETS": "s",
+               "TREADLE_QUEUE_URLS": "https://q/",
                "AWS_DEFAULT_REGION": "us-east-1", "AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
 import functions.dispatcher.handler
 from treadle import wiring

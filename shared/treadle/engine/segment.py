@@ -194,14 +194,17 @@ class Segment:
 
     def chain(self, claim: Claim | None) -> None:
         while claim is not None:
-            with given_back(self.run, claim):
-                self.run.read_control(claim.key)
+            self._read_control(claim)
             gate = self.run.gate(claim.key)
             if gate is Gate.OPEN and self.may_run(claim.key) and self.has_time(claim.key):
                 claim = self._step(claim)
             else:
                 self._back_off(claim, gate)
                 return
+
+    def _read_control(self, claim: Claim) -> None:
+        with given_back(self.run, claim):
+            self.run.read_control(claim.key)
 
     def may_run(self, key: str) -> bool:
         """Tasks run in a worker of their pool."""

@@ -10,6 +10,7 @@ from ..core.model import Json
 from ..core.plan import Scope
 from ..definition import Diagnostic
 from ..definition.diagnostics import Severity
+from ..viewing import UNREADABLE
 from ..views import RunView
 from .engines import Attached, current
 from .models import ParsedWorkflow, StateChange, StateManagementResult, StateMetadata, ValidationError, WorkflowParsingResult, WorkflowState
@@ -74,10 +75,13 @@ def get_workflow_state(workflow_id: str, *, engine_id: str | None = None) -> Wor
 
 
 def seen(attached: Attached, workflow_id: str) -> RunView:
-    try:
-        return attached.operations.show(attached.tenant, workflow_id)
-    except (KeyError, ValueError, TypeError) as fault:
-        raise Corrupted(f"the state of run {workflow_id} cannot be read: {type(fault).__name__} {fault}") from fault
+    view = attached.operations.show(attached.tenant, workflow_id)
+    broken = [f"{path}: {step.why}" for path, step in view.steps.items() if (step.why or "").startswith(UNREADABLE)]
+    if view.error is not None and view.error.get("name") == "Corrupted":  # the run was set aside
+        broken.insert(0, str(view.error.get("message", "")))
+    if broken:
+        raise Corrupted(f"the state of run {workflow_id} cannot be read: {'; '.join(broken)}")
+    return view
 
 
 def state_of(run: RunView) -> WorkflowState:
