@@ -154,6 +154,9 @@ def test_a_topic_is_told_of_an_escalation_that_names_it(deployed: Deployed) -> N
     assert sns.create_topic(Name="ops")["TopicArn"] == TOPIC
     heard = sqs.create_queue(QueueName="heard")["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=heard, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sns_may = {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [sns_may]})
+    sqs.set_queue_attributes(QueueUrl=heard, Attributes={"Policy": policy})
     sns.subscribe(TopicArn=TOPIC, Protocol="sqs", Endpoint=arn)
     handling = {"escalation": [{"afterAttempts": 1, "notify": "ops", "severity": "critical"}]}
     steps = [{"id": "a", "fail": {"error": "Broken"}}]
