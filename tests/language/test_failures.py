@@ -525,11 +525,11 @@ def test_catching(case: Case, way: Way) -> None:
 MODES = [
     Case(
         "stop cancels what runs and skips the rest",
-        "steps: [{id: a, fail: {error: Boom}}, {id: b, wait: 1h}, {id: c, after: [b], set: 1}]",
+        "steps: [{id: soon, wait: 1s}, {id: a, after: [soon], fail: {error: Boom}}, {id: b, wait: 1h}, {id: c, after: [b], set: 1}]",
         status="failed",
         error="Boom",
         steps={"b": "cancelled", "c": "skipped"},
-        took=0,
+        took=1,
     ),
     Case(
         "stop fails with the first error",
