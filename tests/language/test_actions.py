@@ -436,11 +436,11 @@ ACTIONS = [
     ),
     Case(
         "a group that fails fails its step with the inner error",
-        "steps: [{id: g, group: {steps: [{id: soon, wait: 1s}, {id: a, after: [soon], fail: {error: Inner}}, {id: b, wait: 1h}]}}]",
+        "steps: [{id: g, group: {steps: [{id: soon, wait: 1m}, {id: a, after: [soon], fail: {error: Inner}}, {id: b, wait: 1h}]}}]",
         status="failed",
         error="Inner",
         steps={"g": "failed", "g.b": "cancelled"},
-        took=1,
+        took=60,
     ),
     Case(
         "a group is tried again as a whole",
