@@ -14,6 +14,7 @@ from .core.moments import rfc3339
 from .engine.asking import inbox
 from .engine.items import error_of, run_key
 from .engine.world import World
+from .listing import read_cursor, write_cursor
 from .ports import Item, Key
 
 KINDS = ("approval", "decision")
@@ -23,9 +24,9 @@ _KIND_OF = {"approval": "approval", "person": "decision"}  # what an item waits 
 def page(
     world: World, tenant: str, *, kinds: tuple[str, ...], by: str | None, limit: int, cursor: str | None
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Newest first; the cursor of the next page, None: there is none."""
+    """Newest first; the cursor of the next page, None: there is none. Raises Rejected("bad-value") for a cursor that is none."""
     found: list[dict[str, Any]] = []
-    after = cursor
+    after = read_cursor(cursor) if cursor else None
     while kinds:
         listed = world.store.query_list(inbox(tenant), after=after, limit=limit)
         for entry, place in _asked(world, listed.items):
@@ -33,7 +34,7 @@ def page(
             if entry is not None and entry["kind"] in kinds and _may(entry, by):
                 found.append(entry)
                 if len(found) == limit:
-                    return found, after
+                    return found, write_cursor(after)
         if listed.after is None:
             break
         after = listed.after[1]

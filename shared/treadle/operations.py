@@ -209,7 +209,8 @@ class Operations:
         reason: str | None = None,
     ) -> RunView:
         run = self._run(tenant, run_id)
-        with self._acting(run, "decide", by, path=step, choice=choice, reason=reason):
+        given = "input" if input is not None else "output" if output is not None else None
+        with self._acting(run, "decide", by, path=step, choice=choice, given=given, reason=reason):
             control.decide(run, step, choice, input, output)
         return view(self.world, run.control)
 
@@ -267,9 +268,11 @@ class Operations:
         by: str | None = None,
         reason: str | None = None,
     ) -> RunView:
-        """Go on from what failed, or from `from_step`. Raises NotFound, WrongState."""
+        """Go on from what failed, or from `from_step`. Raises NotFound, WrongState, Rejected("invalid-input")."""
         run = self._run(tenant, run_id)
-        before = {"after": shown_status(run.status), "error": run.control.get("error")}
+        before = {"after": shown_status(run.status), "error": run.control.get("error"), "given": None if input is None else "input"}
+        if input is not None:
+            fits.check_input(run.plan, input)
         with self._acting(run, "retry", by, reason=reason, **{"from": from_step}, **before):
             control.retry(run, from_step, input)
         return view(self.world, run.control)

@@ -1,9 +1,10 @@
 """The history of a run: what happened and who did what, in order. Folded from facts, archived facts and acts; no log beside them.
 
 Each entry has `at`, `what` and `path` (None: the run as a whole). `what` is `RunStarted`, `Acted` (somebody did something: `act`,
-`by`, and what was said with it), `StepStarted`, `AttemptFailed` (one that was not the step's last), `StepEnded`, `RunEnded`,
-`Notified` or `NotificationFailed` (a `target`, of an `event`), or `MessageGivenUp` (of a dead letter, with its `queue`, its
-`kind` and `why`). What a retry took back has the `generation` it was of.
+`by`, and what was said with it), `StepStarted`, `AttemptFailed` (one that was not the step's last), `StepWaits` (now, and for
+what: `why`), `StepEnded`, `UndoStarted` and `UndoEnded` (of a step's compensation), `RunEnded`, `Notified` or
+`NotificationFailed` (a `target`, of an `event`), or `MessageGivenUp` (of a dead letter, with its `queue`, its `kind` and `why`).
+What a retry took back has the `generation` it was of.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import Any
 
 from . import acts
 from .core import paths
+from .core.model import Outcome, State, StepStatus
 from .core.moments import rfc3339
 from .deadletters import all_told_to
-from .engine.items import body_key
+from .engine.compensation import undone
+from .engine.items import body_key, error_of
 from .engine.run import Run
 from .engine.snapshot import archived, snapshot
 from .engine.tries import tries_of
@@ -26,7 +29,7 @@ from .viewing import shown_status, step_view
 Entry = dict[str, Any]
 Place = tuple[int, list[int]]  # in the story: the time, and where among what happened at that time
 
-_FIRST, _BEFORE, _LAST = -2, -1, 1 << 60
+_FIRST, _BEFORE, _UNDOING, _LAST = -2, -1, (1 << 60) - 1, 1 << 60
 
 
 def history(world: World, control: Item) -> list[Entry]:
@@ -37,11 +40,12 @@ def history(world: World, control: Item) -> list[Entry]:
         told += _of_step(run, key, item, items)
     for generation, key, item in archived(run, items):
         told += [(place, {**entry, "generation": generation}) for place, entry in _of_step(run, key, item, items)]
+    for number, item in enumerate(undone(run)):
+        told += _of_undo(item, number)
     for at, letter in all_told_to(world, run.id) if "dead" in control else ():
         told.append(((at, [_BEFORE]), {"at": rfc3339(at), "what": "MessageGivenUp", **letter}))
     if control.get("ended_at"):
-        entry = {"at": rfc3339(control["ended_at"]), "what": "RunEnded", "path": None, "status": shown_status(run.status)}
-        told.append(((control["ended_at"], [_LAST]), entry))
+        told.append(((control["ended_at"], [_LAST]), _ended(run)))
     return [entry for _, entry in sorted(told, key=lambda placed: placed[0])]
 
 
@@ -49,6 +53,11 @@ def _began(run: Run) -> tuple[Place, Entry]:
     by = (run.world.store.get(body_key(run.id)) or {}).get("by")
     at = run.control["started_at"]
     return (at, [_FIRST]), {"at": rfc3339(at), "what": "RunStarted", "path": None} | ({"by": by} if by else {})
+
+
+def _ended(run: Run) -> Entry:
+    entry: Entry = {"at": rfc3339(run.control["ended_at"]), "what": "RunEnded", "path": None, "status": shown_status(run.status)}
+    return entry | {name: run.control[name] for name in ("error", "compensated") if run.control.get(name) is not None}
 
 
 def _acted(act: acts.Act) -> tuple[Place, Entry]:
@@ -66,10 +75,23 @@ def _of_step(run: Run, key: str, item: Item, items: Mapping[str, Item]) -> Itera
         error = {"name": each.name, "message": each.message}
         shown_try = {"at": rfc3339(each.failed_at), "what": "AttemptFailed", "path": path, "attempt": each.number, "error": error}
         yield (each.failed_at, [*among, 1, n]), shown_try
+    if step.status == StepStatus.WAITING and step.why and "attempt_at" in item:
+        since = item["wait"].get("failed_at", item["attempt_at"]) if "wait" in item else item.get("failed_at", item["attempt_at"])
+        yield (since, [*among, 1, _LAST]), {"at": rfc3339(since), "what": "StepWaits", "path": path, "why": step.why}
     if step.ended_at:
         shown: Entry = {"at": step.ended_at, "what": "StepEnded", "path": path, "status": step.status, "attempts": step.attempts}
         told = ({"error": step.error} if step.error else {}) | ({"why": step.why} if step.why else {})
         yield (item["ended_at"], [*among, 2]), shown | told
+
+
+def _of_undo(item: Item, number: int) -> Iterator[tuple[Place, Entry]]:
+    path = paths.shown(item["of"])
+    yield (item["started_at"], [_UNDOING, number, 0]), {"at": rfc3339(item["started_at"]), "what": "UndoStarted", "path": path}
+    if item["state"] == State.ENDED:
+        ended: Entry = {"at": rfc3339(item["ended_at"]), "what": "UndoEnded", "path": path, "attempts": item["attempt"]}
+        ended["status"] = Outcome(item["outcome"]).status.value
+        error = error_of(item.get("error"))
+        yield (item["ended_at"], [_UNDOING, number, 1]), ended | ({"error": error.to_json()} if error else {})
 
 
 def _among(key: str, item: Item, items: Mapping[str, Item]) -> list[int]:

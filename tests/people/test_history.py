@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from treadle import TaskContext, TaskError, task
+from treadle.cli.telling import told
 from treadle.engine.items import step_key
 from treadle.engine.tries import MOST_BYTES
 from treadle.simulation.driver import TENANT, MemoryEngine
@@ -26,8 +27,8 @@ def document(step: str, handling: str = "") -> str:
 
 
 def attempts(engine: MemoryEngine, run_id: str) -> list[tuple[str, int, str]]:
-    told = [entry for entry in engine.history(run_id) if entry["what"] == "AttemptFailed"]
-    return [(entry["path"], entry["attempt"], entry["error"]["name"]) for entry in told]
+    failed = [entry for entry in engine.history(run_id) if entry["what"] == "AttemptFailed"]
+    return [(entry["path"], entry["attempt"], entry["error"]["name"]) for entry in failed]
 
 
 RETRY = "retry: {maxAttempts: 4, delay: 1s}"
@@ -74,8 +75,8 @@ def test_what_a_retry_took_back_keeps_its_attempts() -> None:
     run_id = engine.run(document("{id: a, task: pay, retry: {maxAttempts: 2, delay: 1s}}")).id
     engine.operations.retry(TENANT, run_id)
     engine.wait(run_id)
-    told = [entry for entry in engine.history(run_id) if entry["what"] == "AttemptFailed"]
-    assert [entry.get("generation") for entry in told] == [1, None]
+    failed = [entry for entry in engine.history(run_id) if entry["what"] == "AttemptFailed"]
+    assert [entry.get("generation") for entry in failed] == [1, None]
 
 
 def test_many_long_errors_leave_an_item_within_its_write_unit() -> None:
@@ -91,3 +92,83 @@ def test_a_step_that_never_failed_carries_nothing() -> None:
     item = engine.cloud.store.get(step_key(engine.run(document("{id: a, task: pay}")).id, "a")) or {}
     assert "failed" not in item
     assert "failed_at" not in item
+
+
+# ------------------------------------------------------------------------------------------------ what a stranger has to find in it
+
+
+@task
+def undo(given: Any) -> Any:
+    if given == "stays":
+        raise TaskError("Stuck", "it is gone", permanent=True)
+    return "undone"
+
+
+UNDONE = document(
+    "{id: a, set: 1, compensate: {task: undo}}, {id: b, after: [a], set: stays, compensate: {task: undo, with: '${output}'}}, "
+    "{id: z, after: [b], fail: {error: Boom, message: no more}}",
+    "{onFailure: compensate}",
+)
+
+
+def sentences(engine: MemoryEngine, run_id: str) -> list[str]:
+    return [f"{entry['path']} {told(entry)}" if entry["path"] else told(entry) for entry in engine.history(run_id)]
+
+
+def test_what_was_undone_is_told_last_ended_first() -> None:
+    engine = MemoryEngine([undo])
+    assert sentences(engine, engine.run(UNDONE).id)[-6:] == [
+        "z failed: Boom: no more",
+        "b is being undone",
+        "b could not be undone: Stuck: it is gone",
+        "a is being undone",
+        "a was undone",
+        "the run ended: failed: Boom: no more (step z); not everything could be undone",
+    ]
+
+
+def test_what_an_earlier_end_undid_is_told_after_a_retry() -> None:
+    engine = MemoryEngine([undo])
+    run_id = engine.run(UNDONE).id
+    engine.operations.retry(TENANT, run_id, by="ann")
+    engine.wait(run_id)
+    told_of = [entry["path"] for entry in engine.history(run_id) if entry["what"] == "UndoEnded"]
+    assert told_of == ["b", "a", "b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("step", "handling", "line"),
+    [
+        pytest.param("{id: a, approval: {}}", "", "a waits for an approval", id="an approval"),
+        pytest.param("{id: a, signal: {name: go}}", "", "a waits for signal go", id="a signal"),
+        pytest.param("{id: a, task: pay}", "{onFailure: wait}", "a waits for a person's decision", id="a decision"),
+    ],
+)
+def test_the_last_line_says_what_is_waited_for(step: str, handling: str, line: str) -> None:
+    engine = MemoryEngine([fails_until(9)])
+    run_id = engine.start(document(step, handling))
+    engine.wait(run_id, "waiting")
+    assert sentences(engine, run_id)[-1] == line
+
+
+def test_an_attempt_that_is_to_come_is_told_with_its_time() -> None:
+    engine = MemoryEngine([fails_until(9)])
+    run_id = engine.start(document("{id: a, task: pay, retry: {maxAttempts: 4, delay: 1h, backoff: fixed, jitter: none}}"))
+    engine.pass_time("1m")
+    assert sentences(engine, run_id)[-1].startswith("a tried again at ")
+
+
+@pytest.mark.parametrize(
+    ("choice", "more", "line"),
+    [
+        pytest.param("retry", {}, "decided: retry", id="as it was"),
+        pytest.param("retry", {"input": {"card": 4}}, "decided: retry with another input", id="with another input"),
+        pytest.param("skip", {"output": 1}, "decided: skip with an output", id="with an output"),
+    ],
+)
+def test_whether_a_person_put_something_in_its_place_is_told(choice: Any, more: dict[str, Any], line: str) -> None:
+    engine = MemoryEngine([fails_until(2)])
+    run_id = engine.start(document("{id: a, task: pay}", "{onFailure: wait}"))
+    engine.wait(run_id, "waiting")
+    engine.operations.decide(TENANT, run_id, "a", choice, by="ann", reason="seen", **more)
+    assert f'a ann {line} ("seen")' in sentences(engine, run_id)

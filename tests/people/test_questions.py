@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from treadle import TaskContext, TaskError, task
+from treadle.core.errors import Rejected
 from treadle.simulation.driver import TENANT, MemoryEngine
 
 APPROVAL = "id: w\nname: W\nversion: 1.0.0\nsteps: [{id: ok, approval: {by: [ann], message: 'pay ${input.sum}?', timeout: 1h}}]\n"
@@ -109,3 +110,34 @@ def test_each_item_asks_for_itself_and_they_come_in_pages(engine: MemoryEngine) 
 def test_another_tenant_is_asked_nothing(engine: MemoryEngine) -> None:
     started(engine, FAN)
     assert engine.operations.approvals("rival") == ([], None)
+
+
+MANY = "id: many\nname: Many\nversion: 1.0.0\nsteps: [{id: f, forEach: input, approval: {by: ['${item.one}', '${item.two}']}}]\n"
+
+
+@pytest.mark.parametrize(
+    ("who", "steps"),
+    [
+        pytest.param(None, range(250), id="all"),
+        pytest.param("ann", range(0, 250, 2), id="every other one is somebody's"),
+        pytest.param("eve", [0, 249], id="the first and the last"),
+        pytest.param("mallory", [], id="none"),
+    ],
+)
+@pytest.mark.parametrize("limit", [1, 60, 125, 250, 1000])
+def test_pages_of_what_is_asked_have_each_question_once(engine: MemoryEngine, who: str | None, steps: Any, limit: int) -> None:
+    started(engine, MANY, [{"one": "bob" if n % 2 else "ann", "two": "eve" if n in (0, 249) else "bob"} for n in range(250)])
+    found: list[str] = []
+    pages, cursor = 0, None
+    while pages == 0 or cursor is not None:
+        items, cursor = engine.operations.approvals(TENANT, by=who, limit=limit, cursor=cursor)
+        found += [item["step"] for item in items]
+        pages += 1
+    assert sorted(found) == sorted(f"f[{n}]" for n in steps)
+    assert pages <= len(found) // limit + 1
+
+
+def test_a_cursor_of_no_list_is_refused(engine: MemoryEngine) -> None:
+    with pytest.raises(Rejected, match="no cursor of this list: %%%") as refused:
+        engine.operations.approvals(TENANT, cursor="%%%")
+    assert refused.value.code == "bad-value"

@@ -297,3 +297,14 @@ def test_undoing_is_not_broken_off(world: World) -> None:
         world.operations.cancel(TENANT, run_id)
     ended = world.engine.wait(run_id)
     assert (ended.status, ended.compensated) == ("failed", True)
+
+
+def test_another_input_for_a_retry_has_to_fit_the_schema(world: World) -> None:
+    schema = "input: {type: object, required: [n], properties: {n: {type: integer}}}\n"
+    run_id = world.engine.start(f"{HEAD}{schema}steps: [{{id: a, set: '${{10 / input.n}}'}}]\n", {"n": 0})
+    world.engine.wait(run_id, "failed")
+    with pytest.raises(Rejected, match="'n' is a required property") as refused:
+        world.operations.retry(TENANT, run_id, input={"m": 2})
+    assert (refused.value.code, world.engine.show(run_id).status, world.engine.show(run_id).input) == ("invalid-input", "failed", {"n": 0})
+    world.operations.retry(TENANT, run_id, input={"n": 2})
+    assert world.engine.wait(run_id).output == {"a": 5}

@@ -77,8 +77,10 @@ def _get(path: str, name: str, summary: str, does: Call, answer: str, **more: An
     return Route("GET", path, name, summary, does, {200: answer}, **{"needs": (Permission.READ,), **more})
 
 
-def _act(verb: str, name: str, summary: str, does: Call, needs: Permission, body: type[shapes.Shape] = shapes.Nothing) -> Route:
-    return Route("POST", f"/runs/{{run}}/{verb}", name, summary, does, _RUN, needs=(needs,), body=body, refuses=_NOT_NOW)
+def _act(
+    verb: str, name: str, summary: str, does: Call, needs: Permission, body: type[shapes.Shape] = shapes.Nothing, *refuses: str
+) -> Route:
+    return Route("POST", f"/runs/{{run}}/{verb}", name, summary, does, _RUN, needs=(needs,), body=body, refuses=(*_NOT_NOW, *refuses))
 
 
 def _once(path: str, name: str, summary: str, does: Call) -> Route:
@@ -228,9 +230,23 @@ ROUTES: tuple[Route, ...] = (
         "/runs/{run}/checkpoints", "listCheckpoints", "Those of a run, oldest first.", people.list_checkpoints, "Listing", refuses=_ABSENT
     ),
     _once("/checkpoints/{checkpoint}/restore", "restoreCheckpoint", "A new run that goes on from a checkpoint.", people.restore),
-    _act("retry", "retryRun", "Go on from the steps that failed, or from a named one.", calls.retry, Permission.CONTROL, shapes.Retry),
     _act(
-        "signals/{name}", "sendSignal", "Send a signal; it is kept until a step takes it.", calls.signal, Permission.CONTROL, shapes.Signal
+        "retry",
+        "retryRun",
+        "Go on from the steps that failed, or from a named one.",
+        calls.retry,
+        Permission.CONTROL,
+        shapes.Retry,
+        "invalid-input",
+    ),
+    _act(
+        "signals/{name}",
+        "sendSignal",
+        "Send a signal; it is kept until a step takes it.",
+        calls.signal,
+        Permission.CONTROL,
+        shapes.Signal,
+        "invalid-input",
     ),
     _act("steps/{step}/approve", "approveStep", "Approve what waits for a person.", calls.approve, Permission.APPROVE, shapes.Opinion),
     _act(

@@ -43,9 +43,9 @@ def print_value(form: str, value: Any) -> None:
     print_lines([value]) if form == "jsonl" else print_json(value)
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Columns by name; long cells are cut, statuses coloured."""
-    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, whole: str = "") -> None:
+    """Columns by name; long cells are cut but for those of the column `whole`, statuses coloured."""
+    cells = [[_cell(row.get(column), None if column == whole else CELL) for column in columns] for row in rows]
     heads = ["".join(f" {char}" if char.isupper() else char for char in column).upper() for column in columns]
     widths = [max(len(text) for text in column) for column in zip(heads, *cells, strict=True)]
     click.secho("  ".join(head.ljust(width) for head, width in zip(heads, widths, strict=True)).rstrip(), bold=True)
@@ -141,7 +141,7 @@ def _coloured(cell: str) -> str:
     return click.style(cell, COLOURS[cell]) if cell in COLOURS else cell
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, most: int | None) -> str:
     text = "" if value is None else str(value)
     text = "".join(char if char.isprintable() else " " for char in text)  # no cell breaks the table or speaks to the terminal
-    return text if len(text) <= CELL else text[: CELL - 1] + "…"
+    return text if most is None or len(text) <= most else text[: most - 1] + "…"

@@ -149,7 +149,8 @@ def history(run: str, form: str, **target: Any) -> None:
     elif form == "jsonl":
         print_lines(items)
     else:
-        print_table([{"at": item["at"], "path": item["path"], "what": told(item)} for item in items], ("at", "path", "what"))
+        lines = [{"at": item["at"], "path": item["path"], "what": told(item)} for item in items]
+        print_table(lines, ("at", "path", "what"), whole="what")
 
 
 def _follow(engine: Remote, run: str, form: str, timeout_s: float | None) -> int:

@@ -27,7 +27,13 @@ def told(entry: Mapping[str, Any]) -> str:
         case "RunStarted":
             return "the run started" + (f", by {entry['by']}" if entry.get("by") else "")
         case "RunEnded":
-            return f"the run ended: {entry['status']}"
+            return _run_ended(entry)
+        case "StepWaits":
+            return str(entry["why"])
+        case "UndoStarted":
+            return "is being undone"
+        case "UndoEnded":
+            return _undone(entry)
         case "MessageGivenUp":
             return f"a message of {entry['queue']} ({entry['kind']}) was given up: {entry['why']} [treadle dlq show {entry['id']}]"
         case "StepStarted":
@@ -40,6 +46,18 @@ def told(entry: Mapping[str, Any]) -> str:
             return _notified(entry)
         case _:
             return _acted(entry)
+
+
+def _run_ended(entry: Mapping[str, Any]) -> str:
+    error = entry.get("error")
+    step = f" (step {error['step']})" if error and error.get("step") else ""
+    undone = {None: "", True: "; everything was undone", False: "; not everything could be undone"}[entry.get("compensated")]
+    return f"the run ended: {entry['status']}" + (f": {_error(error)}{step}" if error else "") + undone
+
+
+def _undone(entry: Mapping[str, Any]) -> str:
+    tries = f" after {entry['attempts']} attempts" if entry.get("attempts", 0) > 1 else ""
+    return f"could not be undone{tries}: {_error(entry['error'])}" if "error" in entry else f"was undone{tries}"
 
 
 def _notified(entry: Mapping[str, Any]) -> str:
@@ -64,12 +82,16 @@ def _in_generation(entry: Mapping[str, Any]) -> str:
     return " (taken back by a retry)" if "generation" in entry else ""
 
 
+def _with(entry: Mapping[str, Any]) -> str:
+    return {"input": " with another input", "output": " with an output"}.get(entry.get("given", ""), "")
+
+
 def _acted(entry: Mapping[str, Any]) -> str:
     who, act = entry.get("by") or "somebody", entry["act"]
     more = {
-        "decide": f": {entry.get('choice')}",
+        "decide": f": {entry.get('choice')}{_with(entry)}",
         "signal": f" {entry.get('name')}",
-        "retry": f", which was {entry.get('after')}" + (f", from {entry['from']}" if entry.get("from") else ""),
+        "retry": f", which was {entry.get('after')}" + (f", from {entry['from']}" if entry.get("from") else "") + _with(entry),
         "cancel": f": only {entry['path']}" if entry.get("path") else "",
         "amend": "".join(f"; {name}: {', '.join(entry[name])}" for name in ("added", "changed", "removed") if entry.get(name)),
         "update": f": {', '.join(entry.get('changes', ()))}",

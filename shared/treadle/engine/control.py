@@ -25,8 +25,9 @@ from .world import World
 HINT_S = 2
 INVOCATION_MS = 20_000  # what a request may still do itself; the rest goes to the lanes
 _TOO_LATE = {
-    RunStatus.COMPENSATING: "is compensating, and undoing what it did is not broken off",
-    RunStatus.STOPPING: "is ending already",
+    RunStatus.COMPENSATING: "is compensating, and undoing what it did is not broken off: it ends by itself, "
+    "as failed, and can be retried then",
+    RunStatus.STOPPING: "is ending already: a moment, and it has ended",
 }
 ALIVE = (RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)
 
@@ -56,9 +57,8 @@ def cancel(run: Run) -> None:
         return
     _hint(run, "")
     if not stop_run(run, "cancel", {"name": "Cancelled", "message": "the run was cancelled"}, while_cleaning_up=True):
-        raise WrongState(
-            f"run {run.id} {_TOO_LATE.get(run.status, f'is {run.status.value}')}: only a run that is under way can be cancelled"
-        )
+        why = _TOO_LATE.get(run.status, f"is {run.status.value}: only a run that is under way can be cancelled")
+        raise WrongState(f"run {run.id} {why}")
     segment = Segment(run, run.now + INVOCATION_MS)
     try:
         segment.finish()
