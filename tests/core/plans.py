@@ -21,7 +21,13 @@ class NoExpressions:
 
 
 def plan(*steps: dict[str, Any], **more: Any) -> Plan:
-    document = {"id": "w", "name": "W", "version": "1.0.0", "steps": [{"set": 1, **step} for step in steps], **more}
+    document = {
+        "id": "w",
+        "name": "W",
+        "version": "1.0.0",
+        "steps": [step if "group" in step else {"set": 1, **step} for step in steps],
+        **more,
+    }
     return compile_plan(document, NoExpressions())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -181,6 +182,12 @@ def test_the_first_live_source_of_a_join_any_is_the_earliest() -> None:
 def test_a_tie_is_broken_by_the_path_so_that_everybody_sees_the_same() -> None:
     plan = scope({"id": "a"}, {"id": "b"}, {"id": "c", "after": ["b", "a"], "join": "any"})
     assert first_live(plan.steps["c"], {"a": fact("a", at=3), "b": fact("b", at=3)}) == ("a",)
+
+
+def test_of_a_tie_the_first_is_never_one_that_came_after_another() -> None:
+    plan = scope({"id": "b"}, {"id": "a", "after": ["b"]}, {"id": "c", "after": ["b", "a"], "join": "any"})
+    facts = {"a": replace(fact("a", at=3), seq=1), "b": replace(fact("b", at=3), seq=0)}
+    assert first_live(plan.steps["c"], facts) == ("b",)
 
 
 def test_a_join_n_saw_every_source_that_had_ended() -> None:

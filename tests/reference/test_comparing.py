@@ -43,6 +43,23 @@ def test_what_an_order_leads_to_is_followed(steps: list[dict[str, Any]]) -> None
     assert [str(one) for number in range(20) if (one := compare(number, given)).differs] == []
 
 
+def noted(name: str, *after: str, **more: Any) -> dict[str, Any]:
+    return {"id": name, "after": list(after), "task": "record", "compensate": {"task": "revert", "with": {"step": name}}, **more}
+
+
+@pytest.mark.parametrize("join", ["all", "done", 2])
+@pytest.mark.parametrize("wide", [0, 6], ids=["few sources", "many sources"])
+def test_what_came_after_a_step_at_its_very_instant_is_undone_before_it(join: Any, wide: int) -> None:
+    """`b` may be the last that ends, and is the first of its chain; `c` comes after all the same."""
+    others = [noted(f"w{n}") for n in range(wide)]
+    join = len(others) + 2 if join == 2 else join
+    sources = [step["id"] for step in others]
+    chain = [noted("a1"), noted("a2", "a1"), noted("a3", "a2"), noted("b"), *others, noted("c", "a3", "b", *sources, join=join)]
+    steps = [*chain, {"id": "f", "after": ["c"], "fail": {"error": "Boom"}}]
+    given = Case({"id": "w", "name": "W", "version": "1.0.0", "errorHandling": {"onFailure": "compensate"}, "steps": steps}, {})
+    assert [str(one) for number in range(20) if (one := compare(number, given)).differs] == []
+
+
 def test_a_difference_names_what_is_allowed() -> None:
     assert str(Difference("a.status", "failed", "succeeded")) == 'a.status: expected "failed", got "succeeded"'
 

@@ -172,10 +172,10 @@ def cleanup(scope: Scope, facts: Facts, under_way: frozenset[str]) -> frozenset[
 def first_live(step: Step, facts: Facts) -> tuple[str, ...]:
     """The sources a join `any` or N saw when it was decided; the others read as null in it.
 
-    `any`: only the earliest live one, by (endedAt, id). N: every one that had ended.
+    `any`: only the earliest live one, by (endedAt, seq, id), so never one that came after another of them. N: every one that had ended.
     """
     if step.join != "any":
         return tuple(sorted({edge.source for edge in step.edges if edge.source in facts}))
     live = [facts[edge.source] for edge in step.edges if edging(edge, step.id, facts.get(edge.source)) is Edging.LIVE]
-    earliest = min(live, key=lambda fact: (fact.ended_at, fact.key), default=None)
+    earliest = min(live, key=lambda fact: (fact.ended_at, fact.seq, fact.key), default=None)
     return () if earliest is None else tuple(e.source for e in step.edges if facts.get(e.source) is earliest)[:1]

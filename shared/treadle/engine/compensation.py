@@ -22,6 +22,7 @@ from ..ports import Absent, Change, Equals, Item, Message, all_of
 from . import ending, rendered
 from .actions import call, context_of, expression_error
 from .claims import Claim
+from .completion import places
 from .items import decode, digest, encode, error_text, is_fact, run_key
 from .names import about, loop_names, steps_seen
 from .progress import Ready
@@ -75,8 +76,11 @@ def go_on(run: Run, segment: Segment, ready: Ready) -> None:
 
 def to_undo(run: Run) -> list[Fact]:
     """Every step that succeeded and has a compensation: inner ones too, unless a group around them has its own; last ended first."""
-    found = [fact for fact in all_facts(run) if fact.outcome is Outcome.SUCCEEDED and _counts(run, fact.key)]
-    return sorted(found, key=lambda fact: (fact.ended_at, fact.seq, fact.key), reverse=True)
+    items = snapshot(run)
+    facts = [run.note(item) for item in items.values() if is_fact(item)]
+    found = [fact for fact in facts if fact.outcome is Outcome.SUCCEEDED and _counts(run, fact.key)]
+    order = places(run.plan, items)
+    return sorted(found, key=lambda fact: (order[fact.key], fact.key), reverse=True)
 
 
 def _counts(run: Run, key: str) -> bool:
@@ -98,10 +102,6 @@ def _counts(run: Run, key: str) -> bool:
 def _succeeded(run: Run, key: str) -> bool:
     fact = run.find_facts([key]).get(key)
     return fact is not None and fact.outcome is Outcome.SUCCEEDED
-
-
-def all_facts(run: Run) -> list[Fact]:
-    return [run.note(item) for item in snapshot(run).values() if is_fact(item)]
 
 
 def _run_all(run: Run, segment: Segment, ready: Ready, keys: list[str]) -> None:

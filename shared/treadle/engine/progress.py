@@ -7,7 +7,7 @@ This is the one idempotent `advance()` behind both doors. It reads no more than 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..core import paths
 from ..core.advance import Edging, Fact, Verdict, decide, edging, verdict
@@ -83,7 +83,9 @@ class _Advancing:
         if len(sources) == 1:
             self._decided(scope_key, target, verdict(target, {step.id: fact}), fact)
         elif len(sources) <= READ_SIBLINGS or _must_read(self.run):
-            self._decided(scope_key, target, verdict(target, {**self.run.sources(scope_key, target), step.id: fact}), fact)
+            facts = {**self.run.sources(scope_key, target), step.id: fact}
+            latest = replace(fact, seq=max(source.seq for source in facts.values()))
+            self._decided(scope_key, target, verdict(target, facts), latest)
         else:
             members = {number: edging(edge, target.id, fact) for number, edge in enumerate(target.edges) if edge.source == step.id}
             self._put_down(scope_key, target.id, members, fact)

@@ -35,6 +35,7 @@ class Trail:
     where: dict[str, str] = field(default_factory=dict)  # run id -> what its paths begin with
     _count: int = 0
     _begun: set[tuple[Key, int]] = field(default_factory=set)
+    _timed_out: set[str] = field(default_factory=set)
 
     # ------------------------------------------------------------------------------------------- what the engine does
 
@@ -60,7 +61,8 @@ class Trail:
             parent = item.get("parent")
             self.where[run_id] = f"{self._path(parent['run'], parent['path'])}/" if parent else ""
             self.note(self.where[run_id], BEGIN)
-        if item.get("stop") == "timeout" and (self.where[run_id], END) not in self.seen:
+        if item.get("stop") == "timeout" and run_id not in self._timed_out:
+            self._timed_out.add(run_id)
             self.note(self.where[run_id], END)
 
     def _step(self, run_id: str, key: Key, item: Item) -> None:

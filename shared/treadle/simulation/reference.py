@@ -117,7 +117,7 @@ class RunOf:
         self.compensated = True
         for path, record in self._backwards():
             undo = record.undo
-            if undo is None or any(group.status == "succeeded" for group in undo.env.covers):
+            if undo is None:
                 continue
             at = f"undo {record.order} {path}"
             self.records[at] = Record()
@@ -130,16 +130,16 @@ class RunOf:
 
     def _backwards(self) -> list[tuple[str, Record]]:
         """What is to be undone, last ended first. What ended at one instant, and not one after another, is in any order."""
-        done = [*self.replaced, *((path, record) for path, record in self.records.items() if record.undo is not None)]
+        done = [(path, it) for path, it in (*self.replaced, *self.records.items()) if it.undo is not None and not it.undo.is_covered]
         backwards = sorted(done, key=lambda entry: -entry[1].order)
         choices = self.choices
         if choices is None:
             return backwards
         told = sorted(backwards, key=lambda entry: (-(entry[1].ended_at or 0), choices.undone(self.label(entry[0]))))
-        is_allowed = not any(self._comes_before(path, later) for at, (path, _) in enumerate(told) for later, _ in told[at + 1 :])
+        is_allowed = not any(self.comes_before(path, later) for at, (path, _) in enumerate(told) for later, _ in told[at + 1 :])
         return told if is_allowed else backwards
 
-    def _comes_before(self, path: str, later: str) -> bool:
+    def comes_before(self, path: str, later: str) -> bool:
         """Whether an edge, or several, lead from one to the other; a group ends after all that is in it."""
         if path.startswith((f"{later}.", f"{later}[")):
             return True

@@ -193,28 +193,35 @@ class Scope:
     # ------------------------------------------------------------------------------------------------------ a step
 
     def _start(self, name: str) -> None:
+        self.running[name] = self.run.kernel.spawn(self._step(name), self.run.label(self.prefix + name))
+
+    def _started_by(self, name: str) -> str | None:
+        """Of a step that begins: the first source that was live."""
         live = {edge.source for edge in self.into[name] if edge.source in self.ends and edge.resolved(self.ends[edge.source]) == _LIVE}
         at_first = self._at_one_instant([source for source in self.ends if source in live])
         told = self.run.choices.starter(self.run.label(self.prefix + name)) if self.run.choices else None
-        started_by = told if told in at_first else at_first[0] if at_first else None
-        self.running[name] = self.run.kernel.spawn(self._step(name, started_by), self.run.label(self.prefix + name))
+        return told if told in at_first else at_first[0] if at_first else None
 
     def _at_one_instant(self, sources: list[str]) -> list[str]:
-        """Those that ended when the first of them did."""
+        """Those that ended when the first of them did, and after none of the others."""
         times = [self.run.records[self.prefix + source].ended_at for source in sources]
-        return [source for source, time in zip(sources, times, strict=True) if time == times[0]]
+        alike = [source for source, time in zip(sources, times, strict=True) if time == times[0]]
+        return [late for late in alike if not any(self.run.comes_before(self.prefix + it, self.prefix + late) for it in alike)]
 
     def _before(self, name: str) -> tuple[str, ...]:
         around = self.run.records[self.prefix[:-1]].before if self.prefix else ()
-        return (*around, *(self.prefix + edge.source for edge in self.into[name] if edge.source in self.ends))
+        ended = [edge.source for edge in self.into[name] if edge.source in self.ends]
+        if self.steps[name].get("join") == "any" and name in self.begun:
+            ended = [source for source in ended if source == self._started_by(name)]
+        return (*around, *(self.prefix + source for source in ended))
 
-    async def _step(self, name: str, started_by: str | None) -> None:
+    async def _step(self, name: str) -> None:
         step, path = self.steps[name], self.prefix + name
         with self.run.kernel.labelled(self.run.label(path) + NEXT):
             await self.run.resumed
         self.begun.add(name)
         record = self.run.records[path] = Record(before=self._before(name))
-        env = replace(self.env, hidden=self._hidden(name, started_by))
+        env = replace(self.env, hidden=self._hidden(name))
         try:
             end = await self._performed(step, path, env)
         except Cancelled:
@@ -235,15 +242,16 @@ class Scope:
                 return End(How.SUCCEEDED, output)
             if choice == "fail":
                 return end
+            self.run.forget_inside(path)
 
-    def _hidden(self, name: str, started_by: str | None) -> frozenset[str]:
+    def _hidden(self, name: str) -> frozenset[str]:
         """`join: any` and N: the sources that are not there for it."""
         sources = frozenset(edge.source for edge in self.into[name])
         match self.steps[name].get("join", "all"):
             case "all" | "done":
                 return frozenset()
             case "any":
-                return sources - {started_by}
+                return sources - {self._started_by(name)}
             case _:
                 return sources - self.seen.keys()
 

@@ -145,6 +145,11 @@ class Undo:
     step: Definition
     env: Env
 
+    @property
+    def is_covered(self) -> bool:
+        """A group around it has its own, and succeeded."""
+        return any(group.status == "succeeded" for group in self.env.covers)
+
 
 @dataclass(frozen=True)
 class Retry:
