@@ -95,6 +95,10 @@ simulate: $(DEV) ## let everything go wrong that can, for a minute and a half (A
 simulate-all: $(DEV) ## every single fault, every pair of the small shapes, and 200,000 random schedules: half an hour
 	@$(VENV)/bin/treadle simulate --seconds 0 --seeds 2200 $(ARGS)
 
+.PHONY: soak
+soak: $(DEV) ## 10,000 runs on the local stack while workers die: right ends, nothing left over, memory flat (ARGS="--runs 1000")
+	@$(VENV)/bin/treadle soak $(ARGS)
+
 .PHONY: fuzz
 fuzz: $(DEV) .cache/atheris/.installed ## feed the readers, the checks and the expressions with what nobody writes (SECONDS=600 for longer)
 	@for target in definition expression; do \

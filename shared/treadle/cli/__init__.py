@@ -47,6 +47,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "openapi": ("definitions", "Print the OpenAPI document of the HTTP API."),
     "bench": ("benching", "What the engine costs, counted, and how fast this machine runs it."),
     "simulate": ("simulating", "Let everything go wrong that can, and see that nothing is lost."),
+    "soak": ("soaking", "Thousands of runs while workers die: right ends, nothing left over, memory flat."),
     "doctor": ("doctor", "What is missing on this machine, and how to mend it."),
 }
 

@@ -19,8 +19,10 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import sqs_backends
 
 from .. import aws, topology
+from ..aws.values import from_wire_item
 from ..core.resources import DEFAULT_POOL, Pool
 from ..engine.triggers import LISTED
+from ..ports import Item
 from . import express, patches
 from .clock import LocalClock
 from .queue import DeepQueue
@@ -165,6 +167,11 @@ class Cloud:
         with patches.request_of(self.account):
             table = patches.fast_table(self.account, REGION, self.names.table)
             return table.earliest(topology.DUE.name, but_not=None if schedules else LISTED)
+
+    def items(self) -> list[Item]:
+        """All there are in the table: for whoever looks whether something was left over."""
+        with patches.request_of(self.account):
+            return [from_wire_item(wire) for wire in patches.fast_table(self.account, REGION, self.names.table).everything()]
 
     def dead_letters(self) -> dict[str, int]:
         """Logical queue name -> messages that were given up, and are not yet written down in the table."""

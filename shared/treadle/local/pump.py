@@ -26,7 +26,7 @@ from .. import topology
 from . import patches
 from .cloud import REGION, Cloud
 from .invocation import context_of, failed_ids, sqs_event
-from .workers import BUSY_WORKERS, MOST_WORKERS, Counts, Crowd, Killed, Order, Predicate, Worker
+from .workers import BUSY_WORKERS, MOST_WORKERS, Counts, Crowd, Fate, Killed, Order, Predicate, Worker
 
 Invoke = Callable[[str, dict[str, Any], Any], Any]  # (function, event, context) -> its answer
 Found = TypeVar("Found")
@@ -67,6 +67,7 @@ class Pump:
         self._last_sweep_ms = self.clock.now()
         self._is_sweeping = False
         self._kills: list[Order] = []
+        self.fate: Fate = lambda function, bodies: None
         self._stopping = False
 
     # ------------------------------------------------------------------------------------------- from outside
@@ -258,7 +259,7 @@ class Pump:
                 if order.function == queue.consumer and order.predicate(queue.name, bodies):
                     self._kills.remove(order)
                     return order.calls
-        return None
+            return self.fate(queue.consumer, bodies)
 
     def _call(self, function: str, event: dict[str, Any], read: Callable[[Any], Found]) -> Found | None:
         """What `read` makes of the handler's answer; None: it raised, or was killed."""
@@ -340,7 +341,9 @@ class Pump:
         self._last_sweep_ms = self.clock.now()
         self.counts.sweeps += 1
         event = {"source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": {}}
+        _HERE.set(Worker(self.fate("sweeper", [])))
         self._call("sweeper", event, lambda answer: answer)
+        _HERE.set(None)
         with patches.LOCK:
             self._is_sweeping = False
             self._steps += 1

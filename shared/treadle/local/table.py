@@ -321,6 +321,10 @@ class Fast:
             answer["LastEvaluatedKey"] = {name: dict(items[-1][name]) for name in keys}
         return answer
 
+    def everything(self) -> list[Wires]:
+        """Shared: to be copied before it is given away or changed."""
+        return [self._item(pk, sk, item).wire for pk, inside in list(self.table.items.items()) for sk, item in list(inside.items())]
+
     def earliest(self, index_name: str, *, but_not: str | None = None) -> int | None:
         """The smallest range value of a numeric index, but for items whose `pk` begins with `but_not`."""
         self._refresh()

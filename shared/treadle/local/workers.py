@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 Predicate = Callable[[str, list[str]], bool]  # (queue, bodies of the batch)
+Fate = Callable[[str, list[str]], int | None]  # (function, bodies of the batch) -> AWS calls until the invocation dies; None: it lives
 
 MOST_WORKERS = 200
 BUSY_WORKERS = 2  # that compute at the same time; more would only fight for the interpreter
