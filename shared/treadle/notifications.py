@@ -85,7 +85,7 @@ def _target(name: str, said: Mapping[str, Any]) -> Target:
 @dataclass(frozen=True, slots=True)
 class Notification:
     """What one target is told. `id`: the same for each attempt. `event`: the CloudEvent as it was on the bus, and in its data `url`,
-    the run's address. `now`: ms, of this attempt."""
+    the run's address, and `input`, that of what the step was given. `now`: ms, of this attempt."""
 
     id: str
     target: Target
@@ -186,7 +186,11 @@ class Notifier:
     def _with_address(self, event: Mapping[str, Any]) -> dict[str, Any]:
         if self.world.url is None:
             return dict(event)
-        return {**event, "data": {**event["data"], "url": f"{self.world.url}/v1/runs/{event['data']['run']}"}}
+        data = event["data"]
+        addresses = {"url": f"{self.world.url}/v1/runs/{data['run']}"}
+        if data.get("input"):
+            addresses["input"] = f"{self.world.url}{data['input']}"
+        return {**event, "data": {**data, **addresses}}
 
     def _failed(self, name: str, event: Mapping[str, Any], attempt: int, fault: Exception) -> int | None:
         """Told once it is given up: of a message that has failed for the last time the queue makes a dead letter."""

@@ -142,6 +142,10 @@ class LocalEngine:
         """What happened in the run, in order of time."""
         return self._stack.operations.history(TENANT, run_id)
 
+    def input_of(self, run_id: str, step: str) -> dict[str, Any]:
+        """What the step's latest attempt was given: `{input, from, template, ...}`."""
+        return self._stack.operations.inputs.of(TENANT, run_id, step)
+
     # ------------------------------------------------------------------------------- what people may do to one
 
     def signal(self, run_id: str, name: str, payload: Json = None) -> RunView:

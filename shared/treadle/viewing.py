@@ -6,11 +6,12 @@ from typing import Any
 
 from .core import paths
 from .core.errors import NotFound
-from .core.model import Json, Outcome, RunStatus, State, StepStatus
+from .core.model import Json, Outcome, RunStatus, State, StepError, StepStatus
 from .core.moments import rfc3339
 from .core.plan import Plan, Step
 from .deadletters import told_to
-from .engine.items import REF, body_key, decode, error_of, is_ref, output_key
+from .engine.addresses import input_address, input_of_cause
+from .engine.items import REF, body_key, child_of, decode, error_of, is_ref, output_key, run_key
 from .engine.run import Run
 from .engine.snapshot import snapshot
 from .engine.world import World
@@ -67,7 +68,10 @@ def view(world: World, control: Item, *, full: bool = True, cursor: str | None =
     page = names[begin : begin + limit]
     further = page[-1] if begin + limit < len(names) else None
     body = world.store.get(body_key(run.id)) or {"input": "null"}
+    about = summary(control)
+    address = input_of_cause(run, about.error.get("step")) if about.error and "quarantine" not in control else None
     shown = {
+        "error": about.error | {"input": address} if about.error and address else about.error,
         "input": _shown(world, decode(body["input"]), full) if "input" in body else None,
         "metadata": decode(body["metadata"]) if "metadata" in body else {},
         "output": _output(world, control, full),
@@ -76,7 +80,7 @@ def view(world: World, control: Item, *, full: bool = True, cursor: str | None =
         "dead_letters": [DeadLetterView(**told) for told in told_to(world, run.id)] if "dead" in control else [],
         "cost": _cost(steps),
     }
-    return summary(control).model_copy(update=shown)
+    return about.model_copy(update=shown)
 
 
 def _steps_if_any(run: Run, full: bool) -> dict[str, StepView]:
@@ -173,7 +177,8 @@ def step_view(run: Run, item: Item | None, over: bool, full: bool) -> StepView:
     state = State(item["state"])
     error = error_of(item.get("error"))
     times: dict[str, Any] = {"started_at": rfc3339(item["started_at"]) if "started_at" in item else None}
-    told: dict[str, Any] = {"error": error.to_json() if error else None, "attempts": item.get("attempt", 0) - item.get("base", 0)}
+    told: dict[str, Any] = {"attempts": item.get("attempt", 0) - item.get("base", 0)}
+    told["error"] = _shown_error(run, item, error) if error else None
     if state is State.ENDED:
         output = _shown(run.world, decode(item["output"]), full) if "output" in item else None
         ended_at = rfc3339(item["ended_at"])
@@ -182,6 +187,19 @@ def step_view(run: Run, item: Item | None, over: bool, full: bool) -> StepView:
         )
     status, why = _under_way(state, item)
     return StepView(status=status.value, why=why, **told, **times)
+
+
+def _shown_error(run: Run, item: Item, error: StepError) -> dict[str, Json]:
+    """With where the input is shown that it came of, and the child run that failed. What a retry took back has neither any more."""
+    told, key = error.to_json(), item["sk"][2:]
+    if not (item.get("attempt") and item["sk"].startswith("s#")):
+        return told
+    step = run.plan.steps.get(paths.step_id(key))
+    if step is not None and step.action == "workflow":
+        child = child_of(run.id, key, item["attempt"], item.get("gen", 1))
+        told |= {"run": child} if run.world.store.get(run_key(child)) else {}
+    address = input_address(run, key)
+    return told | ({"input": address} if address else {})
 
 
 def _under_way(state: State, item: Item) -> tuple[StepStatus, str | None]:

@@ -205,6 +205,10 @@ class FakeOperations:
         return ([QUESTION] if tenant == OWNER and given["kinds"] else []), None
 
     @property
+    def inputs(self) -> FakeInputs:
+        return FakeInputs(self)
+
+    @property
     def dead_letters(self) -> FakeLetters:
         return FakeLetters(self)
 
@@ -218,6 +222,20 @@ class FakeOperations:
     def _act(self, verb: str, tenant: str, run_id: str, **given: Any) -> Run:
         self._note(verb, tenant, run=run_id, **given)
         return Run(run_id)
+
+
+@dataclass
+class FakeInputs:
+    """Of the step `charge`."""
+
+    of_all: FakeOperations
+
+    def of(self, tenant: str, run_id: str, step: str) -> dict[str, Any]:
+        self.of_all._note("input_of", tenant, run=run_id, step=step)
+        if step != "charge":
+            raise NotFound("step", step)
+        told = {"run": run_id, "step": step, "attempt": 2, "from": "definition", "template": {"card": "${input.card}"}}
+        return {**told, "input": {"card": "5", "key": "***"}, "secrets": ["key"]}
 
 
 @dataclass

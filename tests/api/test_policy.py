@@ -46,6 +46,7 @@ TABLE: dict[str, tuple[set[Role], str, Any, bool]] = {
     "listCheckpoints": (READERS, "/v1/runs/r1/checkpoints", None, True),
     "restoreCheckpoint": (OPERATORS, "/v1/checkpoints/c1/restore", None, True),
     "getTask": (READERS, "/v1/tasks/r1/charge", None, True),
+    "getTaskInput": (READERS, "/v1/tasks/r1/charge/input", None, True),
     "cancelTask": (OPERATORS, "/v1/tasks/r1/charge/cancel", None, True),
     "listApprovals": (READERS, "/v1/approvals", None, False),
     "getAudit": ({Role.AUDITOR, Role.ADMIN}, "/v1/audit", None, False),

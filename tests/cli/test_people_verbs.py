@@ -11,7 +11,7 @@ from treadle.audit import FIRST, hash_of
 from treadle.cli.telling import told
 from treadle.core.errors import WrongState
 
-from tests.api.fakes import CHECKPOINT, OWNER, QUESTION, FakeOperations
+from tests.api.fakes import CHECKPOINT, OWNER, QUESTION, TOKEN, FakeOperations
 from tests.cli.conftest import Call
 
 
@@ -38,6 +38,7 @@ def chain(count: int) -> list[dict[str, Any]]:
         (["cancel", "r1", "--reason", "no more"], "cancel", {"reason": "no more"}),
         (["update", "r1", '{"status": "paused"}', "--if-match", "17"], "update", {"patch": {"status": "paused"}, "expected": "17"}),
         (["audit"], "audit", {"limit": 1000}),
+        (["input", "r1", "charge"], "input_of", {"step": "charge"}),
     ],
 )
 def test_a_verb_asks_the_engine(
@@ -144,3 +145,56 @@ def test_a_trail_that_was_written_anew_does_not_have_the_head_that_was_kept(engi
 )
 def test_history_is_told_in_sentences(entry: dict[str, Any], sentence: str) -> None:
     assert told(entry) == sentence
+
+
+# ------------------------------------------------------------------------------------------------ single attempts
+
+
+def test_an_input_is_printed_so_that_it_can_be_edited(engine: str, call: Call) -> None:
+    result = call("input", "r1", "charge")
+    assert json.loads(result.out) == {"card": "5", "key": "***"}
+    assert result.err.splitlines() == [
+        "attempt 2 of charge, as the definition has it",
+        "*** stands for a secret (key): leave it, and it is filled in again",
+    ]
+    assert call("input", "r1", "nowhere").status == 3
+
+
+@pytest.mark.parametrize("token", [TOKEN, f"https://example.com/v1/callbacks/{TOKEN}", f"https://example.com/v1/callbacks/{TOKEN}/"])
+@pytest.mark.parametrize(
+    ("arguments", "verb", "given", "said"),
+    [
+        (["succeed"], "succeed", {"output": None}, "it has succeeded"),
+        (["succeed", "--result", '{"a": 1}'], "succeed", {"output": {"a": 1}}, "it has succeeded"),
+        (["fail", "--error", "Gone"], "fail", {"error": "Gone", "message": "", "permanent": False}, "it has failed"),
+        (["fail", "--error", "Gone", "--message", "m", "--details", "[1]", "--permanent"], "fail",
+         {"error": "Gone", "message": "m", "details": [1], "permanent": True}, "it has failed"),
+        (["heartbeat"], "heartbeat", {}, "it goes on"),
+    ],
+)  # fmt: skip
+def test_whoever_has_a_token_may_answer(
+    engine: str, operations: FakeOperations, call: Call, token: str, arguments: list[str], verb: str, given: dict[str, Any], said: str
+) -> None:
+    result = call("callback", token, *arguments)
+    assert (result.status, result.err) == (0, f"{said}\n")
+    called, asked = operations.calls[-1]
+    assert (called, asked["token"]) == (verb, TOKEN)
+    assert {name: asked[name] for name in given} == given
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["fail"], "fail needs the error's name: --error NAME"),
+        (["succeed", "--error", "Gone"], "--error is not for succeed"),
+        (["heartbeat", "--result", "1"], "--result is not for heartbeat"),
+        (["fail", "--error", "Gone", "--result", "1"], "--result is not for fail"),
+        (["perhaps"], "'perhaps' is not one of"),
+    ],
+)
+def test_what_does_not_belong_to_an_answer_is_refused(
+    engine: str, operations: FakeOperations, call: Call, arguments: list[str], why: str
+) -> None:
+    result = call("callback", "t", *arguments)
+    assert (result.status, operations.calls) == (2, [])
+    assert why in result.err

@@ -106,7 +106,8 @@ def test_a_failure_is_an_attempt_that_failed(engine: LocalEngine, lambdas: Lambd
     )
     run = engine.wait(run_id)
     assert run.status == "failed"
-    assert run.steps["ship"].error == {"name": "AddressUnknown", "message": "no such street", "details": {"street": "x"}}
+    error = {"name": "AddressUnknown", "message": "no such street", "details": {"street": "x"}}
+    assert run.steps["ship"].error == {**error, "input": f"/v1/tasks/{run.id}/ship/input"}
 
 
 def test_each_attempt_has_a_token_of_its_own(engine: LocalEngine, lambdas: Lambdas) -> None:

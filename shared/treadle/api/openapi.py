@@ -12,7 +12,7 @@ from .routes import ROUTES, Route
 
 _REF = "#/components/schemas/{model}"
 _SHAPES = (shapes.Registration, shapes.Validation, shapes.Listing, shapes.Stats, shapes.Health, shapes.Problem, shapes.Difference,
-           shapes.Prospect, shapes.Task, shapes.Checkpoint, shapes.Trail, shapes.Redriven, shapes.DeadLetter)  # fmt: skip
+           shapes.Prospect, shapes.Task, shapes.TaskInput, shapes.Checkpoint, shapes.Trail, shapes.Redriven, shapes.DeadLetter)  # fmt: skip
 _BODY_CODES = ("invalid-json", "invalid-encoding", "invalid-number", "duplicate-key", "too-deep", "unknown-field", "missing-field",
                "bad-type", "bad-value", "payload-too-large", "unsupported-media-type")  # fmt: skip
 _QUERY_CODES = ("unknown-field", "bad-value")

@@ -47,6 +47,10 @@ def task(request: Request, operations: Operations) -> Reply:
     return Reply({"id": f"{run_id}/{path}", "run": run_id, "workflow": run["workflow"], "step": path, **run["steps"][path]})
 
 
+def task_input(request: Request, operations: Operations) -> Reply:
+    return Reply(operations.inputs.of(request.tenant, request.path["run"], request.path["step"]))
+
+
 def cancel_task(request: Request, operations: Operations) -> Reply:
     run, step = request.path["run"], request.path["step"]
     return accepted(operations.cancel_step(request.tenant, run, step, by=request.by, reason=request.body.reason))

@@ -261,6 +261,14 @@ ROUTES: tuple[Route, ...] = (
         shapes.Decision,
     ),
     _get("/tasks/{run}/{step}", "getTask", "A step of a run.", people.task, "Task", query=shapes.TaskQuery, refuses=_ABSENT),
+    _get(
+        "/tasks/{run}/{step}/input",
+        "getTaskInput",
+        "What the step's latest attempt was given; secrets are `***`.",
+        people.task_input,
+        "TaskInput",
+        refuses=(*_ABSENT, "payload-too-large"),
+    ),
     Route(
         "POST",
         "/tasks/{run}/{step}/cancel",

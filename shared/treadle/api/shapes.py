@@ -202,6 +202,20 @@ class Task(Shape):
     attempts: int
 
 
+class TaskInput(Shape):
+    """What the latest attempt of a step was given."""
+
+    model_config = ConfigDict(extra="allow")
+
+    run: str
+    step: str = Field(description="Its path.")
+    attempt: int
+    input: Any = Field(description="Secrets are `***`: what is sent back with them has the secrets again.")
+    from_: str = Field(alias="from", description="`definition`; `person`: one gave it in the place of that.")
+    template: Any = Field(description="As the definition has it.")
+    secrets: list[str] = Field(description="The names of those that are in it.")
+
+
 class Prospect(Shape):
     """What a retry would do, by paths of steps."""
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from .telling import error_told
+
 COLOURS = {
     "succeeded": "green",
     "failed": "red",
@@ -84,6 +86,8 @@ def _print_run_for_people(view: Mapping[str, Any], with_steps: bool) -> None:
     if error := view.get("error"):
         step = f" (step {error['step']})" if error.get("step") else ""
         click.echo(f"error     {click.style(error['name'], 'red')}: {error.get('message', '')}{step}")
+        if error.get("input") and error.get("step"):
+            click.echo(f"given     treadle input {view['id']} {error['step']}")
     if view.get("compensated") is not None:
         click.echo(f"undone    {'everything' if view['compensated'] else 'not everything'}")
     for letter in view.get("deadLetters", ()):
@@ -103,7 +107,7 @@ def _print_run_for_people(view: Mapping[str, Any], with_steps: bool) -> None:
 
 def _says(step: Mapping[str, Any]) -> str:
     if step.get("error"):
-        return f"{step['error']['name']}: {step['error'].get('message', '')}"
+        return error_told(step["error"])
     if step.get("why"):
         return str(step["why"])
     return "" if step.get("output") is None else json.dumps(step["output"], ensure_ascii=False, separators=(",", ":"))

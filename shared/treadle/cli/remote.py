@@ -56,6 +56,14 @@ class Remote:
         """`verb`: `pause`, `resume`, `cancel`, `retry`."""
         return self._post(f"/runs/{_part(run)}/{verb}", body or {})
 
+    def input_of(self, run: str, step: str) -> dict[str, Any]:
+        """What the step's latest attempt was given."""
+        return self._ask("GET", f"/tasks/{_part(run)}/{_part(step)}/input")
+
+    def callback(self, token: str, what: str, body: Mapping[str, Json]) -> dict[str, Any]:
+        """`what`: `succeed`, `fail`, `heartbeat`. Whoever has the token needs no other."""
+        return self._post(f"/callbacks/{_part(token)}/{what}", {}, **body)
+
     def cancel_step(self, run: str, step: str, reason: str | None) -> dict[str, Any]:
         """The run goes on."""
         return self._post(f"/tasks/{_part(run)}/{_part(step)}/cancel", {"reason": reason})

@@ -41,7 +41,7 @@ def told(entry: Mapping[str, Any]) -> str:
         case "StepEnded":
             return _ended(entry) + _in_generation(entry)
         case "AttemptFailed":
-            return f"attempt {entry['attempt']} failed: {_error(entry['error'])}" + _in_generation(entry)
+            return f"attempt {entry['attempt']} failed: {error_told(entry['error'])}" + _in_generation(entry)
         case "Notified" | "NotificationFailed":
             return _notified(entry)
         case _:
@@ -52,12 +52,12 @@ def _run_ended(entry: Mapping[str, Any]) -> str:
     error = entry.get("error")
     step = f" (step {error['step']})" if error and error.get("step") else ""
     undone = {None: "", True: "; everything was undone", False: "; not everything could be undone"}[entry.get("compensated")]
-    return f"the run ended: {entry['status']}" + (f": {_error(error)}{step}" if error else "") + undone
+    return f"the run ended: {entry['status']}" + (f": {error_told(error)}{step}" if error else "") + undone
 
 
 def _undone(entry: Mapping[str, Any]) -> str:
     tries = f" after {entry['attempts']} attempts" if entry.get("attempts", 0) > 1 else ""
-    return f"could not be undone{tries}: {_error(entry['error'])}" if "error" in entry else f"was undone{tries}"
+    return f"could not be undone{tries}: {error_told(entry['error'])}" if "error" in entry else f"was undone{tries}"
 
 
 def _notified(entry: Mapping[str, Any]) -> str:
@@ -67,14 +67,20 @@ def _notified(entry: Mapping[str, Any]) -> str:
     return f"{entry['target']} was told of {entry['event']}{tries}"
 
 
-def _error(error: Mapping[str, Any]) -> str:
-    return f"{error['name']}: {error['message']}" if error.get("message") else str(error["name"])
+def error_told(error: Mapping[str, Any]) -> str:
+    """With what it came of: the child run that failed, the exceptions that led to it."""
+    told = f"{error['name']}: {error['message']}" if error.get("message") else str(error["name"])
+    if error.get("run"):
+        told += f" (in run {error['run']})"
+    details = error.get("details")
+    causes = details.get("causes", ()) if isinstance(details, dict) else ()
+    return told + "".join(f", from {error_told(cause)}" for cause in causes if isinstance(cause, dict) and "name" in cause)
 
 
 def _ended(entry: Mapping[str, Any]) -> str:
     error = entry.get("error")
     tries = f" after {entry['attempts']} attempts" if entry.get("attempts", 0) > 1 else ""
-    why = f": {_error(error)}" if error else f": {entry['why']}" if entry.get("why") else ""
+    why = f": {error_told(error)}" if error else f": {entry['why']}" if entry.get("why") else ""
     return f"{entry['status']}{tries}{why}"
 
 

@@ -17,12 +17,12 @@ from . import hooking, rendered
 from .admission import give_place, keep_place, take_place
 from .callbacks import Tokens
 from .claims import Claim, renew
-from .items import cache_key, decode, digest, encode
+from .items import cache_key, child_of, decode, digest, encode
 from .names import names
 from .rates import wait_for_turn
 from .results import Done, Failed, Held, Result, Waits
 from .run import Gate, Run
-from .secrecy import Given, SecretsDown, fill
+from .secrecy import Given, SecretsDown, fill, filled_again
 from .watch import limit_of
 
 log = logging.getLogger("treadle.tasks")
@@ -110,9 +110,8 @@ def _signal(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline:
 
 
 def _workflow(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
-    """The child's id is made of the parent's, so that starting it again starts the same one."""
     asked = render(step.spec, run.world.expressions, bound)
-    child = digest("child", run.id, claim.key, str(claim.attempt), str(run.generation))
+    child = child_of(run.id, claim.key, claim.attempt, run.generation)
     wait = {"for": "child", "child": child, "workflow": asked["id"], "version": asked.get("version"), "input": asked.get("input", {})}
     return Waits(wait | {"detached": asked.get("wait") is False}, _earliest(claim, step.timeout, None))
 
@@ -171,7 +170,7 @@ def _given(run: Run, step: Step, claim: Claim, bound: dict[str, Any]) -> Given:
     """The task's input: a person's in place of the step's own, or what the step says. Raises ExpressionFault, SecretsDown."""
     if claim.given is not None:
         value = run.world.load(decode(claim.given))
-        return Given(value, value)
+        return filled_again(run, step.given, bound, value) if "secrets" in step.named.roots else Given(value, value)
     if "secrets" in step.named.roots:
         return fill(run, step.given, bound, anew=claim.attempt > 1)
     value = render(step.given, run.world.expressions, bound)

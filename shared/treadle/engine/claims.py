@@ -148,6 +148,7 @@ def renew(run: Run, claim: Claim, until: int) -> bool:
 
 def write_fact(run: Run, fact: Fact, claim: Claim, condition: Condition | None = None) -> Written:
     kept: Item = {"of": claim.of, "base": claim.base, "saw": [*claim.saw] if claim.saw else None, "n": claim.n, "failed": claim.failed}
+    kept["given"] = claim.given  # for whoever asks what it ran with
     if run.plan.compensates:
         kept["list"] = claim.values  # what is undone inside of a loop may name its item
     item = fact_item(

@@ -14,6 +14,7 @@ from ..core.retry import next_attempt
 from ..ports import Absent, Change, Condition, Equals, Item, OneOf, all_of
 from . import rendered
 from .actions import expression_error, reshape
+from .addresses import input_address, input_of_cause
 from .admission import leave
 from .claims import Claim, claim_of, stands, write_fact, write_failed_attempt
 from .items import INLINE_LIMIT, encode, is_fact, output_key, run_key, step_key, stop_key
@@ -113,7 +114,8 @@ def fail_attempt(run: Run, claim: Claim, error: StepError, condition: Condition 
 
 
 def tell_failure(run: Run, key: str, attempt: int, error: StepError, until: int | None) -> None:
-    run.event("StepFailed", key, attempt, path=paths.shown(key), key=key, attempt=attempt, error=error.to_json(), retryAt=until)
+    told = {"path": paths.shown(key), "key": key, "attempt": attempt, "error": error.to_json(), "retryAt": until}
+    run.event("StepFailed", key, attempt, **told, input=input_address(run, key))
 
 
 def error_in(item: Item) -> StepError:
@@ -193,7 +195,7 @@ def tell(run: Run, ready: Ready) -> None:
 
 def tell_end(run: Run) -> None:
     control = run.control
-    told = {"error": control["error"]} if "error" in control else {}
+    told = {"error": control["error"], "input": input_of_cause(run, control["error"].get("step"))} if "error" in control else {}
     run.event(EVENTS[run.status], status=run.status.value, startedAt=control["started_at"], endedAt=control["ended_at"], **told)
 
 

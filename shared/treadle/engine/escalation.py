@@ -14,6 +14,7 @@ from ..core.advance import Fact
 from ..core.durations import parse_duration
 from ..core.model import Outcome, RunStatus, State, StepError
 from ..ports import Change, Event, Item, OneOf
+from .addresses import input_address
 from .asking import asks
 from .claims import claim_of, stands, write_state
 from .items import digest, is_fact, run_key
@@ -29,7 +30,7 @@ def raise_rung(run: Run, key: str, number: int, rung: Rung, error: StepError, at
     told = {
         "run": run.id, "workflow": run.control["workflow"], "tenant": run.tenant, "path": paths.shown(key), "attempt": attempt,
         "rung": number, "level": number + 1, "notify": rung.get("notify"), "severity": rung.get("severity", "error"),
-        "action": rung.get("action"), "error": error.to_json(),
+        "action": rung.get("action"), "error": error.to_json(), "input": input_address(run, key),
     }  # fmt: skip
     identity = digest(run.id, key, str(run.generation), "rung", str(number))
     run.world.tell([Event("EscalationRaised", identity, run.id, run.now, told)])

@@ -12,6 +12,7 @@ from ..core.model import Json, Outcome, RunStatus, State, StepError
 from ..core.retry import matches
 from ..ports import Absent, Change, Item, OneOf, all_of
 from .actions import expression_error
+from .addresses import input_address
 from .asking import asks
 from .claims import claim_of, stands, write_fact, write_state
 from .escalation import after_attempt, check_thresholds, climb, next_rung
@@ -90,7 +91,7 @@ def ask_a_person(segment: Segment, item: Item, error: StepError) -> None:
         if until is not None:
             run.send(wake(run, key, until))
         mark_people(run)
-        run.event("RunWaiting", key, item["attempt"], path=paths.shown(key), error=error.to_json())
+        run.event("RunWaiting", key, item["attempt"], path=paths.shown(key), error=error.to_json(), input=input_address(run, key))
 
 
 def climb_ladder(segment: Segment, item: Item) -> None:

@@ -44,15 +44,20 @@ def is_sync(step: Step) -> bool:
 
 def open_for_each(run: Run, claim: Claim, step: Step, ready: Ready) -> list[Json] | StepError:
     """Evaluate the list and open the loop. An empty list is for the caller to end. Raises ExpressionFault."""
-    value = evaluate(step.for_each, run.world.expressions, names(run, claim.key, seen=claim.saw))
-    if isinstance(value, dict):
-        value = [{"key": key, "value": value[key]} for key in sorted(value)]
-    if not isinstance(value, list):
-        raise ExpressionFault(f"forEach must give a list or a map, not {encode(value)[:100]}")
+    value = listed(evaluate(step.for_each, run.world.expressions, names(run, claim.key, seen=claim.saw)))
     if len(value) > MAX_ITEMS:
         return StepError("RunLimit", f"forEach over {len(value)} items: at most {MAX_ITEMS} are allowed", permanent=True)
     if value and write_header(run, claim, step, value):
         ready.messages += hand_out(run, claim.key, step, len(value))
+    return value
+
+
+def listed(value: Json) -> list[Json]:
+    """What `forEach` gave, as the list that is gone through. Raises ExpressionFault."""
+    if isinstance(value, dict):
+        return [{"key": key, "value": value[key]} for key in sorted(value)]
+    if not isinstance(value, list):
+        raise ExpressionFault(f"forEach must give a list or a map, not {encode(value)[:100]}")
     return value
 
 

@@ -94,7 +94,7 @@ def as_seen(run: Run, fact: Fact) -> Mapping[str, Json]:
 def loop_names(run: Run, key: str) -> dict[str, Json]:
     """`item` and `index` of the nearest forEach around the key, `iteration` and `previous` of the nearest repeat."""
     bound: dict[str, Json] = {}
-    for instance in _loop_instances(key):
+    for instance in loop_instances(key):
         number = paths.index(instance) or 0
         if run.step(instance).for_each is not None:
             if "index" not in bound:
@@ -104,7 +104,7 @@ def loop_names(run: Run, key: str) -> dict[str, Json]:
     return bound
 
 
-def _loop_instances(key: str) -> list[str]:
+def loop_instances(key: str) -> list[str]:
     """Innermost first: `f[3].g[1].x` -> [`f[3].g[1]`, `f[3]`]"""
     found = []
     at = key

@@ -111,14 +111,18 @@ def names_secrets(template: Json, expressions: Expressions) -> bool:
     return any("secrets" in expressions.references(hole.text).roots for hole in holes(template))
 
 
+def secrets_of(template: Json, expressions: Expressions) -> list[str]:
+    """The names of the secrets that it asks for."""
+    return sorted({name for hole in holes(template) for name in expressions.references(hole.text).secrets})
+
+
 def fill(run: Run, template: Json, bound: dict[str, Any], *, anew: bool) -> Given:
     """A template that names secrets, filled in. `anew`: an attempt before failed, perhaps for want of a newer one.
 
     Raises ExpressionFault (whose message is masked), SecretsDown.
     """
     expressions = run.world.expressions
-    wanted = sorted({name for hole in holes(template) for name in expressions.references(hole.text).secrets})
-    secrets = {name: _secret(run, name, anew) for name in wanted}
+    secrets = {name: _secret(run, name, anew) for name in secrets_of(template, expressions)}
     watching = _Watching(expressions, secrets)
     try:
         value = render(template, watching, {**bound, "secrets": secrets})
@@ -130,6 +134,34 @@ def fill(run: Run, template: Json, bound: dict[str, Any], *, anew: bool) -> Give
     except ExpressionFault:  # of an expression that does something with a secret there may be nothing to show
         shown = mask.json(value)
     return Given(value, shown, mask)
+
+
+def filled_again(run: Run, template: Json, bound: dict[str, Any], edited: Json) -> Given:
+    """What a person gave in the place of a template that names secrets: where the stars that it was shown with still stand, the
+    secrets do. Raises SecretsDown."""
+    try:
+        given = fill(run, template, bound, anew=True)
+    except ExpressionFault:  # then nobody was shown anything
+        return Given(edited, edited)
+    return Given(_put_back(edited, given.shown, given.value), edited, given.mask)
+
+
+def _put_back(edited: Json, shown: Json, value: Json) -> Json:
+    """`shown` and `value` differ only where secrets stand."""
+    if isinstance(edited, dict) and isinstance(shown, dict) and isinstance(value, dict):
+        return {key: _put_back(inner, shown.get(key), value.get(key)) for key, inner in edited.items()}
+    if isinstance(edited, list) and isinstance(shown, list) and isinstance(value, list) and len(edited) == len(shown) == len(value):
+        return [_put_back(*three) for three in zip(edited, shown, value, strict=True)]
+    is_as_shown = type(edited) is type(shown) and edited == shown
+    return value if is_as_shown or (edited == HIDDEN and shown != value) else edited
+
+
+def hidden(run: Run, template: Json, bound: dict[str, Any]) -> Json:
+    """A template filled in without a secret being read. Raises ExpressionFault."""
+    wanted = secrets_of(template, run.world.expressions)
+    if not wanted:
+        return render(template, run.world.expressions, bound)
+    return render(template, _Hiding(run.world.expressions), {**bound, "secrets": dict.fromkeys(wanted, HIDDEN)})
 
 
 def _secret(run: Run, name: str, anew: bool) -> Json:
@@ -155,6 +187,27 @@ def _hidden(value: Json) -> Json:
     if isinstance(value, dict):
         return {key: _hidden(inner) for key, inner in value.items()}
     return [_hidden(inner) for inner in value] if isinstance(value, list) else HIDDEN
+
+
+class _Hiding:
+    """Evaluates as usual; what does not come to a value without the secret itself, such as one of its keys, is `***`."""
+
+    def __init__(self, expressions: Expressions) -> None:
+        self._expressions = expressions
+
+    def references(self, text: str) -> References:
+        return self._expressions.references(text)
+
+    def mismatches(self, text: str, schemas: Names) -> list[Mismatch]:
+        return self._expressions.mismatches(text, schemas)
+
+    def evaluate(self, text: str, names: Names) -> Any:
+        try:
+            return self._expressions.evaluate(text, names)
+        except ExpressionFault:
+            if "secrets" in self.references(text).roots:
+                return HIDDEN
+            raise
 
 
 class _Watching:

@@ -1,0 +1,96 @@
+"""What an attempt of a step was given, for people to look at: rendered again, since facts do not change. Nothing is kept for it.
+
+Its address (`addresses`) stands in what is told of a failure. Secrets are `***` in it; where those still stand in an input that
+somebody edits and sends back, the secrets are filled in again (`secrecy.filled_again`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core import paths
+from ..core.errors import Conflict, ExpressionFault, NotFound
+from ..core.expressions import evaluate
+from ..core.model import Json, StepError
+from ..core.plan import Step
+from ..ports import Item
+from .actions import expression_error
+from .items import decode, step_key
+from .loops import listed
+from .names import loop_instances, loop_item, names
+from .run import Run
+from .secrecy import hidden, secrets_of
+
+_OF_OTHERS = {
+    "group": "it is a group, and each step in it has its own",
+    "switch": "it is a switch, which only chooses: what its cases read are the steps before it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """`value`: what it was given; None where that cannot be rendered, with the `error` of it. `template`: as the definition has it.
+    `by_person`: a person gave it in the place of that. `secrets`: those that stand as `***` in it."""
+
+    attempt: int
+    value: Json
+    template: Json
+    by_person: bool
+    secrets: tuple[str, ...]
+    error: StepError | None
+
+
+def input_of(run: Run, key: str) -> Input:
+    """Raises NotFound: it was never begun, or is no step that is given anything."""
+    step, path = run.step(key), paths.shown(key)
+    if _is_whole_loop(step, key):
+        raise NotFound("input", f"of step {path}", f"it is a loop, and each of its items has its own ({path}[0])")
+    if step.action in _OF_OTHERS:
+        raise NotFound("input", f"of step {path}", _OF_OTHERS[step.action])
+    item = run.world.store.get(step_key(run.id, key))
+    if item is None or not item.get("attempt"):
+        raise NotFound("input", f"of step {path}", f"no attempt of it was begun in run {run.id}")
+    template = step.given if step.action == "task" else step.spec
+    value, error = None, None
+    if "given" in item:
+        value = run.world.load(decode(item["given"]))
+    else:
+        try:
+            _find_loop_items(run, key)
+            saw = tuple(item["saw"]) if "saw" in item else None
+            value = hidden(run, template, names(run, key, seen=saw))
+        except ExpressionFault as fault:
+            error = expression_error(fault)
+    secrets = tuple(secrets_of(template, run.world.expressions))
+    return Input(item["attempt"] - item.get("base", 0), value, template, "given" in item, secrets, error)
+
+
+def _is_whole_loop(step: Step, key: str) -> bool:
+    return step.is_loop and paths.index(key) is None
+
+
+def _find_loop_items(run: Run, key: str) -> None:
+    """Of loops around it that have ended: a small list goes with them, and is made again."""
+    for instance in reversed(loop_instances(key)):
+        loop = paths.whole(instance)
+        if run.step(loop).for_each is None:
+            continue
+        try:
+            loop_item(run, instance)
+        except Conflict:
+            run.loop_items |= {paths.item(loop, at): value for at, value in enumerate(_made_again(run, loop))}
+
+
+def _made_again(run: Run, loop: str) -> list[Json]:
+    header: Item = run.world.store.get(step_key(run.id, loop)) or {}
+    saw = tuple(header["saw"]) if "saw" in header else None
+    return listed(evaluate(run.step(loop).for_each, run.world.expressions, names(run, loop, seen=saw)))
+
+
+def as_told(found: Input) -> Mapping[str, Any]:
+    """As JSON, for those who ask."""
+    told = {"attempt": found.attempt, "input": found.value, "from": "person" if found.by_person else "definition"}
+    told |= {"template": found.template, "secrets": list(found.secrets)}
+    return told | ({"error": found.error.to_json()} if found.error else {})
