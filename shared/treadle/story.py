@@ -76,7 +76,7 @@ def _of_step(run: Run, key: str, item: Item, items: Mapping[str, Item]) -> Itera
         shown_try = {"at": rfc3339(each.failed_at), "what": "AttemptFailed", "path": path, "attempt": each.number, "error": error}
         yield (each.failed_at, [*among, 1, n]), shown_try
     if step.status == StepStatus.WAITING and step.why and "attempt_at" in item:
-        since = item["wait"].get("failed_at", item["attempt_at"]) if "wait" in item else item.get("failed_at", item["attempt_at"])
+        since: int = item.get("wait", item).get("failed_at", item["attempt_at"])
         yield (since, [*among, 1, _LAST]), {"at": rfc3339(since), "what": "StepWaits", "path": path, "why": step.why}
     if step.ended_at:
         shown: Entry = {"at": step.ended_at, "what": "StepEnded", "path": path, "status": step.status, "attempts": step.attempts}

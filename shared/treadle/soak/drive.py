@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from ..core.errors import TreadleError
 from ..engine.items import run_key
+from ..local.stack import TENANT
 from ..ports import Item
-from ..testing import TENANT, LocalEngine
+from ..testing import LocalEngine
 from ..views import RunView
 from . import leftovers, memory
 from .kills import Kills

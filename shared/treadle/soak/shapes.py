@@ -46,7 +46,7 @@ class Loom:
                 raise TaskError("Torn", "somebody has to mend it", permanent=True)
             return "mended"
 
-        return [task(add), task(flaky), task(apart, isolated=True), task(later), task(mendable)]
+        return [task(add), task(flaky), task(isolated=True)(apart), task(later), task(mendable)]
 
 
 def add(given: Given) -> int:
