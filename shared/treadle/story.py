@@ -17,7 +17,6 @@ from .core import paths
 from .core.model import Outcome, State, StepStatus
 from .core.moments import rfc3339
 from .deadletters import all_told_to
-from .engine.compensation import undone
 from .engine.items import body_key, error_of
 from .engine.run import Run
 from .engine.snapshot import archived, snapshot
@@ -40,7 +39,7 @@ def history(world: World, control: Item) -> list[Entry]:
         told += _of_step(run, key, item, items)
     for generation, key, item in archived(run, items):
         told += [(place, {**entry, "generation": generation}) for place, entry in _of_step(run, key, item, items)]
-    for number, item in enumerate(undone(run)):
+    for number, item in enumerate(_undone(run)):
         told += _of_undo(item, number)
     for at, letter in all_told_to(world, run.id) if "dead" in control else ():
         told.append(((at, [_BEFORE]), {"at": rfc3339(at), "what": "MessageGivenUp", **letter}))
@@ -82,6 +81,16 @@ def _of_step(run: Run, key: str, item: Item, items: Mapping[str, Item]) -> Itera
         shown: Entry = {"at": step.ended_at, "what": "StepEnded", "path": path, "status": step.status, "attempts": step.attempts}
         told = ({"error": step.error} if step.error else {}) | ({"why": step.why} if step.why else {})
         yield (item["ended_at"], [*among, 2]), shown | told
+
+
+def _undone(run: Run) -> list[Item]:
+    """What was done to undo, before retries of the run as well: one item for each step, in the order it was gone through."""
+    found: list[Item] = []
+    page = 0
+    while items := run.world.store.query(f"{run.id}#undo#{page}", prefix="undo#").items if run.plan.compensates else []:
+        found += items
+        page += 1
+    return found
 
 
 def _of_undo(item: Item, number: int) -> Iterator[tuple[Place, Entry]]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from treadle import TaskError, task
+from treadle.engine import Settings, tolerance
+from treadle.engine.control import open_run
 from treadle.simulation.driver import TENANT, MemoryEngine
+from treadle.simulation.items import size_bytes
 
 
 def steps(*outcomes: tuple[str, bool]) -> str:
@@ -75,3 +80,55 @@ def test_items_of_a_loop_are_counted() -> None:
     run_id = engine.start(document(body, "{maxFailedSteps: 2, action: fail}"))
     run = engine.wait(run_id)
     assert (run.status, run.steps["last"].status) == ("failed", "skipped")
+
+
+# ------------------------------------------------------------------------------------------------ failed items of a loop
+
+
+@task
+def odd(given: Any) -> Any:
+    if given:
+        raise TaskError("Odd", str(given), permanent=True)
+    return "even"
+
+
+LOOP = "id: w\nname: W\nversion: 1.0.0\nsteps: [{id: f, forEach: input, tolerate: {failures: %d}, task: odd, with: '${item}'%s}]\n"
+
+
+@pytest.mark.parametrize("width", ["", ", maxConcurrency: 3"], ids=["all at once", "three at a time"])
+@pytest.mark.parametrize(("items", "tally"), [(9, 2), (17, 2), (300, 128), (300, 7), (40, 128)])
+@pytest.mark.parametrize(("beyond", "status"), [(0, "succeeded"), (1, "failed")])
+def test_many_failures_are_tolerated_to_the_last_one(width: str, items: int, tally: int, beyond: int, status: str) -> None:
+    engine = MemoryEngine([odd], settings=Settings(tally=tally))
+    failing = items // 2
+    run = engine.run(LOOP % (failing - beyond, width), [n % 2 for n in range(items)])
+    assert (run.status, run.steps["f"].status) == (status, status)
+    if status == "succeeded":
+        assert run.output == {"f": [None if n % 2 else "even" for n in range(items)]}
+    else:
+        assert (run.error or {})["name"] == "Odd"
+
+
+def test_no_item_grows_with_the_failures() -> None:
+    engine = MemoryEngine([odd])
+    engine.run(LOOP % (3000, ""), [1] * 3000)
+    of_failures = [item for item in engine.cloud.store.items() if "#failed#" in item["pk"] or "failures" in item]
+    assert len(of_failures) == -(-3000 // 128) + 1
+    assert max(map(size_bytes, of_failures)) <= 1024
+
+
+def test_the_millionth_failure_is_found_in_three_small_items() -> None:
+    engine = MemoryEngine()
+    run_id = engine.start("id: w\nname: W\nversion: 1.0.0\nsteps: [{id: f, wait: 1h}]\n")
+    run, header, step = open_run(engine.world, run_id, TENANT), {"n": 1_000_000, "attempt": 1}, with_tolerance(130)
+    scattered = range(0, 1_000_000, 7633)
+    answers = [tolerance.is_tolerated(run, "f", step, header, number, None) for number in scattered]
+    assert answers == [True] * 130 + [False] * (len(scattered) - 130)
+    again = [tolerance.is_tolerated(run, "f", with_tolerance(len(scattered)), header, number, None) for number in scattered]
+    assert all(again)  # those that were counted before count once
+    of_failures = [item for item in engine.cloud.store.items() if "#failed#" in item["pk"]]
+    assert max(map(size_bytes, of_failures)) <= 1024
+
+
+def with_tolerance(failures: int) -> Any:
+    return SimpleNamespace(tolerate={"failures": failures})

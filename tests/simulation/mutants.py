@@ -14,7 +14,21 @@ from typing import Any
 import pytest
 from treadle.core.errors import Unavailable
 from treadle.core.model import FINAL, State
-from treadle.engine import Engine, World, branches, chunks, compensation, control, ending, failures, joins, loops, progress, segment, waits
+from treadle.engine import (
+    Engine,
+    World,
+    branches,
+    chunks,
+    compensation,
+    control,
+    ending,
+    failures,
+    joins,
+    progress,
+    segment,
+    tolerance,  # fmt: skip
+    waits,
+)
 from treadle.engine.claims import Claim
 from treadle.engine.retrying import Reopening
 from treadle.engine.run import Gate, Run
@@ -378,9 +392,15 @@ ORDER = [
         "a stop is forgotten",
         "I8 I9 I13",
         "for-each-fails group-retry",
-        patch=setting(loops, "stop_container", lambda run, container, kind, error: None),
+        patch=setting(tolerance, "stop_container", lambda run, container, kind, error: None),
     ),
-    Mutant("every failed item is tolerated", "I8", "for-each-fails", patch=setting(loops, "is_tolerated", lambda *given: True)),
+    Mutant("every failed item is tolerated", "I8", "for-each-fails", patch=setting(tolerance, "is_tolerated", lambda *given: True)),
+    Mutant(
+        "of many failed items the latest is counted alone",
+        "I8",
+        "for-each-fails-of-many",
+        patch=setting(tolerance, "_count_of_many", lambda run, loop, header, number: 1),
+    ),
     Mutant("a chunk's rest is forgotten", "I9 I13 I11", "for-each-slow", patch=setting(chunks, "_hand_on", lambda *given: None)),
     Mutant("a chunk that is taken over begins all of it again", "I12", "for-each-retry-late", patch=_takes_facts_only),
     Mutant(

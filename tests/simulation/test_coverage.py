@@ -17,7 +17,6 @@ WAYS = {
     "deliveries.py:defer lanes.defer": ("chain", Kind.AMBIGUOUS),
     "engine/amending.py:remove_stale_hold store.update": ("amend", Kind.AFTER),
     "engine/chunks.py:_give_back store.delete": ("for-each", Kind.FROZEN),
-    "engine/chunks.py:work store.get": ("for-each", Kind.AMBIGUOUS),
     "engine/outbox.py:relay bus.put": ("chain", Kind.AMBIGUOUS),
     "engine/world.py:World.tell lanes.send": ("chain", Kind.AMBIGUOUS),
 }

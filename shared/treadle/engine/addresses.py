@@ -12,7 +12,7 @@ WITHOUT_INPUT: Final = ("group", "switch")  # actions
 
 
 def input_address(run: Run, key: str) -> str | None:
-    """Of what a step's attempt was given (`inputs`). None: a step that has no input of its own, or a loop, whose items have theirs."""
+    """Of what a step's attempt was given (`given`). None: a step that has no input of its own, or a loop, whose items have theirs."""
     step = run.plan.steps.get(paths.step_id(key))  # an amended plan may have it no more
     if step is None or step.action in WITHOUT_INPUT or (step.is_loop and paths.index(key) is None):
         return None

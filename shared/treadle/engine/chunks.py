@@ -15,7 +15,7 @@ from ..core.model import SCHEMA, Json, Outcome, State
 from ..core.plan import Step
 from ..core.retry import next_attempt
 from ..ports import Absent, AtMost, Change, Equals, Item, Present, all_of, any_of
-from . import ending, hooking, loops, waits
+from . import ending, hooking, loops, tolerance, waits
 from .actions import act
 from .claims import Claim, Hold, write_fact
 from .escalation import check_thresholds
@@ -163,7 +163,7 @@ def _run_range(segment: Segment, loop: str, chunk: Item, before: dict[str, Item]
 def _met(run: Run, fact: Fact, step: Step, number: int, progress: Progress) -> bool:
     """An item that a lost worker ended. False: its failure is one too many, and that worker may not have said so."""
     loop = paths.whole(fact.key)
-    if fact.outcome is Outcome.FAILED and not loops.is_tolerated(run, loop, step, run.headers[loop], number, fact.error):
+    if fact.outcome is Outcome.FAILED and not tolerance.is_tolerated(run, loop, step, run.headers[loop], number, fact.error):
         progress.left_open(number)
         return False
     progress.took(number, fact)
@@ -215,7 +215,7 @@ def _record(run: Run, claim: Claim, fact: Fact, step: Step, number: int, progres
     if fact.outcome is Outcome.FAILED:
         loop = paths.whole(claim.key)
         check_thresholds(run, fact)
-        if not loops.is_tolerated(run, loop, step, run.headers[loop], number, fact.error):
+        if not tolerance.is_tolerated(run, loop, step, run.headers[loop], number, fact.error):
             progress.left_open(number)  # never counted: the loop has failed
             return False
     progress.took(number, fact)

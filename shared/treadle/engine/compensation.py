@@ -44,16 +44,6 @@ def undo_key(run: Run, number: int) -> tuple[str, str]:
     return f"{run.id}#undo#{number // paths.PAGE}", f"undo#{run.generation}#{number:06d}"
 
 
-def undone(run: Run) -> list[Item]:
-    """What was done to undo, before retries of the run as well: one item for each step, in the order it was gone through."""
-    found: list[Item] = []
-    page = 0
-    while items := run.world.store.query(f"{run.id}#undo#{page}", prefix="undo#").items if run.plan.compensates else []:
-        found += items
-        page += 1
-    return found
-
-
 def go_on(run: Run, segment: Segment, ready: Ready) -> None:
     """The run has come to rest: freeze the order, or go on where it stands."""
     order = run.world.store.get(order_key(run))

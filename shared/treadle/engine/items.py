@@ -5,6 +5,7 @@ run / body               BODY: the run's input and what else is only read now an
 run[#loop#page] / key    STEP: absent -> claim -> fact
 run / stop#gen#container STOP: this loop or group starts nothing more
 run#join#.. / join       JOIN: which edges of a wide join have come to what
+run#failed#.. / failed   which items of a loop that tolerates many have failed, or how many
 run / signal#name        MAILBOX
 plan#hash / plan         PLAN
 workflow#tenant#id / version: what is registered

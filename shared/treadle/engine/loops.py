@@ -16,15 +16,14 @@ from ..core.errors import ExpressionFault
 from ..core.expressions import evaluate
 from ..core.model import Json, Outcome, State, StepError
 from ..core.plan import INSTANT, Step
-from ..ports import Absent, Change, Equals, Item, Message
-from . import ending, joins, outputs
+from ..ports import Absent, Item, Message
+from . import ending, joins, outputs, tolerance
 from .actions import boolean, expression_error
 from .claims import Claim, claim_of, stands, write_state
 from .items import INLINE_LIMIT, cursor_key, encode, is_fact, step_key
 from .names import names
 from .run import Run
 from .schedule import wake
-from .stopping import stop_container
 
 if TYPE_CHECKING:
     from .progress import Ready
@@ -150,7 +149,7 @@ def item_ended(run: Run, fact: Fact, ready: Ready) -> list[Fact]:
     header = header_of(run, loop)
     if header is None:
         return ended_before(run, loop)
-    if fact.outcome is Outcome.FAILED and not is_tolerated(run, loop, step, header, number, fact.error):
+    if fact.outcome is Outcome.FAILED and not tolerance.is_tolerated(run, loop, step, header, number, fact.error):
         return []
     found = members_ended(run, loop, header, {number: Edging.FAILED if fact.outcome is Outcome.FAILED else Edging.LIVE}, fact)
     if header["lanes"] and not found:
@@ -173,26 +172,6 @@ def header_of(run: Run, loop: str) -> Item | None:
 def ended_before(run: Run, loop: str) -> list[Fact]:
     """The loop's fact, if it has one: whoever wrote it may have died before what follows from it."""
     return list(run.find_facts([loop]).values())
-
-
-def is_tolerated(run: Run, loop: str, step: Step, header: Item, number: int, error: StepError | None) -> bool:
-    """Count a failed item at once. Past the tolerance the loop is stopped, with the error that exceeded it."""
-    allowed = tolerance(step, header["n"])
-    if allowed:
-        written = run.world.store.update(step_key(run.id, loop), Change(add={"failures": {number}}), Equals("state", State.OPEN.value))
-        if written.ok and len((written.item or {}).get("failures", ())) <= allowed:
-            return True
-    told = error or StepError("TaskFailed")
-    stop_container(run, loop, "cancel", told.brief())
-    return False
-
-
-def tolerance(step: Step, count: int) -> int:
-    """How many items may fail."""
-    tolerate = step.tolerate or {}
-    if "failures" in tolerate:
-        return int(tolerate["failures"])
-    return int(count * tolerate.get("percent", 0) // 100)
 
 
 def members_ended(run: Run, loop: str, header: Item, members: dict[int, Edging], last: Fact | None) -> list[Fact]:

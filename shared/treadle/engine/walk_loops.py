@@ -10,7 +10,7 @@ from ..core.advance import Edging, Fact
 from ..core.model import Outcome, State, StepError
 from ..core.plan import Step
 from ..ports import Item
-from . import loops
+from . import loops, tolerance
 from .claims import is_unbegun
 from .items import fact_of, is_fact
 from .progress import after
@@ -121,7 +121,7 @@ class LoopWalk:
 
     def _finish_failures(self, key: str, step: Step, item: Item, ends: bytearray) -> bool:
         """Items that failed beyond the tolerance, and nobody said so."""
-        if ends.count(FAILED) <= loops.tolerance(step, item["n"]):
+        if ends.count(FAILED) <= tolerance.most(step, item["n"]):
             return False
         error = self.last_failure.error if self.last_failure else None
         stop_container(self.walk.run, key, "cancel", (error or StepError("TaskFailed")).brief())

@@ -76,6 +76,7 @@ class Settings:
     begin_margin_s: int = BEGIN_MARGIN_S
     chunk_size: int = 64  # items of a forEach that one message stands for
     chunk_s: float = 1.0  # a chunk slower than this sends the rest of its range to others
+    tally: int = 128  # failed items of a loop, or counts of them, that one item holds
     max_runs: int | None = None  # live runs of this engine; more stay pending. None: no limit
     recovery: str = "automatic"  # of an attempt lost with its worker: it runs again; `manual`: a person decides; `none`: it has failed
     caching: bool = True  # of plans in a worker, and of tasks' results where a step asks for it

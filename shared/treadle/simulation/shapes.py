@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ..definition.reading import read
+from ..engine import Settings
 
 CATALOGUE = Path(__file__).with_name("catalogue.yaml")
 
@@ -40,8 +41,14 @@ class Shape:
     is_small: bool = False  # all pairs of faults are tried on it
     answers: bool = False  # whoever is asked answers: approvals are given, signals sent, failed steps skipped
     advance: str = "inline"
+    tally: int | None = None  # failed items that one item holds
     cold: bool = False  # its definition comes with the request, and no worker keeps a plan
     sweeps: bool = False  # it waits for longer than a message can, so that the sweeper comes by although nothing goes wrong
+
+    @property
+    def settings(self) -> Settings:
+        own = Settings(self.advance, caching=not self.cold)
+        return own if self.tally is None else replace(own, tally=self.tally)
 
 
 @cache
@@ -58,7 +65,7 @@ def shape_from(name: str, written: dict[str, Any]) -> Shape:
     acts = tuple(_act(dict(act)) for act in written.pop("acts", ()))
     loose, ends = (tuple(written.pop(key, ())) for key in ("loose", "ends"))
     more = {"is_small": written.pop("small", False), "advance": written.pop("advance", "inline"), "sweeps": written.pop("sweeps", False)}
-    more["cold"] = written.pop("cold", False)
+    more |= {"cold": written.pop("cold", False), "tally": written.pop("tally", None)}
     return Shape(name, _workflow(name, written), None, acts, children, loose, ends, **more)
 
 

@@ -21,7 +21,7 @@ from .. import topology
 from ..core.errors import Conflict, NotFound, Rejected, Unavailable
 from ..core.model import RunStatus
 from ..core.plan import Plan
-from ..engine import Settings, World
+from ..engine import World
 from ..engine.items import run_key
 from ..operations import Operations
 from ..ports import Item
@@ -92,7 +92,7 @@ class Simulation:
             cloud.store.put(item)
         tasks = Tasks(self, prepared.registry)
         world = World(cloud.store, cloud.lanes, cloud.bus, cloud.blobs, OwnClock(self), expressions(), tasks, cloud.secrets,
-                      settings=Settings(prepared.shape.advance, caching=not prepared.shape.cold), random=Random(self.seed))  # fmt: skip
+                      settings=prepared.shape.settings, random=Random(self.seed))  # fmt: skip
         world.plans.update({} if prepared.shape.cold else prepared.plans)
         self._world = world
         engine = SeenEngine(self.wrap(world), lambda fault: self.observer.failed(self, fault))

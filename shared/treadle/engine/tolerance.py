@@ -1,0 +1,63 @@
+"""How many of a loop's items may fail: each failure is counted at once, and the one too many stops the loop.
+
+Few are a set in the loop's own item. Many would outgrow it (an item has at most 400 KB), and each would cost as much to write as
+all before it together. So they are a tree: sets of failed items at the bottom, above them how many each node below has. A set
+grows and a count is only ever replaced by a greater one, so a repeated delivery changes nothing; whoever writes the top last sees
+all of them. Each failure costs one small write a level: two for some thousands of items, three for a million.
+"""
+
+from __future__ import annotations
+
+from ..core.model import State, StepError
+from ..core.plan import Step
+from ..ports import Absent, AtMost, Change, Equals, Item, Key, any_of
+from .items import step_key
+from .run import Run
+from .stopping import stop_container
+
+
+def most(step: Step, count: int) -> int:
+    """How many items may fail."""
+    tolerate = step.tolerate or {}
+    if "failures" in tolerate:
+        return int(tolerate["failures"])
+    return int(count * tolerate.get("percent", 0) // 100)
+
+
+def is_tolerated(run: Run, loop: str, step: Step, header: Item, number: int, error: StepError | None) -> bool:
+    """Count a failed item at once. Past the tolerance the loop is stopped, with the error that exceeded it."""
+    allowed = most(step, header["n"])
+    if allowed and _is_within(run, loop, header, number, allowed):
+        return True
+    told = error or StepError("TaskFailed")
+    stop_container(run, loop, "cancel", told.brief())
+    return False
+
+
+def _is_within(run: Run, loop: str, header: Item, number: int, allowed: int) -> bool:
+    if allowed > run.world.settings.tally:
+        return _count_of_many(run, loop, header, number) <= allowed
+    written = run.world.store.update(step_key(run.id, loop), Change(add={"failures": {number}}), Equals("state", State.OPEN.value))
+    return written.ok and len((written.item or {}).get("failures", ())) <= allowed
+
+
+def _count_of_many(run: Run, loop: str, header: Item, number: int) -> int:
+    """How many have failed, this one among them."""
+    arity = run.world.settings.tally
+    expires = {"expires": run.control["expires"]} if "expires" in run.control else {}
+    node, place = divmod(number, arity)
+    added = run.world.store.update(_node_key(run, loop, header, 0, node), Change(add={"failed": {place}}, set=expires))
+    found, nodes, level = len((added.item or {}).get("failed", ())), -(-header["n"] // arity), 0
+    while nodes > 1:
+        level, nodes = level + 1, -(-nodes // arity)
+        node, place = divmod(node, arity)
+        name = f"n_{place}"
+        is_more = any_of(Absent(name), AtMost(name, found - 1))
+        counted = run.world.store.update(_node_key(run, loop, header, level, node), Change(set={name: found, **expires}), is_more)
+        found = sum(value for name, value in (counted.item or {}).items() if name.startswith("n_"))
+    return found
+
+
+def _node_key(run: Run, loop: str, header: Item, level: int, node: int) -> Key:
+    """Of this generation of the run and this attempt of the loop: what failed before is tried again in them."""
+    return f"{run.id}#failed#{run.generation}#{loop}#{header.get('attempt', 1)}#{level}.{node}", "failed"
