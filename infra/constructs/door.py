@@ -18,7 +18,7 @@ from infra.findings import explain
 GUARDED = "ANY /v1/{proxy+}"
 CALLBACKS = "POST /v1/callbacks/{token}/{verb}"
 OPEN = {
-    "GET /v1/health": "Load balancers and uptime checks have no token; it tells nothing but that the API answers.",
+    "GET /v1/health": "Load balancers and uptime checks have no token; it tells that the API answers and whether the sweeper is on time.",
     "GET /v1/openapi.json": "The API's description is public, as the source is.",
     CALLBACKS: "The token in the path is the credential: 256 random bits, used once, compared in constant time.",
 }

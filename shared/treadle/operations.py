@@ -20,6 +20,7 @@ from .engine.run import Run
 from .engine.starting import Registered, StartRequest, latest_plan, note_unregistered, register, save_plan, start, workflow_key
 from .engine.triggers import listed_key
 from .given import Inputs
+from .health import Health
 from .ports import Item
 from .story import history
 from .viewing import PAGE_OF_STEPS, fresh, shown_status, summary, view
@@ -39,6 +40,7 @@ class Operations:
         self.checker = checker
         self.dead_letters = DeadLetters(engine.world)
         self.inputs = Inputs(engine.world)
+        self.health = Health(engine.world)
 
     # -------------------------------------------------------------------------------------------- definitions
 

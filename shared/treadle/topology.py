@@ -209,7 +209,7 @@ FUNCTIONS = (
         "sweeper",
         timeout_s=55,
         schedule_s=SWEEP_EVERY_S,
-        uses={"index": ("Query",), "queues": ("SendMessage",)},
+        uses={"table": ("PutItem",), "index": ("Query",), "queues": ("SendMessage",)},
         sends_to=(lane("normal"), "submissions"),
     ),
     Function(

@@ -78,6 +78,7 @@ class FakeOperations:
     step_status: str = "succeeded"
     trail: list[dict[str, Any]] = field(default_factory=list)
     refuses: dict[str, Exception] = field(default_factory=dict)  # by verb
+    health: Any = field(default_factory=lambda: SimpleNamespace(look=lambda: {"status": "ok", "why": None, "sweeper": None}))
 
     def _note(self, verb: str, tenant: str | None = None, run: str | None = None, of: str | None = None, **given: Any) -> None:
         self.calls.append((verb, {"tenant": tenant, **given}))

@@ -58,7 +58,7 @@ def answer(event: Event, operations: Operations) -> dict[str, Any]:
 def _reply(event: Event, operations: Operations) -> Reply:
     route, path = _route(event)
     if isinstance(route.does, Special):
-        return Reply(openapi.document() if route.does is Special.OPENAPI else openapi.health())
+        return Reply(openapi.document() if route.does is Special.OPENAPI else {**operations.health.look(), "version": openapi.version()})
     principal = whoever_has(path["token"], operations) if route.by_callback else _allowed(event, route)
     headers = _headers(event)
     query, attributes = _query(event, route)

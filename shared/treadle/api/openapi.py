@@ -52,10 +52,6 @@ def version() -> str:
         return "0.1.0"
 
 
-def health() -> dict[str, Any]:
-    return {"status": "ok", "version": version()}
-
-
 @cache
 def document() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}

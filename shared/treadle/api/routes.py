@@ -325,6 +325,6 @@ ROUTES: tuple[Route, ...] = (
     _callback("succeed", "succeedCallback", "End a waiting attempt with a result.", callbacks.succeed, callbacks.Success),
     _callback("fail", "failCallback", "End a waiting attempt with an error.", callbacks.fail, callbacks.Failure),
     _callback("heartbeat", "beatCallback", "Say that a waiting attempt goes on.", callbacks.heartbeat, callbacks.Beat),
-    Route("GET", "/health", "getHealth", "Whether the API answers.", Special.HEALTH, {200: "Health"}),
+    Route("GET", "/health", "getHealth", "Whether the API answers, and whether the sweeper is on time.", Special.HEALTH, {200: "Health"}),
     Route("GET", "/openapi.json", "getOpenApi", "This document.", Special.OPENAPI, {200: "OpenApi"}),
 )

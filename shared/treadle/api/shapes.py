@@ -273,8 +273,20 @@ class Trail(Listing):
     head: Head
 
 
+class Pass(Shape):
+    """The sweeper's last pass."""
+
+    at: str
+    took_ms: int
+    sent: int = Field(description="Messages that it sent again.")
+    behind_ms: int = Field(description="How long ago the earliest of what it found was due.")
+    late: bool = Field(description="It should have come by again for more than two intervals.")
+
+
 class Health(Shape):
-    status: Literal["ok"]
+    status: Literal["ok", "degraded"]
+    why: str | None = Field(description="Why it is degraded.")
+    sweeper: Pass | None = Field(description="null: it never came by, or nobody knows.")
     version: str
 
 

@@ -6,7 +6,7 @@ import json
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib import metadata
@@ -168,11 +168,23 @@ def _deployed(stack: str) -> Iterator[Finding]:
         yield Finding("HTTP API", Level.WARNING, "the stack has none", "set integration.api_access and deploy again")
         return
     try:
-        version = Remote(found[URL_OUTPUT], None).health()["version"]
+        health = Remote(found[URL_OUTPUT], None).health()
     except TreadleError as error:
         yield Finding("HTTP API", Level.ERROR, str(error), "look at the log of the function `api`")
-    else:
-        yield Finding("HTTP API", Level.OK, f"answers, version {version}")
+        return
+    yield Finding("HTTP API", Level.OK, f"answers, version {health['version']}")
+    yield sweeper(health)
+
+
+def sweeper(health: Mapping[str, Any]) -> Finding:
+    """What `GET /v1/health` tells of it."""
+    last = health.get("sweeper")
+    if health["status"] != "ok":
+        mend = "look at the log of the function `sweeper`, and whether its schedule is on"
+        return Finding("sweeper", Level.WARNING, health["why"], mend)
+    if last is None:
+        return Finding("sweeper", Level.WARNING, "an engine of an older version, which does not tell", "deploy it again")
+    return Finding("sweeper", Level.OK, f"came by at {last['at']}, took {last['tookMs']} ms, sent {last['sent']} messages again")
 
 
 def _secrets(stack: str) -> Finding:

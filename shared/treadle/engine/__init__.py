@@ -15,7 +15,7 @@ from ..core.errors import Conflict, Corrupted, Newer, NotFound
 from ..core.model import SCHEMA
 from ..ports import Message
 from ..topology import DUE_SHARDS, SWEEP_EVERY_S, lane
-from . import branches, chunks, quarantine
+from . import branches, chunks, heartbeat, quarantine
 from .failures import on_failure
 from .items import is_fact, run_key, step_key
 from .reading import Unreadable
@@ -137,12 +137,16 @@ class Engine:
         return None
 
     def sweep(self) -> int:
-        """Send again what is due. It never decides: whoever gets the message looks at what is there. Returns how many."""
+        """Send again what is due. It never decides: whoever gets the message looks at what is there. Returns how many.
+
+        What it writes is its heartbeat, by which it is seen that it came by.
+        """
         now = self.world.clock.now()
         found = [entry for shard in range(DUE_SHARDS) for entry in self.world.store.query_due(shard, now + SWEEP_AHEAD_MS)]
         messages = [_due_message(pk, sk, due - now) for (pk, sk), due in found]
         if messages:
             self.world.lanes.send(messages)
+        heartbeat.beat(self.world, now, len(messages), min((due for _, due in found), default=None))
         return len(messages)
 
 

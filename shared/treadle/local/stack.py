@@ -90,6 +90,8 @@ class Stack:
             self._handlers = {function.name: _handler(function.code) for function in functions}
             self._wirings = {function.name: wiring.in_pool(self.wiring, function.pool) for function in functions}
             self.pump = opening.enter_context(Pump(cloud, self.invoke, self._crowd))
+            if not cloud.clock.skip:
+                self.pump.sweep_soon()
             self._open = opening.pop_all()
         return self
 

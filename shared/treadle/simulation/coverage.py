@@ -19,6 +19,7 @@ EXEMPT: Mapping[str, str] = {
     "engine/claims.py:given_back store.delete": "of such a run",
     "engine/claims.py:renew store.update": "called by the thread that watches an attempt; simulated workers have none",
     "engine/checkpoints.py:drop store.delete": "of checkpoints that a run takes by itself only the last ones stay: no shape lives so long",
+    "engine/heartbeat.py:last store.get": "somebody asks whether the engine is well; tests/faults/test_heartbeat.py asks",
     "engine/outputs.py:_text blobs.get": "outputs of a chunk that are too large for an item; no shape's loop gives so much",
     "engine/quarantine.py": "corrupted items, which a simulation has none of; tests/faults/test_corrupted.py makes some",
     "engine/rates.py": "rates are a deployment's to give; tests/pools/test_rates.py gives some",

@@ -181,7 +181,7 @@ def _is_private(key: Key) -> bool:
     """Plans, inputs and registered workflows are written before anybody knows of them, and stay as they are; what is noted of
     requests (`act#`, the audit trail) is read by nobody who decides anything."""
     pk, sk = key
-    return sk in ("plan", "body") or sk.startswith("act#") or pk.startswith(("audit#", "workflow#", "workflows#"))
+    return sk in ("plan", "body") or sk.startswith("act#") or pk.startswith(("audit#", "workflow#", "workflows#", "heartbeat"))
 
 
 def _is_for_an_answer() -> bool:

@@ -4,7 +4,8 @@
 - No step under way, but for claims that came behind the run's end (their worker was going to see it, and died first).
 - No timer: nothing that is due.
 - No place held in a semaphore, and nobody in line, but for leases that are over: whoever asks next takes these.
-- No item of a run without the run; every other item says when it expires, or stays for good: plans, workflows, semaphores, the audit trail.
+- No item of a run without the run; every other item says when it expires, or stays for good: plans, workflows, semaphores, the audit
+  trail, the heartbeat.
 - No object in the bucket that nothing refers to.
 - No process of a task.
 """
@@ -21,7 +22,7 @@ from ..core.model import RunStatus, State
 from ..local.cloud import Cloud
 from ..ports import Item
 
-STAYS = ("plan#", "workflow#", "workflows#", "runs#", "tasks#", "audit#")
+STAYS = ("plan#", "workflow#", "workflows#", "runs#", "tasks#", "audit#", "heartbeat")
 CLAIMS_LATE_MS = topology.LEASE_S * 1000
 _BLOB = re.compile(r"blob:([0-9a-z/]+)")
 
