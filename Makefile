@@ -99,6 +99,10 @@ simulate-all: $(DEV) ## every single fault, every pair of the small shapes, and 
 soak: $(DEV) ## 10,000 runs on the local stack while workers die: right ends, nothing left over, memory flat (ARGS="--runs 1000")
 	@$(VENV)/bin/treadle soak $(ARGS)
 
+.PHONY: mutations
+mutations: $(DEV) ## take each key of the configuration away: the tests of its row have to fail (ARGS="performance.advance")
+	@$(PYTHON) -m tests.config.mutations $(ARGS)
+
 .PHONY: fuzz
 fuzz: $(DEV) .cache/atheris/.installed ## feed the readers, the checks and the expressions with what nobody writes (SECONDS=600 for longer)
 	@for target in definition expression; do \

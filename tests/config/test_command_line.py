@@ -19,11 +19,11 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_run_takes_its_configuration_and_says_what_has_no_effect(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_takes_its_configuration_and_says_what_has_little_to_do(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status = status_of(["run", str(files / "fails.yaml"), "--config", str(files / "engine.yaml"), "--skip-time", "-o", "json"])
     printed = capsys.readouterr()
     assert (status, json.loads(printed.out)["steps"]["a"]["attempts"]) == (1, 2)
-    assert f"{files / 'engine.yaml'}:3:40: warning: has no effect yet" in printed.err
+    assert f"{files / 'engine.yaml'}:3:40: warning: there is one pool of workers" in printed.err
 
 
 def test_a_run_with_a_configuration_that_is_wrong_does_not_begin(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,8 @@ from treadle.hooks.metrics import Metrics
 from treadle.ports import Message
 from treadle.testing import LocalEngine
 
+from tests.tasks.servers import in_json, serving
+
 
 def config(**sections: Any) -> dict[str, Any]:
     return {"workflow_engine": sections}
@@ -228,6 +230,20 @@ def test_load_balancing_is_the_message_group_of_the_tenant(is_on: bool) -> None:
     assert {message.group for message in sent} == ({"local"} if is_on else {None})
 
 
+@pytest.mark.parametrize("is_on", [True, False])
+def test_a_task_that_was_seen_to_need_more_memory_gets_a_larger_pool(is_on: bool) -> None:
+    @task(isolated=True)
+    def work(given: Any) -> int:
+        return len(b"x" * (220 * 1024 * 1024))
+
+    pools = {"default": {"memory": "256MB"}, "large": {"memory": "10GB"}}
+    with LocalEngine([work], config=config(performance={"resource_optimization": is_on}, scalability={"pools": pools})) as engine:
+        engine.run(workflow({"id": "a", "task": "work"}))
+        assert engine.stack.pump.counts.invocations["dispatcher-large"] == 0
+        engine.run(workflow({"id": "a", "task": "work"}))
+        assert engine.stack.pump.counts.invocations["dispatcher-large"] == int(is_on)
+
+
 # ------------------------------------------------------------------------------------------------ reliability
 
 
@@ -266,9 +282,17 @@ def test_without_fault_tolerance_a_lost_step_has_failed() -> None:
 # ------------------------------------------------------------------------------------------------ scalability, integration
 
 
-def test_no_step_may_ask_for_more_than_the_resource_limits() -> None:
-    wants = workflow({"id": "a", "task": "echo", "resources": {"memory": "4GB"}})
-    with LocalEngine(config=config(scalability={"resource_limits": {"memory": "2GB"}})) as engine:
+@pytest.mark.parametrize(
+    ("wanted", "limit"),
+    [
+        pytest.param({"memory": "4GB"}, {"memory": "2GB"}, id="memory"),
+        pytest.param({"cpu": "2 vCPU"}, {"cpu": "1 vCPU"}, id="processors"),
+        pytest.param({"storage": "4GB"}, {"storage": "2GB"}, id="storage"),
+    ],
+)
+def test_no_step_may_ask_for_more_than_the_resource_limits(wanted: dict[str, str], limit: dict[str, str]) -> None:
+    wants = workflow({"id": "a", "task": "echo", "resources": wanted})
+    with LocalEngine(config=config(scalability={"resource_limits": limit})) as engine:
         assert [fault.code for fault in engine.validate(wants)] == ["no-such-resources"]
     with LocalEngine() as engine:
         assert engine.validate(wants) == []
@@ -298,6 +322,25 @@ def test_without_external_systems_there_are_no_tasks_that_reach_out() -> None:
     with LocalEngine(config=config(integration={"external_system_integration": False})) as engine:
         assert [fault.code for fault in engine.validate(workflow(*steps))] == ["unknown-task"] * 3
         assert "http" not in engine.stack.tasks
+
+
+@pytest.mark.parametrize(
+    ("allow", "error"),
+    [
+        pytest.param({"hosts": ["127.0.0.1:{port}"], "networks": ["127.0.0.0/8"]}, None, id="allowed"),
+        pytest.param({"hosts": ["127.0.0.1:{port}"]}, "AddressRefused", id="an address in no network that is"),
+        pytest.param({"hosts": ["api.example.com"], "networks": ["127.0.0.0/8"]}, "NotAllowed", id="another host"),
+        pytest.param({}, "NotAllowed", id="nothing is"),
+    ],
+)
+def test_what_the_configuration_allows_is_reached_and_nothing_else(allow: dict[str, list[str]], error: str | None) -> None:
+    with serving(lambda asked: in_json({"here": True})) as server:
+        allowed = {kind: [each.format(port=server.port) for each in names] for kind, names in allow.items()}
+        asks = workflow({"id": "a", "task": "http", "with": {"url": f"http://127.0.0.1:{server.port}/"}})
+        with LocalEngine(config=config(integration={"allow": allowed})) as engine:
+            run = engine.run(asks)
+        assert (run.error and run.error["name"]) == error
+        assert len(server.asked) == (error is None)
 
 
 def test_both_ways_of_advancing_are_a_setting() -> None:

@@ -9,7 +9,10 @@ from pydantic import BaseModel
 from treadle.config import Configuration
 from treadle.config.model import Section
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs/reference/configuration.md").read_text(encoding="utf-8")
+from tests.config import mutations
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs/reference/configuration.md").read_text(encoding="utf-8")
 
 
 def keys(model: type[BaseModel], path: str = "") -> Iterator[str]:
@@ -19,6 +22,14 @@ def keys(model: type[BaseModel], path: str = "") -> Iterator[str]:
             yield from keys(inner, f"{path}{name}.")
         else:
             yield path + name
+
+
+def test_every_key_has_tests_that_fail_without_it() -> None:
+    """That they do: `make mutations`."""
+    assert set(mutations.ROWS) == set(keys(Configuration))
+    for test in {mutations.place(test) for tests in mutations.ROWS.values() for test in tests}:
+        file, _, name = test.partition("::")
+        assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), test
 
 
 def test_every_key_has_its_line() -> None:

@@ -96,12 +96,11 @@ def test_the_founding_specs_examples_load_as_they_stand(text: str, target: Targe
     assert load(text, environment={}, target=target).config is not None
 
 
-def test_what_has_no_effect_yet_is_told_where_it_stands() -> None:
-    found = load(ADVANCED, environment={}).warnings
-    assert {finding.path.rpartition("/")[2] for finding in found} == {
-        "resource_optimization",
-    }  # fmt: skip
-    assert str(found[0]).startswith("the configuration:4:28: warning: has no effect yet")
+def test_what_has_less_to_do_than_it_seems_is_told_where_it_stands() -> None:
+    (found,) = load(ADVANCED, environment={}).warnings
+    assert str(found).startswith("the configuration:4:28: warning: there is one pool of workers")
+    with_more = engine(performance={"resource_optimization": True}, scalability={"pools": {"large": {"memory": "2GB"}}})
+    assert told(with_more) == []
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,17 @@ def test_a_worker_that_dies_is_replaced_when_its_lease_is_over() -> None:
         assert engine.stack.pump.counts.killed == 1
 
 
+@pytest.mark.parametrize("calls", [2, 4])
+def test_a_step_that_is_to_run_at_most_once_has_failed_with_its_worker(calls: int) -> None:
+    """Claimed by itself, or (after four calls) by the fact of the one before it."""
+    once = {"task": "double", "with": {"n": 1}, "retry": {"except": ["Interrupted"]}}
+    with LocalEngine(tasks=[double], skip_time=True) as engine:
+        engine.stack.pump.kill(calls=calls)
+        run = engine.run(workflow({"id": "a", **once}, {"id": "b", "after": ["a"], **once}))
+        assert engine.stack.pump.counts.killed == 1
+    assert (run.status, run.error and run.error["name"]) == ("failed", "Interrupted")
+
+
 def test_nothing_is_swept_or_skipped_in_a_run_that_does_not_wait() -> None:
     with LocalEngine(tasks=[double], skip_time=True) as engine:
         engine.run(DOUBLE, input={"n": 3})

@@ -10,6 +10,7 @@ import pytest
 from treadle import spec, task
 from treadle.core.errors import Conflict, Corrupted, NotFound, Rejected, Unavailable, WrongState
 from treadle.engine.items import step_key
+from treadle.engine.observed import WEEK_MS, seen_key
 from treadle.simulation.memory import MemoryStore
 from treadle.spec.engines import current
 
@@ -262,6 +263,19 @@ def test_a_registered_workflow_is_started_by_dispatching_a_task_of_it(engine: st
     assert state.data["steps"]["a"] == {"n": 3}
     again = spec.dispatch_task({"workflowId": "made", "stepId": "a", "data": {"n": 4}})
     assert again.estimated_duration < 60_000, "what the step took before is what is expected"
+
+
+def test_what_a_task_was_seen_to_take_elsewhere_is_expected_of_it_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TREADLE_PERFORMANCE__RESOURCE_OPTIMIZATION", "true")
+    engine = spec.initialize_engine(CONFIG).engine_id
+    try:
+        world = current(engine).operations.world
+        pk, sk = seen_key(world.clock.now() // WEEK_MS, "echo")
+        world.store.put({"pk": pk, "sk": sk, "count": 4, "ms": 10_000})
+        spec.parse_workflow(workflow({"id": "a", "task": "echo"}))
+        assert spec.dispatch_task({"workflowId": "made", "stepId": "a"}).estimated_duration == 2500
+    finally:
+        spec.close_engine(engine)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 """What a configuration that is right key by key can still have wrong: keys that exclude each other, extensions that are not
-installed, and what is asked for and has no effect yet (a warning, so that nobody relies on it).
+installed, and what is asked for and has less to do than it seems (a warning, so that nobody relies on it).
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from ..core.resources import DEFAULT
 from ..definition.diagnostics import Diagnostic, Path, Severity, nearest
 from ..tasks import webhooks
 from ..tasks.allowed import Allowed
@@ -58,7 +59,7 @@ def troubles(config: Configuration, said: Collection[Path], extensions: Collecti
     yield from _impossible(config, deployed)
     yield from _extensions(config, extensions)
     yield from _notified(config)
-    yield from _not_yet(config)
+    yield from _no_choice(config)
 
 
 def _contradictions(config: Configuration, said: Collection[Path]) -> Iterator[Trouble]:
@@ -142,13 +143,11 @@ def _notified(config: Configuration) -> Iterator[Trouble]:
             yield Trouble("unknown-target", told, at, nearest(rung.notify, targets) or f"there are {', '.join(targets)}")
 
 
-def _not_yet(config: Configuration) -> Iterator[Trouble]:
-    def warn(message: str, *path: str) -> Trouble:
-        return Trouble("not-yet", message, path, severity=Severity.WARNING)
-
-    if config.performance.resource_optimization:
-        told = "has no effect yet: pools are chosen by what a step declares, not by what it was seen to need"
-        yield warn(told, "performance", "resource_optimization")
+def _no_choice(config: Configuration) -> Iterator[Trouble]:
+    if config.performance.resource_optimization and not set(config.scalability.pools or {}) - {DEFAULT}:
+        told = "there is one pool of workers: what tasks need is looked at, and there is nothing to choose from"
+        path: Path = ("performance", "resource_optimization")
+        yield Trouble("no-choice", told, path, "more of them are configured in scalability.pools", Severity.WARNING)
 
 
 def of_source(trouble: Trouble, source: str, line: int | None, column: int | None, shown: str) -> Finding:

@@ -48,6 +48,7 @@ def effects_of(config: Configuration) -> Effects:
         rates={name: parse_rate(rules.rate) for name, rules in config.tasks.items() if rules.rate is not None},
         largest=_largest(scale.resource_limits),
         defaults=_defaults(init.error_handling),
+        optimises=fast.resource_optimization,
         one_at_a_time=not fast.parallel_execution,
         checkpoint_every_ms=None if trust.checkpoint_frequency is None else parse_duration(trust.checkpoint_frequency),
     )

@@ -20,6 +20,8 @@ _SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)\s*(MB|MiB|GB|GiB|TB|TiB)", r
 _RATE = re.compile(r"([0-9]{1,6})/([smh])", re.ASCII)
 _UNIT_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
 MOST_PER_UNIT = 10_000
+HEADROOM = 1.25  # of memory above the most that a task was seen to have
+ENOUGH = 20  # attempts that were looked at before a task is believed to need less than it is given
 _MB = {"m": 1, "g": 1024, "t": 1024 * 1024}  # Lambda's megabytes are binary
 
 
@@ -120,6 +122,48 @@ def smallest_pool(needs: Needs, pools: Sequence[Pool]) -> Pool | None:
 def pool_for(needs: Needs, pools: Sequence[Pool]) -> Pool:
     """Where a step is sent. Where none fits any more (the pool it was checked for is gone) the largest does what it can."""
     return smallest_pool(needs, pools) or max(pools, key=lambda pool: pool.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a task was seen to need. `took_ms`: all its attempts that succeeded, `count` of them, together. `peak_mb`: the most that
+    the worker had in the attempts that were looked at, `measured` of them."""
+
+    count: int = 0
+    took_ms: int = 0
+    measured: int = 0
+    peak_mb: int = 0
+
+    def __add__(self, more: Seen) -> Seen:
+        most = max(self.peak_mb, more.peak_mb)
+        return Seen(self.count + more.count, self.took_ms + more.took_ms, self.measured + more.measured, most)
+
+    @property
+    def mean_ms(self) -> int | None:
+        return round(self.took_ms / self.count) if self.count else None
+
+
+def fitted(declared: Needs | None, seen: Seen | None, pools: Sequence[Pool], most_mb: float = float("inf")) -> Needs | None:
+    """What a step needs by what its task was seen to need: never more memory than it declares, and less than what it would get
+    anyway only after ENOUGH attempts. Processors and storage are as declared, and nobody's time becomes shorter. `most_mb`: of any step."""
+    if seen is None or not seen.measured:
+        return declared
+    usual = pools[0] if declared is None else pool_for(declared, pools)
+    needs = declared or Needs()
+    memory = min(seen.peak_mb * HEADROOM, most_mb, needs.memory_mb or float("inf"))
+    if seen.measured < ENOUGH:
+        memory = max(memory, needs.memory_mb or usual.memory_mb)
+    return replace(needs, memory_mb=memory, time_ms=needs.time_ms or usual.attempt_s * 1000)
+
+
+def larger_pool(own: Pool, declared: Needs | None, pools: Sequence[Pool], most_mb: float = float("inf")) -> Pool | None:
+    """Where a step goes that was too much for its worker's memory: the smallest pool with more of it. None: it may have no more."""
+    needs = declared or Needs()
+    most = pool_for(needs, pools).memory_mb if needs.memory_mb else most_mb
+    larger = [
+        pool for pool in pools if own.memory_mb < pool.memory_mb <= most and needs.cpu <= pool.cpu and needs.storage_mb <= pool.storage_mb
+    ]
+    return min(larger, key=lambda pool: pool.size, default=None)
 
 
 def offered(given: Mapping[str, Mapping[str, Any]] | None, largest: Mapping[str, float]) -> tuple[Pool, ...]:

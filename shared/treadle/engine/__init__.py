@@ -42,12 +42,14 @@ class Engine:
         with self._while_it_is_there(body["run"], body["path"]):
             run = self._run_of(body)
             segment = Segment(run, deadline)
-            segment.runs_tasks = True
+            segment.runs_tasks, segment.lost = True, body.get("lost")
             try:
                 self._work(segment, body, body["path"])
                 segment.finish()
             except Conflict:
                 return None  # a worker that overran its lease: others have gone on, and their messages with them
+            if self.world.observed is not None:
+                self.world.observed.flush()
             return segment.again_at
         return None
 

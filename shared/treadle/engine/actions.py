@@ -13,7 +13,7 @@ from ..core.expressions import evaluate, render
 from ..core.model import Json, StepError
 from ..core.plan import Step
 from ..tasks.registry import Task, TaskContext
-from . import hooking, rendered
+from . import hooking, outgrown, rendered
 from .admission import give_place, keep_place, take_place
 from .callbacks import Tokens
 from .claims import Claim, renew
@@ -159,6 +159,8 @@ def _task(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: i
         result = hooking.attempt(run, context, step.spec, given.shown, work)
     if places:
         give_place(run, step, claim, places)
+    if (larger := outgrown.held(run, claim.key, result)) is not None:
+        return larger
     if isinstance(result, Waits):
         return tokens.waits() if tokens.is_issued else Failed(_NOBODY_CAN)
     if isinstance(result, Done) and step.cache is not None and run.world.settings.caching:
@@ -216,7 +218,12 @@ def call(run: Run, task: Task, given: Given, context: TaskContext, timeout: int 
     attempts, usual_s = run.world.attempts, run.world.settings.attempt_timeout_s
     is_limited = attempts.limits_all or timeout is not None or task.isolated
     limit = limit_of(timeout, usual_s, deadline - run.now) if is_limited else None
-    return attempts.call(task, given, context, limit, heartbeat)
+    observed = run.world.observed
+    if observed is None:
+        return attempts.call(task, given, context, limit, heartbeat)
+    return observed.watch(
+        task.name, run.world.own_pool.memory_mb, lambda measure: attempts.call(task, given, context, limit, heartbeat, measure)
+    )
 
 
 def _cached(run: Run, step: Step, bound: dict[str, Any]) -> Result | None:

@@ -141,9 +141,10 @@ def _try_again(world: World, ticket: dict[str, Any], delay_s: int = 0) -> Messag
     return Message(lane(ticket["priority"], pool if any(pool == each.name for each in world.pools) else DEFAULT), body, delay_s)
 
 
-def come_back_later(run: Run, step: Step, key: str, after_s: int | None) -> list[Message]:
-    """`after_s` None: in case that nobody gives a place back, when every lease that holds one now is over."""
-    return [_try_again(run.world, _ticket(run, step, key), run.world.settings.lease_s if after_s is None else min(after_s, MAX_DELAY_S))]
+def come_back_later(run: Run, step: Step, key: str, after_s: int | None, pool: str | None = None) -> list[Message]:
+    """`after_s` None: in case that nobody gives a place back, when every lease that holds one now is over. `pool`: as `Held` says."""
+    ticket = _ticket(run, step, key) if pool is None else {**_ticket(run, step, key), "pool": pool}
+    return [_try_again(run.world, ticket, run.world.settings.lease_s if after_s is None else min(after_s, MAX_DELAY_S))]
 
 
 def holder_of(run: Run, claim: Claim) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import Unavailable
 from ..core.model import StepError
 from ..tasks.later import Answered, Callback
+from .gauge import KILLED, megabytes
 from .outcome import COMES_LATER, outcome
 from .results import Done, Failed, Result
 from .watch import Watch
@@ -15,10 +16,11 @@ from .watch import Watch
 if TYPE_CHECKING:
     from ..tasks.isolated import Child, Pipe
     from ..tasks.registry import Task, TaskContext
+    from .gauge import Measure
     from .secrecy import Given
 
 
-def in_a_process(task: Task, given: Given, context: TaskContext, watch: Watch) -> Result:
+def in_a_process(task: Task, given: Given, context: TaskContext, watch: Watch, measure: Measure | None = None) -> Result:
     from ..tasks.isolated import child
 
     def work(pipe: Pipe) -> None:
@@ -28,7 +30,10 @@ def in_a_process(task: Task, given: Given, context: TaskContext, watch: Watch) -
             pipe.send({"unavailable": str(raised)})
 
     with child(work) as it:
-        return _wait_for(it, context, watch)
+        result = _wait_for(it, context, watch)
+    if measure is not None and it.maxrss:
+        measure.apart_mb = megabytes(it.maxrss)
+    return result
 
 
 def _wait_for(it: Child, context: TaskContext, watch: Watch) -> Result:
@@ -46,7 +51,9 @@ def _wait_for(it: Child, context: TaskContext, watch: Watch) -> Result:
         except Answered:
             return COMES_LATER
         except (EOFError, OSError):
-            return Failed(StepError("TaskFailed", f"the task's process {it.end()} before it had a result"))
+            how = it.end()
+            details = KILLED if it.signal == KILLED["signal"] else None
+            return Failed(StepError("TaskFailed", f"the task's process {how} before it had a result", details))
 
 
 def _answer(asked: dict[str, Any], context: TaskContext) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from .watch import Limit, Watch
 
 if TYPE_CHECKING:
     from ..tasks.registry import Task, TaskContext
+    from .gauge import Measure
     from .secrecy import Given
 
 log = logging.getLogger("treadle.tasks")
@@ -46,12 +47,20 @@ class Attempts:
         """Threads whose attempts are over and which still run."""
         return len(self._left_behind)
 
-    def call(self, task: Task, given: Given, context: TaskContext, limit: Limit | None, heartbeat_ms: int | None = None) -> Result:
-        """A task's failure becomes a value. Raises Unavailable."""
+    def call(
+        self,
+        task: Task,
+        given: Given,
+        context: TaskContext,
+        limit: Limit | None,
+        heartbeat_ms: int | None = None,
+        measure: Measure | None = None,
+    ) -> Result:
+        """A task's failure becomes a value. `measure`: told of the memory of a process of its own. Raises Unavailable."""
         watch = Watch(limit, heartbeat_ms)
         _bind(context, watch)
         if task.isolated:
-            return in_a_process(task, given, context, watch)
+            return in_a_process(task, given, context, watch, measure)
         if not watch.is_needed:
             return outcome(task, given, context)
         return self._in_a_thread(task, given, context, watch)

@@ -14,8 +14,8 @@ from ..core.advance import Edging, Fact
 from ..core.model import SCHEMA, Json, Outcome, State
 from ..core.plan import Step
 from ..core.retry import next_attempt
-from ..ports import Absent, AtMost, Change, Equals, Item, Present, all_of, any_of
-from . import ending, hooking, loops, tolerance, waits
+from ..ports import Absent, AtMost, Change, Equals, Item, Key, Present, all_of, any_of
+from . import ending, hooking, loops, outgrown, tolerance, waits
 from .actions import act
 from .claims import Claim, Hold, write_fact
 from .escalation import check_thresholds
@@ -71,8 +71,10 @@ def work(segment: Segment, body: dict[str, Any]) -> None:
 
 def _chunk(segment: Segment, loop: str, header: Item, low: int, high: int) -> None:
     run = segment.run
-    chunk, standing = _claim(run, loop, low, high)
+    chunk, standing = _claim(segment, loop, low, high)
     if chunk is None:
+        if not standing:
+            return  # it went up a pool
         if standing["state"] == State.CLAIMED:
             segment.again_at = standing["lease"]
         else:
@@ -91,9 +93,9 @@ def _chunk(segment: Segment, loop: str, header: Item, low: int, high: int) -> No
     _end_chunk(segment, loop, header, chunk, end, progress)
 
 
-def _claim(run: Run, loop: str, low: int, high: int) -> tuple[Item | None, Item]:
-    """(my claim on the chunk, the item that it replaced): no claim when another's stands."""
-    now = run.now
+def _claim(segment: Segment, loop: str, low: int, high: int) -> tuple[Item | None, Item]:
+    """(my claim on the chunk, the item that it replaced): no claim when another's stands, and neither when it went up a pool."""
+    run, now = segment.run, segment.run.now
     pk, sk = chunk_key(run.id, loop, low)
     chunk: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "state": State.CLAIMED.value, "low": low, "high": high}
     chunk |= {"fence": run.world.new_fence(), "lease": now + run.world.settings.lease_s * 1000}
@@ -107,6 +109,10 @@ def _claim(run: Run, loop: str, low: int, high: int) -> tuple[Item | None, Item]
     standing = written.item or {}
     if standing["state"] != State.CLAIMED or standing["lease"] > now:
         return None, standing
+    went_up = outgrown.lost(run, "chunk", loop, standing["fence"], segment.lost, low=low, high=high)
+    if went_up is not None:
+        run.send([went_up])
+        return None, {}
     its_worker_is_gone = all_of(Equals("fence", standing["fence"]), AtMost("lease", now))
     written = run.world.store.put(chunk, its_worker_is_gone)
     return (chunk, standing) if written.ok else (None, written.item or standing)
@@ -282,6 +288,8 @@ def _lane(segment: Segment, loop: str, header: Item, lane: int) -> None:
     while True:
         now, fence = run.now, run.world.new_fence()
         lease = now + run.world.settings.lease_s * 1000
+        if _lane_went_up(segment, loop, lane, key, (fence_name, lease_name)):
+            return
         is_free = any_of(Absent(lease_name), AtMost(lease_name, now))
         taken = run.world.store.update(key, Change(set={fence_name: fence, lease_name: lease}), all_of(Present("pk"), is_free))
         if not taken.ok or taken.item is None:
@@ -302,6 +310,19 @@ def _lane(segment: Segment, loop: str, header: Item, lane: int) -> None:
         run.world.store.update(key, Change(remove=(lease_name,)), Equals(fence_name, fence))
         if is_open or not _ended_meanwhile(run, paths.item(loop, cursor[item_name])):
             return
+
+
+def _lane_went_up(segment: Segment, loop: str, lane: int, key: Key, names: tuple[str, str]) -> bool:
+    run = segment.run
+    if outgrown.above(run, loop) is None:
+        return False
+    fence, lease = map((run.world.store.get(key) or {}).get, names)
+    went_up = None
+    if lease is not None and lease <= run.now:
+        went_up = outgrown.lost(run, "lane", loop, fence, segment.lost, lane=lane)
+    if went_up is not None:
+        run.send([went_up])
+    return went_up is not None
 
 
 def _ended_meanwhile(run: Run, key: str) -> bool:

@@ -24,7 +24,7 @@ KINDS: Mapping[str, Mapping[str, type]] = {
     "settle": {},
 }
 _COMMON: Mapping[str, type] = {"run": str, "path": str}
-_OPTIONAL: Mapping[str, type] = {"plan": str, "gen": int, "seq": int, "also": list}
+_OPTIONAL: Mapping[str, type] = {"plan": str, "gen": int, "seq": int, "also": list, "lost": int}
 _NAMES = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
 
 

@@ -32,10 +32,11 @@ class Waits:
 class Held:
     """Not now: nothing ran. There is no place for it (`concurrency`; whoever gives one back sends it again), what it needs cannot be
     read, or it is not its turn. `for_s`: when it is looked at again at the latest; None: when every lease is over. `turn`: the time
-    (ms) that it was given for its own."""
+    (ms) that it was given for its own. `pool`: where it is to run; it did run here, and had too little memory."""
 
     for_s: int | None = None
     turn: int | None = None
+    pool: str | None = None
 
 
 Result = Done | Failed | Waits | Held

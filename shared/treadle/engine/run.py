@@ -15,7 +15,7 @@ from ..core.advance import Fact
 from ..core.errors import NotFound
 from ..core.model import SCHEMA, Json, RunStatus
 from ..core.plan import Plan, Scope, Step
-from ..core.resources import DEFAULT, pool_for
+from ..core.resources import DEFAULT, Needs, pool_for
 from ..ports import Event, Item, Message
 from ..topology import MAX_DELAY_S, lane
 from . import hooking
@@ -85,12 +85,20 @@ class Run:
         """Whose workers run the step: the smallest pool that has what the step's task needs."""
         if len(self.world.pools) == 1:
             return DEFAULT
+        needs = self.needs_of(key)
+        return DEFAULT if needs is None else pool_for(needs, self.world.pools).name
+
+    def needs_of(self, key: str) -> Needs | None:
+        """None: nothing is known that it needs."""
         step = self.plan.steps.get(paths.step_id(key))  # an amended plan may have it no more
-        return DEFAULT if step is None or step.needs is None else pool_for(step.needs, self.world.pools).name
+        return None if step is None else self.world.needs(step, self.plan)
 
     def is_elsewhere(self, key: str) -> bool:
-        """The step is another pool's to run."""
-        return self.pool_of(key) != self.world.pool
+        """The step is another pool's to run. Where pools are chosen by what was observed, whoever has enough for it keeps it: what
+        workers believe differs by minutes, and what moves only upwards comes to rest."""
+        if self.pool_of(key) == self.world.pool:
+            return False
+        return self.world.observed is None or not (self.needs_of(key) or Needs()).fit(self.world.own_pool)
 
     def scope(self, key: str) -> Scope:
         return self.plan.scope_of[paths.step_id(key)]
@@ -196,12 +204,13 @@ class Run:
 
     # -------------------------------------------------------------------------------------------- sending
 
-    def message(self, kind: str, key: str, *, delay_s: int = 0, **more: Any) -> Message:
+    def message(self, kind: str, key: str, *, delay_s: int = 0, pool: str | None = None, **more: Any) -> Message:
+        """`pool`: whose lane it goes to; None: that of the step's pool."""
         body = {"schema": SCHEMA, "kind": kind, "run": self.id, "path": key, **more}
         priority = self.step(key).priority if key else "normal"
         if priority == "normal":
             priority = self.control.get("priority", "normal")
-        queue = lane(priority, self.pool_of(key)) if key else lane(priority)
+        queue = lane(priority, pool or self.pool_of(key)) if key else lane(priority)
         return Message(queue, body, min(delay_s, MAX_DELAY_S), self.control.get("tenant") if self.world.settings.fair else None)
 
     def send(self, messages: list[Message]) -> None:

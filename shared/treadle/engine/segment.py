@@ -18,9 +18,9 @@ from ..core.errors import ExpressionFault
 from ..core.expressions import evaluate
 from ..core.model import Json, Outcome, State, StepError
 from ..core.plan import INSTANT
-from ..core.retry import MAX_LOSSES, matches
+from ..core.retry import MAX_LOSSES
 from ..ports import Condition, Item
-from . import branches, ending, hooking, opening, waits
+from . import branches, ending, hooking, opening, outgrown, waits
 from .actions import act, boolean, expression_error
 from .admission import come_back_later
 from .claims import Claim, fused, given_back, take, take_over, write_fact, write_state
@@ -52,6 +52,7 @@ class Segment:
         self.only_sends = False  # in a request: what becomes ready goes to the lanes
         self.runs_tasks = False  # only a worker of the lanes may do what tasks do; elsewhere they go to the lanes
         self.collected: list[Fact] | None = None  # of a batch: facts whose joins are counted together
+        self.lost: int | None = None  # fence of a claim that was lost in a smaller pool
         self.repair = False  # send again what shows no sign of being under way
 
     @property
@@ -119,19 +120,27 @@ class Segment:
     def _take_lost(self, standing: Item) -> None:
         """The worker is gone, or has overrun its lease. The attempt runs again under its number, but not for ever."""
         losses = standing.get("losses", 0) + 1
-        step = self.run.step(standing["sk"][2:])
-        at_most_once = step.retry is not None and matches(step.retry.but_not, "Interrupted")
+        key = standing["sk"][2:]
+        step = self.run.step(key)
         recovery = self.run.world.settings.recovery if step.action == "task" else "automatic"  # nothing else can be lost half done
         if recovery == "manual":
             self._ask_about_lost(standing)
             return
-        if recovery == "automatic" and losses <= MAX_LOSSES and not at_most_once:
+        if recovery == "automatic" and losses <= MAX_LOSSES and not outgrown.is_at_most_once(step):
+            if self._went_up(key, standing["fence"]):
+                return
             self._take(standing, standing["attempt"], losses)
             return
         claim = take_over(self.run, standing, attempt=standing["attempt"], losses=losses)
         if isinstance(claim, Claim):
             self.run.read_control(claim.key)
             ending.fail_attempt(self.run, claim, LOST)
+
+    def _went_up(self, key: str, fence: int, seq: int = 0) -> bool:
+        message = outgrown.lost(self.run, "step", key, fence, self.lost, seq=seq)
+        if message is not None:
+            self.run.send([message])
+        return message is not None
 
     def _ask_about_lost(self, standing: Item) -> None:
         self.run.read_control(standing["sk"][2:])
@@ -175,6 +184,8 @@ class Segment:
         if is_held and item["lease"] > self.run.now:
             self._come_back(item["lease"])
             return
+        if is_held and self._went_up(str(fact.next), item["fence"], fact.seq + 1):
+            return
         claim = take(self.run, str(fact.next))
         if isinstance(claim, Claim):
             self.seq = fact.seq + 1
@@ -182,7 +193,7 @@ class Segment:
             match self.run.world.settings.recovery if is_task else "automatic":
                 case "manual":
                     self._ask_about_lost(claim.item(self.run))
-                case "none":
+                case kind if kind == "none" or (is_held and outgrown.is_at_most_once(self.run.step(claim.key))):
                     ending.fail_attempt(self.run, claim, LOST)
                 case _:
                     self.chain(replace(claim, losses=1))
@@ -196,7 +207,7 @@ class Segment:
         while claim is not None:
             self._read_control(claim)
             gate = self.run.gate(claim.key)
-            if gate is Gate.OPEN and self.may_run(claim.key) and self.has_time(claim.key):
+            if gate is Gate.OPEN and self.may_run(claim.key, claim) and self.has_time(claim.key):
                 claim = self._step(claim)
             else:
                 self._back_off(claim, gate)
@@ -206,9 +217,12 @@ class Segment:
         with given_back(self.run, claim):
             self.run.read_control(claim.key)
 
-    def may_run(self, key: str) -> bool:
-        """Tasks run in a worker of their pool."""
-        return self.run.step(key).action != "task" or (self.runs_tasks and not self.run.is_elsewhere(key))
+    def may_run(self, key: str, claim: Claim | None = None) -> bool:
+        """Tasks run in a worker of their pool; who has a claim already may be one that has enough for it."""
+        if self.run.step(key).action != "task":
+            return True
+        here = self.run.pool_of(key) == self.run.world.pool if claim is None else not self.run.is_elsewhere(key)
+        return self.runs_tasks and here
 
     def has_time(self, key: str) -> bool:
         step, settings = self.run.step(key), self.run.world.settings
@@ -267,8 +281,9 @@ class Segment:
 
     def hold(self, claim: Claim, held: Held) -> None:
         """The step's task cannot run now."""
-        write_state(self.run, claim, State.RELEASED, until=held.turn, turn=held.turn)
-        self.run.send(come_back_later(self.run, self.run.step(claim.key), claim.key, held.for_s))
+        ran = {} if held.pool is None else {"ran": 1}
+        write_state(self.run, claim, State.RELEASED, until=held.turn, turn=held.turn, **ran)
+        self.run.send(come_back_later(self.run, self.run.step(claim.key), claim.key, held.for_s, held.pool))
 
     def fact(self, claim: Claim, outcome: Outcome, output: Json = None, *, chosen: tuple[str, ...] = (), why: str | None = None) -> Fact:
         ran = outcome is not Outcome.BYPASSED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..core.durations import parse_duration
 from ..core.errors import NotFound, Unavailable
 from ..core.expressions import Expressions
-from ..core.plan import Plan
-from ..core.resources import DEFAULT, Pool, pools_of
+from ..core.plan import Plan, Step
+from ..core.resources import DEFAULT, Needs, Pool, fitted, pools_of
 from ..ports import Blobs, Bus, Clock, Event, Lanes, Secrets, Store
 from ..topology import ATTEMPT_TIMEOUT_S, BEGIN_MARGIN_S, LEASE_S, SWEEP_EVERY_S, times_of
 from . import outbox
@@ -22,6 +23,7 @@ from .items import REF, decode, digest, is_ref, plan_key
 from .reading import Checked
 
 if TYPE_CHECKING:
+    from .observed import Observed
     from .triggers import Triggered
 
 NEVER = 1 << 62
@@ -88,6 +90,7 @@ class Settings:
     defaults: Mapping[str, Any] = field(default_factory=dict)  # `errorHandling` for what a definition leaves open
     checkpoint_every_ms: int | None = None  # of long runs, where their definitions say nothing; None: nobody takes one by itself
     one_at_a_time: bool = False  # of the tasks of one run
+    optimises: bool = False  # pools are chosen by what tasks were seen to need
 
 
 @dataclass
@@ -112,17 +115,38 @@ class World:
     pool: str = DEFAULT  # that this worker belongs to
     keeper: Keeper | None = None  # None: no task outlasts its lease
     stops_at: int = NEVER  # ms: when this worker goes away, whatever its invocation may still do
+    observed: Observed | None = None  # what tasks were seen to need; None: nobody looks
     pools: tuple[Pool, ...] = field(init=False)  # all there are
 
     def __post_init__(self) -> None:
         self.pools = pools_of(self.settings.pools)
         if not isinstance(self.store, Checked):
             self.store = Checked(self.store)
+        if self.settings.optimises and self.observed is None:
+            from .observed import Observed
+
+            self.observed = Observed(self.store, self.clock)
 
     def in_pool(self, pool: Pool, keeper: Keeper | None = None) -> World:
         """The same, as the workers of a pool see it."""
         settings = replace(self.settings, lease_s=times_of(pool).lease_s, attempt_timeout_s=pool.attempt_s)
         return replace(self, pool=pool.name, settings=settings, keeper=keeper)
+
+    @property
+    def own_pool(self) -> Pool:
+        return next(pool for pool in self.pools if pool.name == self.pool)
+
+    @property
+    def most_mb(self) -> float:
+        """Of memory, that any step may have."""
+        return self.settings.largest.get("memory", math.inf)
+
+    def needs(self, step: Step, plan: Plan) -> Needs | None:
+        """What a step's task needs: as it declares, and as it was seen. None: it says nothing, and nobody has seen it."""
+        if self.observed is None or step.action != "task":
+            return step.needs
+        beside = (other.spec for other in plan.steps.values() if other.action == "task")
+        return fitted(step.needs, self.observed.of(step.spec, beside), self.pools, self.most_mb)
 
     def holding(self, renew: Callable[[int], bool]) -> AbstractContextManager[Any]:
         return nullcontext() if self.keeper is None else self.keeper.holding(renew)

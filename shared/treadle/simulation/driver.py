@@ -24,6 +24,7 @@ from ..core.durations import parse_duration
 from ..core.resources import DEFAULT_POOL, pools_of
 from ..definition.schemas import violations
 from ..engine import Engine, Settings, World
+from ..engine.observed import Observed
 from ..inbox import submit
 from ..tasks import Registry
 from ..wiring import Wiring
@@ -33,6 +34,7 @@ from .queues import Received
 if TYPE_CHECKING:
     from ..core.model import Json
     from ..definition import Diagnostic
+    from ..engine.gauge import Gauge
     from ..operations import Registered
     from ..views import RunView
 
@@ -53,11 +55,14 @@ _INVOCATION_MS = topology.FUNCTION_TIMEOUT_S * 1000
 class MemoryEngine:
     """Has the methods of `testing.LocalEngine`, and three for the one who holds time in hand: `step`, `advance`, `now`.
 
+    `gauge`: of what tasks need, where settings say that it is looked at.
+
     `tasks`: functions, modules, module names, paths of Python files, or lists of these; or a registry. Tasks run in the calling thread
     and take no time.
     """
 
-    def __init__(self, tasks: Any = (), *, seed: int | None = None, settings: Settings | None = None) -> None:
+    def __init__(self, tasks: Any = (), *, seed: int | None = None, settings: Settings | None = None, gauge: Gauge | None = None) -> None:
+        self._gauge = gauge
         self.cloud = MemoryCloud()
         self.tasks = tasks if isinstance(tasks, Registry) else Registry.load(tasks)
         self._order = None if seed is None else random.Random(seed)
@@ -73,6 +78,7 @@ class MemoryEngine:
             cloud.store, cloud.lanes, cloud.bus, cloud.blobs, cloud.clock, Cel(), self.tasks,
             cloud.secrets, settings=settings, random=self._random,
             violations=violations,
+            observed=Observed(cloud.store, cloud.clock, self._gauge) if settings.optimises else None,
         )  # fmt: skip
         self.engine = Engine(self.world)
         self.queues = topology.queues(pools)

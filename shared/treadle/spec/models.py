@@ -193,7 +193,7 @@ class ResourceAllocation(Interface):
 
 
 class TaskDispatchResult(Interface):
-    """`estimated_duration`: ms; the mean of what this step took in recent runs, else its timeout."""
+    """`estimated_duration`: ms; the mean of what this step took in recent runs, or of what its task was seen to take, else its timeout."""
 
     success: bool
     task_id: str

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from ..core.errors import NotFound, Rejected, WrongState
-from ..core.plan import Step
+from ..core.plan import Plan, Step
 from ..core.resources import Needs, offered, pool_for, smallest_pool
 from ..topology import FUNCTION_TIMEOUT_S, lane
 from ..views import RunView, StepView
@@ -29,13 +29,14 @@ def dispatch_task(config: TaskDispatchConfig | Mapping[str, Any], *, engine_id: 
     wanted = config if isinstance(config, TaskDispatchConfig) else TaskDispatchConfig.model_validate(dict(config))
     changes = _changes(attached, wanted)
     run = _run_of(attached, wanted, changes)
-    step = attached.operations.definition_of(attached.tenant, run.id).steps[wanted.step_id]
+    plan = attached.operations.definition_of(attached.tenant, run.id)
+    step = plan.steps[wanted.step_id]
     return TaskDispatchResult(
         success=True,
         task_id=f"{run.id}/{wanted.step_id}",
         status=TaskStatus(run.steps[wanted.step_id].status),
         estimated_duration=_estimate(attached, run, step),
-        assigned_resources=_allocation(attached, step),
+        assigned_resources=_allocation(attached, step, plan),
     )
 
 
@@ -117,23 +118,32 @@ def _refuse_unfit(attached: Attached, resources: Mapping[str, Any]) -> None:
         raise Rejected("no-such-resources", f"no worker pool has {', '.join(map(str, resources.values()))}", status=422)
 
 
-def _allocation(attached: Attached, step: Step) -> ResourceAllocation:
+def _allocation(attached: Attached, step: Step, plan: Plan) -> ResourceAllocation:
     """Where nobody configured pools all run in one place: what is named then is the Lambda that would do."""
     world = attached.operations.world
     is_alone = world.settings.pools is None
-    pool = pool_for(step.needs or Needs(), offered(None, world.settings.largest) if is_alone else world.pools)
+    needs = world.needs(step, plan)
+    if is_alone:
+        pool = pool_for(needs or Needs(), offered(None, world.settings.largest))
+    else:
+        pool = world.pools[0] if needs is None else pool_for(needs, world.pools)
     where = lane(step.priority) if is_alone else lane(step.priority, pool.name)
     return ResourceAllocation(pool=pool.name, cpu=round(pool.cpu, 3), memory_mb=pool.memory_mb, storage_mb=pool.storage_mb, lane=where)
 
 
 def _estimate(attached: Attached, run: RunView, step: Step) -> int:
-    """ms: the mean of what the step took in recent runs of the workflow; before there is any, its timeout."""
+    """ms: the mean of what the step took in recent runs of the workflow; before there is any, the mean of what its task was seen to
+    take anywhere (with `resource_optimization`); else its timeout."""
     operations, tenant = attached.operations, attached.tenant
     recent, _ = operations.runs(tenant, workflow=run.workflow, limit=RECENT)
     ended = [operations.show(tenant, other.id).steps.get(step.id) for other in recent if other.id != run.id]
     took = [_duration_ms(shown) for shown in ended if shown is not None and shown.started_at and shown.ended_at]
     if took:
         return round(sum(took) / len(took))
+    observed = operations.world.observed
+    seen = observed.of(step.spec) if observed is not None and step.action == "task" else None
+    if seen is not None and seen.mean_ms is not None:
+        return seen.mean_ms
     return step.timeout or operations.world.settings.attempt_timeout_s * 1000
 
 

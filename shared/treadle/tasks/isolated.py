@@ -84,6 +84,8 @@ class Child:
     def __init__(self, pid: int, pipe: Pipe) -> None:
         self.pid = pid
         self.pipe = pipe
+        self.signal: str | None = None  # that ended it, once it has ended
+        self.maxrss = 0  # as getrusage says it: of it, or of a process that it started and waited for
 
     def end(self) -> str:
         """Kill it and all that it started; how it had ended, if it had."""
@@ -92,11 +94,15 @@ class Child:
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         try:
-            _, status = os.waitpid(self.pid, 0)
+            _, status, used = os.wait4(self.pid, 0)
         except ChildProcessError:
             return "is gone"
+        self.maxrss = used.ru_maxrss
         code = os.waitstatus_to_exitcode(status)
-        return f"ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        if code >= 0:
+            return f"ended with exit code {code}"
+        self.signal = signal.Signals(-code).name
+        return f"ended by {self.signal}"
 
 
 @contextmanager

@@ -1,0 +1,150 @@
+"""Who runs out of memory goes up a pool; how much an attempt had, and who cannot know."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from treadle import TaskContext, task
+from treadle.engine import Settings
+from treadle.engine.gauge import KILLED, Measure, ProcessGauge
+from treadle.simulation.driver import MemoryEngine
+from treadle.testing import LocalEngine
+
+from tests.pools.ran import GIVEN, OPTIMISES, Ran, Told, workflow
+
+# ------------------------------------------------------------------------------------------------ out of memory
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"forEach": "[1, 2]"}, {"forEach": "[1, 2]", "maxConcurrency": 1}, {"repeat": {"until": "true", "max": 2}}]
+)
+def test_an_attempt_that_runs_out_of_memory_is_made_again_with_more(more: dict[str, Any]) -> None:
+    ran = Ran(needs=1000)
+    run = ran.run({"id": "a", "task": "work", **more})
+    assert run.status == "succeeded"
+    assert {step.attempts for step in run.steps.values()} == {1}, "it did not fail"
+    assert {512, 3008} == set(ran.sizes)
+    before = len(ran.sizes)
+    ran.engine.pass_time("10m")
+    ran.run()
+    assert ran.sizes[before:] == [3008], "the next one is sent there at once"
+
+
+def test_it_fails_where_there_is_no_more_memory() -> None:
+    ran = Ran(needs=100_000)
+    run = ran.run()
+    assert (run.status, run.error and run.error["name"]) == ("failed", "MemoryError")
+    assert ran.sizes == [512, 3008, 10_240]
+
+
+@pytest.mark.parametrize(
+    ("step", "settings"),
+    [
+        pytest.param({"retry": {"except": ["Interrupted"]}}, OPTIMISES, id="a step that is to run at most once"),
+        pytest.param({}, Settings(pools=GIVEN, optimises=True, recovery="manual"), id="what is lost is a person's to decide"),
+        pytest.param({}, Settings(pools=GIVEN), id="nobody looks at what tasks need"),
+    ],
+)
+def test_it_is_not_made_again_where_nothing_may_be(step: dict[str, Any], settings: Settings) -> None:
+    @task
+    def work(given: Any) -> None:
+        raise MemoryError
+
+    engine = MemoryEngine([work], settings=settings, gauge=Told())
+    run = engine.run(workflow({"id": "a", "task": "work", **step}))
+    assert (run.status, run.error and run.error["name"]) == ("failed", "MemoryError")
+
+
+SHAPES = (
+    pytest.param([{"id": "a", "task": "note"}], id="a step"),
+    pytest.param([{"id": "a", "task": "note"}, {"id": "b", "after": ["a"], "task": "note"}], id="and one after it"),
+    pytest.param([{"id": "a", "forEach": "[1, 2, 3]", "task": "note"}], id="items"),
+    pytest.param([{"id": "a", "forEach": "[1, 2, 3]", "maxConcurrency": 1, "task": "note"}], id="items one by one"),
+)
+
+
+@pytest.mark.parametrize("calls", range(2, 9))
+@pytest.mark.parametrize("steps", SHAPES)
+def test_what_is_lost_with_its_worker_goes_up_a_pool(steps: list[dict[str, Any]], calls: int) -> None:
+    @task
+    def note(given: Any, context: TaskContext) -> str:
+        return context.step_id
+
+    config = {"pools": GIVEN, "optimises": True}
+    with LocalEngine([note], skip_time=True, config=config) as engine:
+        engine.stack.pump.kill(calls=calls)
+        run = engine.run(workflow(*steps))
+        killed, invoked = engine.stack.pump.counts.killed, engine.stack.pump.counts.invocations
+    assert run.status == "succeeded"
+    if killed and calls == 2:  # it had the claim, and control
+        assert invoked["dispatcher-large"] >= 1
+
+
+def test_a_process_that_the_kernel_killed_ran_out_of_memory(tmp_path: Path) -> None:
+    tried = tmp_path / "tried"
+
+    @task(isolated=True)
+    def work(given: Any) -> str:
+        if not tried.exists():
+            tried.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return "done"
+
+    with LocalEngine([work], config={"pools": GIVEN, "optimises": True}) as engine:
+        run = engine.run(workflow({"id": "a", "task": "work"}))
+        assert engine.stack.pump.counts.invocations["dispatcher-large"] == 1
+    assert (run.status, run.steps["a"].attempts) == ("succeeded", 1)
+    tried.unlink()
+    with LocalEngine([work]) as engine:
+        run = engine.run(workflow({"id": "a", "task": "work"}))
+    error = run.steps["a"].error or {}
+    assert (error["name"], error["details"]) == ("TaskFailed", KILLED), "without another pool it has failed"
+
+
+# ------------------------------------------------------------------------------------------------ looking
+
+
+class Noting(ProcessGauge):
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[int] = []
+
+    def end(self, measure: Measure) -> int | None:
+        mb = super().end(measure)
+        self.told.append(mb or 0)
+        return mb
+
+
+def filled(mb: int) -> int:
+    return len(b"x" * (mb * 1024 * 1024))
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_the_memory_of_an_attempt_is_that_of_this_attempt(isolated: bool) -> None:
+    """Not what an earlier one had."""
+
+    @task(isolated=isolated)
+    def work(given: int) -> int:
+        return filled(given)
+
+    gauge = Noting()
+    with LocalEngine([work], config={"optimises": True}) as engine:
+        observed = engine.stack.wiring.engine.world.observed
+        assert observed is not None
+        observed._gauge = gauge
+        for mb in (1, 200, 2):
+            engine.run(workflow({"id": "a", "task": "work", "with": mb}))
+    before, large, after = gauge.told
+    assert large - max(before, after) > 150
+
+
+def test_of_attempts_beside_one_another_nobody_knows_the_memory() -> None:
+    gauge = ProcessGauge()
+    first = gauge.begin()
+    second = gauge.begin()
+    assert (gauge.end(first), gauge.end(second)) == (None, None)
+    assert gauge.end(gauge.begin()) is not None or not os.path.exists("/proc/self/clear_refs")
