@@ -116,7 +116,7 @@ def from_environment() -> Wiring:
     settings = Settings(**_given("TREADLE_SETTINGS", {}))
     allowed = Allowed.from_json(_given("TREADLE_ALLOW", {}))
     outside = Outside(allowed, is_on=settings.outward)
-    tasks = Registry.load(*os.environ.get("TREADLE_TASKS", "").split(), outside=outside)
+    tasks = Registry.load(*os.environ.get("TREADLE_TASKS", "").split(), outside=outside, strict=False)
     hooks = Hooks.load(extensions=[Extension.from_json(each) for each in _given("TREADLE_EXTENSIONS", [])], strict=False)
     names, url = names_from_environment(pools=pools_of(settings.pools)), os.environ.get("TREADLE_URL")
     wired = wire(names, tasks, SystemClock(), settings, hooks=hooks, url=url, notified=_given("TREADLE_NOTIFICATIONS", {}))

@@ -6,12 +6,16 @@ The laws:
 - Message and lease are held for as long as the task runs, and no longer: both are renewed at a third of their time, so a
   worker that is gone is missed within five minutes, however long its tasks may take.
 - Each lane has its share of the turns, so that low work moves even where critical work never ends.
+- A task that overran its time in a thread ends the process, when all is written down (deliveries.or_leave). One that holds the
+  interpreter, so that nothing else of the process moves, ends it as well: a watch outside of Python counts the time of a message in
+  hand. ECS starts another one.
 - Asked to stop (SIGTERM), it takes nothing new and begins no further step. What still runs when the time is over ends with the
   process, and is taken over when its lease ends.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import json
 import logging
@@ -59,15 +63,22 @@ class _Context:
 
 class Worker:
     """`protect(True)`: something is in hand; whoever stops workers should choose another one. `hold_s`: what a message's time in
-    hand is renewed to."""
+    hand is renewed to. `watch(hold_s)`: unless this is said again by then, the process is stuck; None: nothing is in hand."""
 
     def __init__(
-        self, wired: wiring.Wiring, taking: Taking, *, protect: Callable[[bool], None] = lambda busy: None, hold_s: float | None = None
+        self,
+        wired: wiring.Wiring,
+        taking: Taking,
+        *,
+        protect: Callable[[bool], None] = lambda busy: None,
+        hold_s: float | None = None,
+        watch: Callable[[float | None], None] = lambda within_s: None,
     ) -> None:
         self._wiring = wired
         self._world = wired.engine.world
         self._taking = taking
         self._protect = protect
+        self._watch = watch
         pool = next(pool for pool in self._world.pools if pool.name == self._world.pool)
         self._hold_s = hold_s or topology.times_of(pool).visibility_s
         self._handler = importlib.import_module("functions.dispatcher.handler").handler
@@ -106,6 +117,7 @@ class Worker:
     def _handle(self, lane: str, record: Mapping[str, Any]) -> None:
         receipt = record["receiptHandle"]
         self._protect(True)
+        self._watch(self._hold_s)
         try:
             with wiring.using(self._wiring), Keeper(self._world.clock, self._hold_s).holding(lambda until: self._hold(lane, receipt)):
                 answer = self._handler({"Records": [record]}, _Context(time.monotonic() + LONGEST_S))
@@ -113,9 +125,11 @@ class Worker:
                 self._taking.done(lane, receipt)
             self.handled += 1
         finally:
+            self._watch(None)
             self._protect(False)
 
     def _hold(self, lane: str, receipt: str) -> bool:
+        self._watch(self._hold_s)
         self._world.lanes.defer(lane, receipt, int(self._hold_s))
         self._protect(True)
         return True
@@ -142,14 +156,23 @@ def protection(environment: Mapping[str, str] = os.environ) -> Callable[[bool], 
     return protect
 
 
-def main() -> int:
+def watch(within_s: float | None) -> None:
+    """The interpreter's own watchdog needs no Python to run: it tells where every thread stands, and ends the process."""
+    if within_s is None:
+        faulthandler.cancel_dump_traceback_later()
+    else:
+        faulthandler.dump_traceback_later(within_s, exit=True)
+
+
+def main(hold_s: float | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     from .aws import Clients
     from .aws.taking import AwsTaking
 
     wired = wiring.from_environment()
     wired.leave = wiring.end_process  # with tasks that overran and cannot be stopped; the service starts another one
-    worker = Worker(wired, AwsTaking(Clients().sqs, wired.names.queue_urls), protect=protection())
+    taking = AwsTaking(Clients().sqs, wired.names.queue_urls)
+    worker = Worker(wired, taking, protect=protection(), hold_s=hold_s, watch=watch)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _leave(worker))
     log.info("a worker of the pool %s takes from %s", wired.engine.world.pool, ", ".join(_lanes(wired)))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from treadle import TaskError, task
+from treadle import TaskError, task, topology
 from treadle.bench import gates, report
 from treadle.bench.meter import RUNS, Tally
+from treadle.bench.prices import LIST
 from treadle.bench.rig import Rig, Stuck
 from treadle.bench.workloads import WORKLOADS, Workload, scaled
 
@@ -104,3 +106,15 @@ def test_money_is_counted_by_the_list() -> None:
     used = Tally(wru=1_000_000, rru=2_000_000, sqs_requests=1_000_000, events=1_000_000, gb_s=1000, s3_puts=1000)
     used.invocations["dispatcher"] = 1_000_000
     assert report.bill(used) == pytest.approx({"dynamodb": 0.875, "sqs": 0.4, "events": 1.0, "lambda": 0.2133334, "s3": 0.005})
+
+
+def test_what_an_idle_deployment_costs_is_what_the_page_says() -> None:
+    """Five long polls of 20 s for each mapping, all month."""
+    page = (Path(__file__).resolve().parents[2] / "docs/explanation/cost.md").read_text(encoding="utf-8")
+    a_queue = 5 * 30 * 86_400 // 20
+    usual = [queue for queue in topology.CONSUMED if not queue.name.startswith("notifications")]
+    for count, usd in ((len(usual), "4.15"), (len(topology.CONSUMED) - len(usual), "0.52"), (2 * len(topology.LANES), "2.07")):
+        assert f"{count * a_queue * LIST.sqs_requests_million / 1e6:.2f}" == usd
+        assert f"| {usd} |" in page
+    assert f"{len(usual)} queues" in page
+    assert f"{a_queue:,} requests" in page

@@ -115,6 +115,22 @@ def test_a_step_whose_message_is_the_sweepers_finds_its_pool() -> None:
     assert invoked["dispatcher-large"] == 2
 
 
+def test_a_compensation_has_a_pool_of_its_own() -> None:
+    """Not that of the step which it undoes."""
+    undo = {"b": {"task": "note", "resources": {"memory": "2GB"}}, "c": {"task": "note"}}
+    steps = [{"id": name, "after": [before], "task": "note", "compensate": undo[name]} for before, name in (("a", "b"), ("b", "c"))]
+    fails = {"id": "d", "after": ["c"], "fail": {"error": "Broken"}}
+    first = {"id": "a", "task": "note", "resources": {"memory": "1GB"}, "compensate": {"task": "note"}}
+    with LocalEngine([note], config={"pools": {"large": LARGE}}) as engine:
+        run = engine.run(workflow(first, *steps, fails, errorHandling={"onFailure": "compensate"}))
+        invoked = engine.stack.pump.counts.invocations["dispatcher-large"]
+        too_much = {"id": "a", "task": "note", "compensate": {"task": "note", "resources": {"memory": "4GB"}}}
+        faults = engine.validate(workflow(too_much, errorHandling={"onFailure": "compensate"}))
+    assert (run.status, run.compensated) == ("failed", True)
+    assert invoked == 2, "a, and what undoes b"
+    assert [(fault.code, fault.path) for fault in faults] == [("no-such-resources", "/steps/0/compensate/resources")]
+
+
 def test_a_message_in_a_wrong_lane_is_moved_with_all_that_it_says() -> None:
     engine = MemoryEngine([note], settings=Settings(pools={"large": LARGE}))
     run = engine.start(workflow({"id": "a", "task": "note", "resources": {"memory": "1GB"}}))

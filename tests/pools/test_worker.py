@@ -239,6 +239,16 @@ def slow(given, context):
     Path(given["begun"]).write_text(context.step_id)
     threading.Event().wait(0.2)
     return "done"
+
+@task
+def spin(given):
+    while True:
+        pass
+
+@task
+def hold_the_interpreter(given):
+    import re
+    re.match(r"(a+)+$", "a" * 64 + "b")
 """
 
 
@@ -267,6 +277,30 @@ def test_as_a_process_it_works_on_the_lanes_of_its_pool_and_stops_when_it_is_tol
             process.stderr and process.stderr.close()
     assert wired.operations.show("default", run).output == {"b": "done"}
     assert begun.read_text() == "b"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        pytest.param("spin", "a worker ends: tasks that took too long still run in it", id="a function that never returns"),
+        pytest.param("hold_the_interpreter", "Timeout (0:00:03)!", id="a call into C that never lets go of the interpreter"),
+    ],
+)
+def test_a_task_that_never_ends_ends_its_worker_so_that_another_one_is_started(cloud: Cloud, tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / "slow_tasks.py").write_text(TASKS)
+    wired = wiring.wire(cloud.names, Registry.load(str(tmp_path / "slow_tasks.py")), cloud.clock, SETTINGS, cloud.clients)
+    step = {"id": "a", "task": name, "timeout": "1s", "resources": RESOURCES}
+    run = wired.operations.run_definition("default", workflow(step), {}).id
+    held_for_3_s = [sys.executable, "-c", "from treadle import worker; worker.main(hold_s=3)"]
+    with AwsEndpoint(cloud.account) as endpoint:
+        ran = subprocess.run(
+            held_for_3_s, env=environment(cloud, endpoint.url, tmp_path), capture_output=True, text=True, timeout=120, check=False
+        )
+    assert ran.returncode == 1
+    assert told in ran.stderr
+    (item,) = wired.engine.world.store.query(run, prefix="s#").items
+    assert item["state"] == ("retry" if name == "spin" else "claimed"), "what could be written is; the rest is missed when its lease ends"
+    assert ("Timeout" in item.get("error", "")) is (name == "spin")
 
 
 def environment(cloud: Cloud, url: str, tasks: Path) -> dict[str, str]:

@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 from treadle import TaskError, task
+from treadle.cli import status_of
 from treadle.hooks import MOMENTS, Extension, Hooks, Instead
 from treadle.hooks.custom_logger import CustomLogger
+from treadle.simulation.driver import MemoryEngine
 from treadle.tasks import Registry
+from treadle.tasks.registry import BrokenTask
 from treadle.testing import LocalEngine
 from treadle.views import RunView
 
@@ -289,7 +292,7 @@ def package(tmp_path: Path) -> Iterator[Path]:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         "[treadle.hooks]\naudit = acme_plugin:Audit\nfails = acme_plugin:Fails\ngone = acme_plugin:Gone\n"
-        "[treadle.tasks]\nscore = acme_plugin:score\n"
+        "[treadle.tasks]\nscore = acme_plugin:score\nvanished = acme_plugin:vanished\n"
     )
     sys.path.insert(0, str(tmp_path))
     yield tmp_path
@@ -329,8 +332,24 @@ def test_one_that_cannot_be_made(package: Path, extensions: list[Extension], why
     assert [name for name, _ in hooks.newly_broken()] == [extensions[0].name]
 
 
-def test_a_task_of_an_installed_package(package: Path) -> None:
-    assert "score" in Registry.load()
+def test_a_task_of_an_installed_package_that_is_broken_takes_no_other_one_with_it(package: Path) -> None:
+    why = "task vanished of the package acme-plugin 1.0 cannot be loaded: AttributeError"
+    with pytest.raises(BrokenTask, match=why):
+        Registry.load()
+    engine = MemoryEngine(Registry.load(strict=False))
+    failed = engine.run(workflow({"id": "a", "task": "vanished"}))
+    assert engine.run(workflow({"id": "a", "task": "score"})).output == {"a": 7}
+    assert failed.error is not None
+    assert failed.error["name"] == "TaskNotFound"
+    assert why in failed.error["message"]
+
+
+def test_doctor_tells_of_each_plugin(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert status_of(["doctor", "-o", "json"]) == 1
+    found = {told["what"]: (told["level"], told["found"]) for told in json.loads(capsys.readouterr().out)["findings"]}
+    assert found["task score"] == found["hook audit"] == ("ok", "from acme-plugin 1.0")
+    assert {what for what, (level, _) in found.items() if level == "error"} == {"task vanished", "hook fails", "hook gone"}
+    assert "switch it off: extensions: [{name: fails, enabled: false}]" in found["hook fails"][1]
 
 
 @pytest.mark.parametrize(

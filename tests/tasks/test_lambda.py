@@ -246,6 +246,27 @@ def test_any_exception_is_an_error_by_its_class() -> None:
     assert failure({"function": "score", "payload": "crash"}, Functions({"score": score})).name == "KeyError"
 
 
+@pytest.mark.parametrize("payload", [{"gives": "a set"}, {"gives": "NaN"}, {"gives": "an exit"}, {"gives": "odd details"}])
+def test_whatever_a_task_does_is_told_as_it_would_be_in_a_worker(payload: dict[str, str]) -> None:
+    """What Lambda could not put into JSON would break its runtime, and a callback would never be made."""
+
+    @task(name="score")
+    def odd(given: Any) -> Any:
+        match given["gives"]:
+            case "a set":
+                return {1, 2}
+            case "NaN":
+                return float("nan")
+            case "an exit":
+                raise SystemExit(3)
+        raise TaskError("Odd", details={"it": {1}})
+
+    names = {"an exit": "SystemExit", "odd details": "Odd"}
+    assert failure({"function": "score", "payload": payload}, Functions({"score": odd})).name == names.get(
+        payload["gives"], "OutputInvalid"
+    )
+
+
 def test_asked_by_anybody_else_it_is_a_plain_function() -> None:
     assert score.handler([1], LambdaContext())["given"] == [1]
     with pytest.raises(TaskError):

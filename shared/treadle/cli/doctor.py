@@ -58,8 +58,8 @@ class Finding:
 @click.option("--for", "target", type=click.Choice(["local", "deployed"]), default="local", show_default=True, help="What the file is for.")
 @output_option()
 def doctor(stack: str | None, config: Path | None, target: str, form: str) -> int:
-    keys, told = _configuration(config, target)
-    findings = [*_here(), *told, *(_deployed(stack) if stack else ())]
+    keys, told, extensions = _configuration(config, target)
+    findings = [*_here(), *told, *_plugins(extensions), *(_deployed(stack) if stack else ())]
     is_well = all(finding.level is not Level.ERROR for finding in findings)
     if form == "json":
         print_json({"well": is_well, "findings": [asdict(finding) for finding in findings], "configuration": keys})
@@ -80,19 +80,35 @@ def _say(finding: Finding) -> None:
         click.echo(f"         {finding.mend}")
 
 
-def _configuration(file: Path | None, target: str) -> tuple[dict[str, dict[str, Any]], list[Finding]]:
-    """(by dotted key the effective value and where it is from, what is wrong with the configuration)."""
+def _configuration(file: Path | None, target: str) -> tuple[dict[str, dict[str, Any]], list[Finding], list[dict[str, Any]]]:
+    """(by dotted key the effective value and where it is from, what is wrong with the configuration, the extensions that it names)."""
     try:
         from ..config import Target, load
     except ImportError:  # that a package is missing has been told
-        return {}, []
+        return {}, [], []
     loaded = load(file, target=Target(target))
     told = [Finding("configuration", Level(finding.severity.value), str(finding)) for finding in loaded.findings]
     if loaded.config is None:
-        return {}, told
+        return {}, told, []
     values = dict(_leaves(loaded.config.model_dump(mode="json"), ""))
     keys = {key: {"value": value, "from": loaded.origins.get(key, "default")} for key, value in values.items()}
-    return keys, told or [Finding("configuration", Level.OK, f"{len(loaded.origins)} keys set, the others at their defaults")]
+    keys_set = f"{len(loaded.origins)} key{'' if len(loaded.origins) == 1 else 's'} set, the others at their defaults"
+    extensions = [extension.model_dump() for extension in loaded.config.initialization.extensions]
+    return keys, told or [Finding("configuration", Level.OK, keys_set)], extensions
+
+
+def _plugins(extensions: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Tasks and hooks that installed packages bring. One that is broken stops a local engine; a deployed one goes on without it."""
+    from ..hooks import Extension, installed
+    from ..tasks.registry import PLUGINS, BrokenTask, package_of, plugged
+
+    for point in metadata.entry_points(group=PLUGINS):
+        try:
+            yield Finding(f"task {plugged(point).name}", Level.OK, f"from {package_of(point)}")
+        except BrokenTask as broken:
+            yield Finding(f"task {point.name}", Level.ERROR, str(broken))
+    for point, why in installed(map(Extension.from_json, extensions)):
+        yield Finding(f"hook {point.name}", Level.OK if why is None else Level.ERROR, why or f"from {package_of(point)}")
 
 
 def _leaves(value: dict[str, Any], path: str) -> Iterator[tuple[str, Any]]:

@@ -31,6 +31,11 @@ class options_in_use:
         place = self._place(trace)
         if isinstance(fault, SyntaxError):
             raise click.UsageError(f"--tasks: {_near(str(fault.filename))}:{fault.lineno}: {fault.msg}") from None
+        from ..hooks import BrokenHook
+        from ..tasks.registry import BrokenTask
+
+        if isinstance(fault, BrokenHook | BrokenTask):
+            raise click.UsageError(str(fault)) from None
         if place:
             raise click.UsageError(f"--tasks: {place}: {type(fault).__name__}: {fault}") from None
         if isinstance(fault, ImportError):

@@ -242,6 +242,7 @@ class Compensation(Simple):
 
     retry: Retry = Field(default=ABSENT)
     timeout: Duration = Field(default=ABSENT)
+    resources: Resources = Field(default=ABSENT)
 
 
 class Step(Simple):

@@ -26,17 +26,18 @@ class StepCheck:
             if "compensate" in node.raw and isinstance(node.raw["compensate"], dict):
                 yield from _action_faults((*node.path, "compensate"), node.compensate, COMPENSATIONS, "a compensation")
                 yield from self._task_faults((*node.path, "compensate"), node.compensate)
+                yield from self._resource_faults((*node.path, "compensate"), node.compensate)
             yield from _modifier_faults(node)
             yield from _join_faults(node)
-            yield from self._resource_faults(node)
+            yield from self._resource_faults(node.path, node.raw)
 
     def _task_faults(self, path: Path, raw: dict[str, Any]) -> Iterator[Fault]:
         task = raw.get("task")
         if self._tasks is not None and isinstance(task, str) and task and task not in self._tasks:
             yield Fault(Code.UNKNOWN_TASK, f"there is no task {shown(task)}", (*path, "task"), self._speller.hint(task))
 
-    def _resource_faults(self, node: Node) -> Iterator[Fault]:
-        wanted = node.raw.get("resources")
+    def _resource_faults(self, path: Path, raw: dict[str, Any]) -> Iterator[Fault]:
+        wanted = raw.get("resources")
         if not isinstance(wanted, dict) or not all(isinstance(amount, str) for amount in wanted.values()):
             return
         try:
@@ -44,7 +45,7 @@ class StepCheck:
         except ValueError:  # structure.py tells what cannot be read
             return
         if pool is None:
-            yield Fault(Code.NO_SUCH_RESOURCES, "no worker pool has that much", (*node.path, "resources"), _largest(self._pools))
+            yield Fault(Code.NO_SUCH_RESOURCES, "no worker pool has that much", (*path, "resources"), _largest(self._pools))
 
 
 def _largest(pools: Sequence[Pool]) -> str | None:

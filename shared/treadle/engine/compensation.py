@@ -17,6 +17,7 @@ from ..core.errors import ExpressionFault, NotFound, Rejected
 from ..core.expressions import render
 from ..core.model import SCHEMA, Json, Outcome, RunStatus, State, StepError
 from ..core.plan import Step
+from ..core.resources import Needs, pool_for
 from ..core.retry import Retry, next_attempt
 from ..ports import Absent, Change, Equals, Item, Message, all_of
 from . import ending, rendered
@@ -121,6 +122,9 @@ def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, stand
     if not segment.runs_tasks and "task" in (run.step(key).compensate or {}):
         ready.messages.append(_again(run, run.now))
         return None
+    if (pool := _elsewhere(run, run.step(key).compensate or {})) is not None:
+        ready.messages.append(_again(run, run.now, pool))
+        return None
     claimed = _claim(run, number, key, standing)
     if claimed is None:
         return None
@@ -134,6 +138,20 @@ def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, stand
     if isinstance(result, StepError) and _retries(run, key, claimed, result, ready):
         return None
     return _write(run, claimed, result if isinstance(result, StepError) else None)
+
+
+def _elsewhere(run: Run, undo: Mapping[str, Any]) -> str | None:
+    """The pool that the compensating task needs; None: it may run here, where there may be more than it needs."""
+    world = run.world
+    if len(world.pools) == 1 or "task" not in undo:
+        return None
+    timeout = parse_duration(undo["timeout"]) if "timeout" in undo else None
+    declared = Needs.of(undo["resources"], timeout) if "resources" in undo else None
+    needs = world.needs_of_task(undo["task"], declared)
+    if needs is None or (needs.fit(world.own_pool) and needs.time_ms <= world.own_pool.attempt_s * 1000):
+        return None
+    pool = pool_for(needs, world.pools).name
+    return None if pool == world.pool else pool
 
 
 def _retries(run: Run, key: str, claimed: Item, error: StepError, ready: Ready) -> bool:
@@ -156,9 +174,10 @@ class Pending:
     child: str | None = None
 
 
-def _again(run: Run, at: int) -> Message:
-    """The run is looked at again then; the due index has it as well."""
-    return run.message("settle", "", delay_s=max(0, -(-(at - run.now) // 1000)), plan=run.control["plan"], gen=run.generation)
+def _again(run: Run, at: int, pool: str | None = None) -> Message:
+    """The run is looked at again then, by a worker of that pool; the due index has it as well."""
+    wait_s = max(0, -(-(at - run.now) // 1000))
+    return run.message("settle", "", delay_s=wait_s, pool=pool, plan=run.control["plan"], gen=run.generation)
 
 
 def _claim(run: Run, number: int, key: str, standing: Item | None) -> Item | None:

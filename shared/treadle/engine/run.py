@@ -210,7 +210,7 @@ class Run:
         priority = self.step(key).priority if key else "normal"
         if priority == "normal":
             priority = self.control.get("priority", "normal")
-        queue = lane(priority, pool or self.pool_of(key)) if key else lane(priority)
+        queue = lane(priority, pool or (self.pool_of(key) if key else DEFAULT))
         return Message(queue, body, min(delay_s, MAX_DELAY_S), self.control.get("tenant") if self.world.settings.fair else None)
 
     def send(self, messages: list[Message]) -> None:

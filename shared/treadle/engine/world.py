@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -145,8 +145,10 @@ class World:
         """What a step's task needs: as it declares, and as it was seen. None: it says nothing, and nobody has seen it."""
         if self.observed is None or step.action != "task":
             return step.needs
-        beside = (other.spec for other in plan.steps.values() if other.action == "task")
-        return fitted(step.needs, self.observed.of(step.spec, beside), self.pools, self.most_mb)
+        return self.needs_of_task(step.spec, step.needs, (other.spec for other in plan.steps.values() if other.action == "task"))
+
+    def needs_of_task(self, task: str, declared: Needs | None, beside: Iterable[str] = ()) -> Needs | None:
+        return declared if self.observed is None else fitted(declared, self.observed.of(task, beside), self.pools, self.most_mb)
 
     def holding(self, renew: Callable[[int], bool]) -> AbstractContextManager[Any]:
         return nullcontext() if self.keeper is None else self.keeper.holding(renew)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from threading import Lock
@@ -66,6 +66,10 @@ class Extension:
         return cls(**given)
 
 
+class BrokenHook(ValueError):
+    """A hook that cannot be used."""
+
+
 class Hooks:
     """`hooks`: by name, in the order in which they are told. Raises ValueError for what is no hook."""
 
@@ -86,7 +90,7 @@ class Hooks:
         """`given` ones first, then those of installed packages that `extensions` does not switch off. A class or a function is
         called with its `config` as keywords, which makes the hook. None: there is none.
 
-        Raises ValueError for a hook that cannot be used, or an extension that names none; unless `strict`, it is only told.
+        Raises BrokenHook (a ValueError) for a hook that cannot be used, or an extension that names none; unless `strict`, it is only told.
         """
         said = {extension.name: extension for extension in extensions}
         found: dict[str, object] = {_name_of(hook): hook for hook in given}
@@ -155,7 +159,7 @@ class Hooks:
         began = time.perf_counter()
         try:
             return call(event)
-        except Exception as raised:  # noqa: BLE001 (whatever a hook does, the run goes on)
+        except (Exception, SystemExit) as raised:  # noqa: BLE001 (whatever a hook does, the run goes on)
             self._broke(name, moment, f"{type(raised).__name__}: {raised}"[:500])
             return None
         finally:
@@ -173,7 +177,7 @@ class Hooks:
                 return
             self._broken[name] = why
             self._untold.append((name, why))
-        log.warning("a hook failed", extra={"hook": name, "moment": moment, "error": why})
+        log.warning("hook %s failed in %s: %s", name, moment, why, extra={"hook": name, "moment": moment, "error": why})
 
 
 def _of_no_event(call: Callable[[], Any]) -> Callable[[dict[str, Any]], Any]:
@@ -184,10 +188,10 @@ def calls_of(name: str, hook: object) -> dict[str, Callable[[dict[str, Any]], An
     """By moment. Raises ValueError."""
     interface = getattr(hook, "interface", INTERFACE)
     if interface != INTERFACE:
-        raise ValueError(f"hook {name} is written for interface {interface!r}, this is {INTERFACE}")
+        raise BrokenHook(f"hook {name} is written for interface {interface!r}, this is {INTERFACE}")
     found = {moment: call for moment in MOMENTS if callable(call := getattr(hook, moment, None))}
     if not found:
-        raise ValueError(f"hook {name} has none of {', '.join(MOMENTS)}")
+        raise BrokenHook(f"hook {name} has none of {', '.join(MOMENTS)}")
     return found
 
 
@@ -196,16 +200,33 @@ def _name_of(hook: object) -> str:
 
 
 def _made(name: str, point: EntryPoint | None, config: Mapping[str, Any]) -> object:
-    """What the entry point names; of a class or a function the hook that it makes. Raises ValueError."""
+    """What the entry point names; of a class or a function the hook that it makes. Raises BrokenHook."""
     if point is None:
-        raise ValueError(f"no installed package has a hook named {name}")
+        raise BrokenHook(f"no installed package has a hook named {name}")
     try:
         loaded = point.load()
         hook = loaded(**config) if callable(loaded) else loaded
-    except Exception as fault:  # a package may raise anything while it is imported
-        raise ValueError(f"hook {name} cannot be made: {fault}") from fault
-    calls_of(name, hook)
+        calls_of(name, hook)
+    except (Exception, SystemExit) as fault:  # a package may raise anything while it is imported
+        told = str(fault) if isinstance(fault, BrokenHook) else f"hook {name} cannot be made: {type(fault).__name__}: {fault}"
+        whose = f" (of {point.dist.name} {point.dist.version})" if point.dist is not None else ""
+        raise BrokenHook(f"{told}{whose}; mend it, or switch it off: extensions: [{{name: {name}, enabled: false}}]") from fault
     return hook
+
+
+def installed(extensions: Iterable[Extension] = ()) -> Iterator[tuple[EntryPoint, str | None]]:
+    """The hooks of installed packages that are not switched off, each with why it cannot be used."""
+    said = {extension.name: extension for extension in extensions}
+    for point in entry_points(group="treadle.hooks"):
+        extension = said.get(point.name, Extension(point.name))
+        if not extension.enabled:
+            continue
+        try:
+            _made(point.name, point, extension.config or {})
+        except BrokenHook as broken:
+            yield point, str(broken)
+        else:
+            yield point, None
 
 
 # Come with treadle, and are told only where `extensions` names them.

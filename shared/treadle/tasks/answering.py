@@ -42,9 +42,14 @@ def answer(task: Task, event: Any, context: Any) -> Any:
 def _attempt(task: Task, given: Json, context: TaskContext) -> dict[str, Json]:
     """`{"output": ...}` or `{"error": ...}`"""
     try:
-        return {"output": task.run(given, context)}
-    except Exception as raised:  # noqa: BLE001 (a task's failure becomes a value here, too: the engine decides about it)
+        output = task.run(given, context)
+    except (Exception, SystemExit) as raised:  # noqa: BLE001 (a task's failure becomes a value here, too: the engine decides about it)
         return {"error": _error(task, raised)}
+    try:
+        json.dumps(output, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as fault:
+        return {"error": {"name": "OutputInvalid", "message": f"the task's result is no JSON: {fault}", "permanent": True}}
+    return {"output": output}
 
 
 def _asked(context: Any) -> dict[str, Any] | None:
@@ -68,10 +73,19 @@ def _context(asked: dict[str, Any], context: Any) -> TaskContext:
     )
 
 
-def _error(task: Task, raised: Exception) -> dict[str, Json]:
+def _plain(details: Json) -> Json:
+    """As JSON holds it, or its text."""
+    try:
+        json.dumps(details, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return repr(details)
+    return details
+
+
+def _error(task: Task, raised: BaseException) -> dict[str, Json]:
     if isinstance(raised, TaskError):
         permanent = raised.permanent or raised.name in task.permanent
-        return {"name": raised.name, "message": raised.message, "details": raised.details, "permanent": permanent}
+        return {"name": raised.name, "message": raised.message, "details": _plain(raised.details), "permanent": permanent}
     name = type(raised).__name__
     return {"name": name, "message": str(raised), "permanent": name in task.permanent}
 

@@ -13,8 +13,8 @@ import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
-from typing import Any, overload
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final, overload
 
 from ..core.errors import TaskError
 from ..core.model import Json
@@ -23,6 +23,9 @@ from .later import LATER, Callback
 from .shapes import Shape, shape_in, shape_of
 
 Function = Callable[..., Json]
+PLUGINS: Final = "treadle.tasks"  # entry point group
+
+log = logging.getLogger("treadle.tasks")
 
 
 def no_callback() -> Callback:
@@ -153,13 +156,13 @@ class Registry:
         self._tasks = {known.name: known for known in (*built_in(outside or Outside()), *tasks)}
 
     @classmethod
-    def load(cls, *sources: Any, plugins: bool = True, outside: Outside | None = None) -> Registry:
+    def load(cls, *sources: Any, plugins: bool = True, outside: Outside | None = None, strict: bool = True) -> Registry:
         """`sources`: Task objects, plain functions, modules, module names, paths of Python files, or lists of these. `outside`: what
         the built-in tasks may reach; nothing by default.
 
-        Raises ImportError with what could not be loaded.
+        Raises ImportError with what could not be loaded; BrokenTask for a plug-in, unless not `strict`: then its steps fail with it.
         """
-        found = [*(_plugins() if plugins else ())]
+        found = [_plugin(point, strict) for point in entry_points(group=PLUGINS)] if plugins else []
         for source in sources:
             found += _tasks_of(source)
         return cls(found, outside)
@@ -177,10 +180,38 @@ class Registry:
         return len(self._tasks)
 
 
-def _plugins() -> Iterator[Task]:
-    for point in entry_points(group="treadle.tasks"):
+class BrokenTask(ImportError):
+    """A package that is installed names a task that cannot be loaded."""
+
+
+def plugged(point: EntryPoint) -> Task:
+    """Raises BrokenTask, whatever the package raised."""
+    try:
         loaded = point.load()
-        yield loaded if isinstance(loaded, Task) else task(name=point.name)(loaded)
+        return loaded if isinstance(loaded, Task) else task(name=point.name)(loaded)
+    except (Exception, SystemExit) as fault:
+        told = f"task {point.name} of the package {package_of(point)} cannot be loaded: {type(fault).__name__}: {fault}"
+        raise BrokenTask(f"{told}; mend the package, or uninstall it") from fault
+
+
+def package_of(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist is not None else point.value.partition(":")[0]
+
+
+def _plugin(point: EntryPoint, strict: bool) -> Task:
+    """One that breaks takes nothing with it but the steps that name it."""
+    try:
+        return plugged(point)
+    except BrokenTask as broken:
+        if strict:
+            raise
+        log.error("a task was left out: %s", broken)
+        told = str(broken)
+
+    def fails(given: Json) -> Json:
+        raise TaskError("TaskNotFound", told, permanent=True)
+
+    return Task(point.name, fails, takes_context=False)
 
 
 def _tasks_of(source: Any) -> list[Task]:
