@@ -77,7 +77,7 @@ def _input_of(run: Run, key: str) -> _Input:
     item = run.world.store.get(step_key(run.id, key))
     if item is None or not item.get("attempt"):
         raise NotFound("input", f"of step {path}", f"no attempt of it was begun in run {run.id}")
-    template = step.given if step.action == "task" else step.spec
+    template = _template_of(step)
     value, error = None, None
     if "given" in item:
         value = run.world.load(decode(item["given"]))
@@ -90,6 +90,15 @@ def _input_of(run: Run, key: str) -> _Input:
             error = expression_error(fault)
     secrets = tuple(secrets_of(template, run.world.expressions))
     return _Input(item["attempt"] - item.get("base", 0), value, template, "given" in item, secrets, error)
+
+
+def _template_of(step: Step) -> Json:
+    match step.action:
+        case "task":
+            return step.given
+        case "workflow":
+            return step.spec.get("input", {})
+    return step.spec
 
 
 def _is_whole_loop(step: Step, key: str) -> bool:

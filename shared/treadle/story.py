@@ -35,10 +35,10 @@ def history(world: World, control: Item) -> list[Entry]:
     run = Run(world.lenient(), control["pk"], control)
     items = snapshot(run)
     told: list[tuple[Place, Entry]] = [_began(run), *map(_acted, acts.of_run(run))]
-    for key, item in items.items():
-        told += _of_step(run, key, item, items)
     for generation, key, item in archived(run, items):
         told += [(place, {**entry, "generation": generation}) for place, entry in _of_step(run, key, item, items)]
+    for key, item in items.items():
+        told += _of_step(run, key, item, items)
     for number, item in enumerate(_undone(run)):
         told += _of_undo(item, number)
     for at, letter in all_told_to(world, run.id) if "dead" in control else ():

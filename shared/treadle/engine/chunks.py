@@ -20,7 +20,7 @@ from .actions import act
 from .claims import Claim, Hold, write_fact
 from .escalation import check_thresholds
 from .groups import open_group
-from .items import chunk_key, cursor_key, decode, encode, fact_of, is_fact, step_key
+from .items import chunk_key, decode, encode, fact_of, is_fact, step_key
 from .results import Done, Failed, Held, Result
 from .run import Gate, Run
 
@@ -84,7 +84,7 @@ def _chunk(segment: Segment, loop: str, header: Item, low: int, high: int) -> No
             _count(segment, loop, header, _members_again(standing, run), None)
         return
     keys = [paths.item(loop, number) for number in range(low, chunk["high"])]
-    before = _left_behind(run, keys) if standing or run.generation > 1 else {}
+    before = _left_behind(run, keys) if standing or loops.is_tried_anew(run, header) else {}
     if standing and not loops.is_sync(run.step(loop)):
         run.must_settle = segment.repair = True  # items that a lost worker opened may lack what is in them
     run.read_control(keys[0])
@@ -283,7 +283,7 @@ def _lane(segment: Segment, loop: str, header: Item, lane: int) -> None:
     """
     run = segment.run
     number, at = divmod(lane, loops.MAX_LANES)
-    key = cursor_key(run.id, run.generation, loop, number)
+    key = loops.cursor_of(run, loop, header["attempt"], number)
     item_name, fence_name, lease_name = f"n_{at}", f"f_{at}", f"l_{at}"
     while True:
         now, fence = run.now, run.world.new_fence()

@@ -188,6 +188,12 @@ def decide(run: Run, path: str, choice: str, given: Json, output: Json) -> None:
     if output is not None and choice != "skip":
         raise Rejected("bad-value", f"an output is what a skipped step gives (skip): with {choice} nothing would become of it")
     item = waiting_item(run, path, "person")
+    step = run.step(item["sk"][2:])
+    if given is not None and (step.action not in ("task", "workflow") or step.is_loop):
+        kind = "loop" if step.is_loop else step.action
+        raise Rejected("bad-value", f"another input is for a task or a child run: step {path} is a {kind}, and can only be tried as it is")
+    if choice == "retry" and step.is_loop:
+        retrying.reopen_loop(run, item)
     _hint(run, item["sk"][2:])
     _moves_again(run)
     segment = Segment(run, run.now + INVOCATION_MS)

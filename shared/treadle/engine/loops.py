@@ -16,7 +16,7 @@ from ..core.errors import ExpressionFault
 from ..core.expressions import evaluate
 from ..core.model import Json, Outcome, State, StepError
 from ..core.plan import INSTANT, Step
-from ..ports import Absent, Item, Message
+from ..ports import Absent, Item, Key, Message
 from . import ending, joins, outputs, tolerance
 from .actions import boolean, expression_error
 from .claims import Claim, claim_of, stands, write_state
@@ -36,6 +36,11 @@ MAX_LANES = 64  # of one cursor item
 def is_sync(step: Step) -> bool:
     """An item ends in the invocation that begins it (if its attempt succeeds)."""
     return step.action == "task" or step.action in INSTANT
+
+
+def is_tried_anew(run: Run, header: Item) -> bool:
+    """The run was retried, or a person had the loop tried again: some of its items may have ended before."""
+    return run.generation > 1 or header.get("attempt", 1) > 1
 
 
 # ------------------------------------------------------------------------------------------------ opening
@@ -69,7 +74,7 @@ def write_header(run: Run, claim: Claim, step: Step, values: list[Json]) -> bool
     else:
         _write_pages(run, claim.key, values)
     if lanes:
-        _write_cursors(run, claim.key, len(values), lanes)
+        _write_cursors(run, claim, len(values), lanes)
     written = write_state(run, claim, State.OPEN, **header)
     if written.ok:
         run.headers[claim.key] = claim.item(run) | {"state": State.OPEN.value} | header
@@ -105,11 +110,15 @@ def _message(run: Run, kind: str, loop: str, **more: Any) -> Message:
 # ------------------------------------------------------------------------------------------------ lanes
 
 
-def _write_cursors(run: Run, loop: str, count: int, lanes: int) -> None:
+def cursor_of(run: Run, loop: str, attempt: int, number: int) -> Key:
+    return cursor_key(run.id, run.generation, paths.inside(loop, attempt), number)
+
+
+def _write_cursors(run: Run, claim: Claim, count: int, lanes: int) -> None:
     """Each cursor serves up to 64 lanes from its own slice of the items: one item's writes are bounded."""
     for number in range(-(-lanes // MAX_LANES)):
         low, high, here = slice_of(number, count, lanes)
-        pk, sk = cursor_key(run.id, run.generation, loop, number)
+        pk, sk = cursor_of(run, claim.key, claim.attempt, number)
         cursor: Item = {"pk": pk, "sk": sk, "schema": 1, "next": low + here, "high": high}
         cursor |= {f"n_{lane}": low + lane for lane in range(here)} | {f"f_{lane}": 0 for lane in range(here)}
         run.world.store.put(cursor | ({"expires": run.control["expires"]} if "expires" in run.control else {}), Absent())
@@ -130,7 +139,7 @@ def lane_of(run: Run, header: Item, loop: str, index: int) -> int | None:
     for number in range(-(-lanes // MAX_LANES)):
         low, high, here = slice_of(number, count, lanes)
         if low <= index < high:
-            cursor = run.world.store.get(cursor_key(run.id, run.generation, loop, number)) or {}
+            cursor = run.world.store.get(cursor_of(run, loop, header["attempt"], number)) or {}
             return next((number * MAX_LANES + lane for lane in range(here) if cursor.get(f"n_{lane}") == index), None)
     return None
 
@@ -187,7 +196,7 @@ def members_ended(run: Run, loop: str, header: Item, members: dict[int, Edging],
 
 
 def _are_all_in(run: Run, loop: str, header: Item, members: dict[int, Edging]) -> bool:
-    if run.generation == 1:
+    if not is_tried_anew(run, header):
         return joins.add(run, loop, "$items", header["n"], members) is not None
     return _have_all_facts(run, loop, header["n"], min(members))
 

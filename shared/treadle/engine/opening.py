@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from ..core import paths
 from ..core.errors import ExpressionFault
-from ..core.model import Outcome, State, StepError
+from ..core.model import Json, Outcome, State, StepError
 from ..core.plan import Step
 from . import chunks, loops
 from .actions import expression_error
 from .claims import Claim, write_state
 from .progress import Ready
+from .run import Run
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -43,13 +44,22 @@ def _open_for_each(segment: Segment, claim: Claim, step: Step) -> Claim | None:
 
 def _open_repeat(segment: Segment, claim: Claim, step: Step) -> Claim | None:
     run = segment.run
-    match loops.goes_on(run, claim.key, step, 0, None):
+    number, previous = _kept(run, claim) if claim.attempt > 1 else (0, None)
+    match loops.goes_on(run, claim.key, step, number, previous):
         case StepError() as error:
             segment.failed(claim, error)
             return None
         case False:
-            return segment.ended(claim, segment.fact(claim, Outcome.SUCCEEDED, None))
+            return segment.ended(claim, segment.fact(claim, Outcome.SUCCEEDED, run.kept(previous)))
     if write_state(run, claim, State.OPEN).ok:
         run.headers[claim.key] = claim.item(run) | {"state": State.OPEN.value}
-        segment.local.append((paths.item(claim.key, 0), max(segment.seq, claim.seq) + 1, claim.key))
+        segment.local.append((paths.item(claim.key, number), max(segment.seq, claim.seq) + 1, claim.key))
     return None
+
+
+def _kept(run: Run, claim: Claim) -> tuple[int, Json]:
+    """A person had the loop tried again: (the first iteration that is not there, what the one before it gave)."""
+    number, last = 0, None
+    while (found := run.find_facts([key := paths.item(claim.key, number)])) and found[key].outcome is Outcome.SUCCEEDED:
+        number, last = number + 1, found[key]
+    return number, None if last is None else run.output_of(last)

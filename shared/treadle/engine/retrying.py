@@ -14,7 +14,7 @@ from ..core.model import Json, Outcome, RunStatus, State
 from ..core.plan import Scope, Step
 from ..ports import Change, Equals, Item, OneOf, all_of
 from . import compensation
-from .items import INLINE_LIMIT, body_key, decode, encode, is_fact, run_key, shard_of
+from .items import INLINE_LIMIT, body_key, decode, encode, is_fact, run_key, shard_of, stop_key
 from .run import Run
 from .snapshot import snapshot
 
@@ -190,6 +190,52 @@ class Reopening:
             return False
         saw = self.items.get(paths.join(scope_key, step.id), {}).get("saw")
         return saw is not None and reopened.isdisjoint(saw)
+
+
+# ------------------------------------------------------------------------------------------------ one loop
+
+
+def reopen_loop(run: Run, standing: Item) -> None:
+    """A loop that failed and waits for a person, who has it tried again: what did not succeed inside of it is open again.
+
+    In the same generation, since everything else goes on. Safe to repeat: the loop itself waits until all of it is done.
+    """
+    LoopAnew(run, standing).work()
+
+
+class LoopAnew(Reopening):
+    """`standing`: the loop's item. Trees and cursors of its next attempt are new (`loops.is_tried_anew`); its STOP is taken back."""
+
+    def __init__(self, run: Run, standing: Item) -> None:
+        self.run = run
+        self.items = snapshot(run)
+        self.undone = set()
+        self.key, self.attempt = standing["sk"][2:], standing["attempt"]
+
+    def work(self) -> None:
+        step, item = self.run.step(self.key), self.items[self.key]
+        many = item["n"] if step.for_each is not None else self._iterations(self.key)
+        for number in range(many):
+            self._reopen_instance(paths.item(self.key, number), step)
+        if step.for_each is not None:
+            self._drop_chunks(self.key, item)
+        self._take_back_stops()
+
+    def archive(self, key: str) -> None:
+        item = self.items[key]
+        self.run.world.store.put({**item, "sk": f"a#{self.run.generation}.{self.attempt}#{key}", "archived": self.run.generation})
+        self.run.world.store.delete((item["pk"], item["sk"]), Equals("fence", item["fence"]))
+
+    def _is_of_before(self, item: Item) -> bool:
+        return True
+
+    def _take_back_stops(self) -> None:
+        """Of the loop and of all that is inside of it."""
+        pk, sk = stop_key(self.run.id, self.run.generation, self.key)
+        for stop in self.run.world.store.query(pk, prefix=sk).items:
+            if stop["sk"] == sk or stop["sk"][len(sk)] in ".[~":
+                self.run.world.store.delete((pk, stop["sk"]), all_of(Equals("at", stop["at"]), Equals("kind", stop["kind"])))
+        self.run.stops.clear()
 
 
 # ------------------------------------------------------------------------------------------------ what it would be

@@ -66,7 +66,7 @@ def archived(run: Run, live: dict[str, Item]) -> list[tuple[int, str, Item]]:
         seen.add(pk)
         for item in _archived_in(run, pk):
             _, generation, key = item["sk"].split("#", 2)
-            found.append((int(generation), key, item))
+            found.append((int(generation.partition(".")[0]), key, item))
             todo += partitions_of(run, key, item)
     return found
 

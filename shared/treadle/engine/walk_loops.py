@@ -130,7 +130,7 @@ class LoopWalk:
 
     def _count_again(self, key: str, item: Item, ends: bytearray) -> bool:
         """Whoever ended them may have died before it counted them. True: that was the end of the loop."""
-        if self.walk.run.generation > 1 and ends.count(LIVE) + ends.count(FAILED) < item["n"]:
+        if loops.is_tried_anew(self.walk.run, item) and ends.count(LIVE) + ends.count(FAILED) < item["n"]:
             return False  # a retried run's items are not counted but read
         for low in range(0, item["n"], paths.PAGE):
             numbers = enumerate(ends[low : low + paths.PAGE], low)

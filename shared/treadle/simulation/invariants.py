@@ -127,7 +127,10 @@ class Watch:
         if new == old:
             return
         run_id = old["pk"].partition("#")[0]
-        archived = any(simulation.cloud.store.peek((old["pk"], f"a#{gen}#{key}")) for gen in range(1, simulation.generation(run_id)))
+        peek, generation = simulation.cloud.store.peek, simulation.generation(run_id)
+        archived = any(peek((old["pk"], f"a#{gen}#{key}")) for gen in range(1, generation))
+        tried_anew = (peek((old["pk"], f"a#{generation}.{attempt}#{key}")) for attempt in range(1, 4))  # a loop, as a person has decided
+        archived = archived or any(kept["fence"] == old["fence"] for kept in tried_anew if kept is not None)
         is_amended = simulation.current is not None and simulation.current.act is not None and simulation.current.act.verb == "amend"
         is_taken_back = is_amended and Outcome(old["outcome"]).is_skip  # what was only skipped has not begun, and is decided again
         if new is not None or not (archived or is_taken_back):
