@@ -13,7 +13,7 @@ from .core.model import Json
 from .core.plan import Plan, compile_plan
 from .deadletters import DeadLetters
 from .definition import Checker, Diagnostic
-from .engine import Engine, amending, callbacks, cancelling, checkpoints, control, retrying
+from .engine import Engine, amending, callbacks, cancelling, checkpoints, control
 from .engine.items import decode, digest, run_key
 from .engine.outcome import bounded
 from .engine.run import Run
@@ -22,6 +22,7 @@ from .engine.triggers import listed_key
 from .given import Inputs
 from .health import Health
 from .ports import Item
+from .prospects import Prospects
 from .story import history
 from .viewing import PAGE_OF_STEPS, fresh, shown_status, summary, view
 from .views import RunView
@@ -40,6 +41,7 @@ class Operations:
         self.checker = checker
         self.dead_letters = DeadLetters(engine.world)
         self.inputs = Inputs(engine.world)
+        self.prospects = Prospects(engine.world)
         self.health = Health(engine.world)
 
     # -------------------------------------------------------------------------------------------- definitions
@@ -280,10 +282,6 @@ class Operations:
         with self._acting(run, "retry", by, reason=reason, **{"from": from_step}, **before):
             control.retry(run, from_step, input)
         return view(self.world, run.control)
-
-    def prospect(self, tenant: str, run_id: str, *, from_step: str | None = None) -> dict[str, list[str]]:
-        """What `retry` would do, without doing it: the paths that are `reopened`, and the results that are `kept`."""
-        return retrying.prospect(self._run(tenant, run_id), from_step)
 
     def update(
         self, tenant: str, run_id: str, patch: Mapping[str, Any], *, expected: str | None = None, by: str | None = None

@@ -180,9 +180,9 @@ class FakeOperations:
     def update(self, tenant: str, run_id: str, patch: Any, **given: Any) -> tuple[list[dict[str, Any]], Run]:
         return [{"path": "/status", "before": "running", "after": "paused"}], self._act("update", tenant, run_id, patch=patch, **given)
 
-    def prospect(self, tenant: str, run_id: str, **given: Any) -> dict[str, list[str]]:
-        self._note("prospect", tenant, run=run_id, **given)
-        return {"reopened": ["b"], "kept": ["a"]}
+    @property
+    def prospects(self) -> FakeProspects:
+        return FakeProspects(self)
 
     def rerun(self, tenant: str, run_id: str, **given: Any) -> Run:
         return self._act("rerun", tenant, run_id, **given)
@@ -223,6 +223,26 @@ class FakeOperations:
     def _act(self, verb: str, tenant: str, run_id: str, **given: Any) -> Run:
         self._note(verb, tenant, run=run_id, **given)
         return Run(run_id)
+
+
+@dataclass
+class FakeProspects:
+    of: FakeOperations
+
+    def retry(self, tenant: str, run_id: str, **given: Any) -> dict[str, list[str]]:
+        return self._seen("prospect", tenant, run=run_id, **given)
+
+    def rerun(self, tenant: str, run_id: str, **given: Any) -> dict[str, list[str]]:
+        return self._seen("prospect of rerun", tenant, run=run_id, **given)
+
+    def restore(self, tenant: str, checkpoint_id: str, **given: Any) -> dict[str, list[str]]:
+        if (tenant, checkpoint_id) != (OWNER, "c1"):
+            raise NotFound("checkpoint", checkpoint_id)
+        return self._seen("prospect of restore", tenant, **given)
+
+    def _seen(self, verb: str, tenant: str, **given: Any) -> dict[str, list[str]]:
+        self.of._note(verb, tenant, **given)
+        return {"reopened": ["b"], "kept": ["a"]}
 
 
 @dataclass

@@ -223,7 +223,7 @@ def test_a_patch_is_refused_once_the_run_has_moved_on(api: Remote) -> None:
 def test_what_a_retry_would_do_is_told_and_a_rerun_is_another_run(api: Remote) -> None:
     run = api.run_definition(definition("broken"), {})["id"]
     until(api, run, ended)
-    assert api.prospect(run, None) == {"reopened": ["a"], "kept": []}
+    assert api.prospect(["runs", run, "retry"], None) == {"reopened": ["a"], "kept": []}
     again = api.once(["runs", run, "rerun"], None)["id"]
     assert again != run
     assert until(api, again, ended)["status"] == "failed"

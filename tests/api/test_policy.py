@@ -42,6 +42,8 @@ TABLE: dict[str, tuple[set[Role], str, Any, bool]] = {
     "updateRun": (OPERATORS, "/v1/runs/r1", {"status": "paused"}, True),
     "getRetry": (READERS, "/v1/runs/r1/retry", None, True),
     "rerunRun": (OPERATORS, "/v1/runs/r1/rerun", None, True),
+    "getRerun": (READERS, "/v1/runs/r1/rerun", None, True),
+    "getRestore": (READERS, "/v1/checkpoints/c1/restore", None, True),
     "takeCheckpoint": (OPERATORS, "/v1/runs/r1/checkpoints", None, True),
     "listCheckpoints": (READERS, "/v1/runs/r1/checkpoints", None, True),
     "restoreCheckpoint": (OPERATORS, "/v1/checkpoints/c1/restore", None, True),

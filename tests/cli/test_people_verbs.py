@@ -35,6 +35,8 @@ def chain(count: int) -> list[dict[str, Any]]:
         (["restore", "c1", "--from", "a", "--input", "1"], "restore", {"from_step": "a", "input": 1}),
         (["rerun", "r1", "--from", "a", "--input", "{}"], "rerun", {"from_step": "a", "input": {}}),
         (["retry", "r1", "--dry-run", "--from", "a"], "prospect", {"from_step": "a"}),
+        (["rerun", "r1", "--dry-run", "--from", "a"], "prospect of rerun", {"from_step": "a"}),
+        (["restore", "c1", "--dry-run"], "prospect of restore", {"from_step": None}),
         (["cancel", "r1", "--reason", "no more"], "cancel", {"reason": "no more"}),
         (["update", "r1", '{"status": "paused"}', "--if-match", "17"], "update", {"patch": {"status": "paused"}, "expected": "17"}),
         (["audit"], "audit", {"limit": 1000}),
@@ -77,6 +79,14 @@ def test_a_filter_stands_for_every_run_that_matches(engine: str, operations: Fak
     assert {name: operations.calls[0][1][name] for name in ("workflow", "status")} == {"workflow": "order", "status": "failed"}
 
 
+def test_many_runs_are_only_looked_at(engine: str, operations: FakeOperations, call: Call) -> None:
+    result = call("retry", "--workflow", "order", "--dry-run")
+    assert result.err == "retry would be for 1 runs; nothing was done\n"
+    assert [line.split() for line in result.out.splitlines()] == [["RUN", "REOPENED", "KEPT"], ["r1", "b", "a"]]
+    assert call("cancel", "--status", "running", "--dry-run").out.split() == ["RUN", "STATUS", "r1", "running"]
+    assert {"retry", "cancel"}.isdisjoint(verb for verb, _ in operations.calls)
+
+
 def test_a_refusal_does_not_keep_the_others_from_it(engine: str, operations: FakeOperations, call: Call) -> None:
     operations.refuses = {"cancel": WrongState("run r1 is succeeded")}
     result = call("cancel", "--status", "running", "--yes")
@@ -88,7 +98,7 @@ def test_a_refusal_does_not_keep_the_others_from_it(engine: str, operations: Fak
     [
         pytest.param(["cancel"], id="neither a run nor a filter"),
         pytest.param(["cancel", "r1", "--status", "running"], id="both"),
-        pytest.param(["retry", "--status", "failed", "--dry-run"], id="a dry run of many"),
+        pytest.param(["cancel", "r1", "--dry-run"], id="a dry run of a cancel"),
         pytest.param(["audit", "verify", "--head", "x"], id="a head that is none"),
     ],
 )

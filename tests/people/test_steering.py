@@ -148,7 +148,7 @@ def test_a_rerun_has_the_same_input_plan_and_attributes(world: World) -> None:
 def test_a_retry_does_what_was_said_before(world: World, from_step: str | None) -> None:
     run_id = world.failed()
     before = world.engine.show(run_id)
-    said = world.operations.prospect(TENANT, run_id, from_step=from_step)
+    said = world.operations.prospects.retry(TENANT, run_id, from_step=from_step)
     assert said == ({"reopened": ["b"], "kept": ["a", "ok"]} if from_step is None else {"reopened": ["b", "ok"], "kept": ["a"]})
     assert world.engine.show(run_id) == before
     world.is_broken = False
@@ -156,6 +156,26 @@ def test_a_retry_does_what_was_said_before(world: World, from_step: str | None) 
     world.engine.wait(run_id, "succeeded" if from_step is None else "waiting")
     archived = {entry["path"] for entry in world.engine.history(run_id) if "generation" in entry}
     assert archived == set(said["reopened"])
+
+
+def test_a_rerun_from_a_step_runs_what_was_said_before(world: World) -> None:
+    run_id = world.failed()
+    prospects = world.operations.prospects
+    assert prospects.rerun(TENANT, run_id) == {"reopened": ["a", "b", "ok"], "kept": []}
+    said = prospects.rerun(TENANT, run_id, from_step="b")
+    assert said == {"reopened": ["b"], "kept": ["a", "ok"]}
+    taken = world.operations.checkpoint(TENANT, run_id)["id"]
+    assert prospects.restore(TENANT, taken) == said
+    assert prospects.restore(TENANT, taken, from_step="ok") == {"reopened": ["b", "ok"], "kept": ["a"]}
+    assert len(world.engine.runs("w")) == 1
+    new = world.operations.rerun(TENANT, run_id, from_step="b").id
+    began = {entry["path"] for entry in world.engine.history(new) if entry["what"] == "AttemptFailed"}
+    world.engine.wait(new)
+    assert began | {"b"} == set(said["reopened"])
+    with pytest.raises(NotFound):
+        prospects.rerun(TENANT, run_id, from_step="nothing")
+    with pytest.raises(NotFound):
+        prospects.restore("rival", taken)
 
 
 def failed_somewhere(seed: int) -> tuple[MemoryEngine, str] | None:
@@ -176,7 +196,7 @@ def test_a_retry_of_whatever_failed_reopens_what_was_said() -> None:
     found = 0
     for engine, run_id in filter(None, map(failed_somewhere, range(120))):
         found += 1
-        said = engine.operations.prospect(TENANT, run_id)
+        said = engine.operations.prospects.retry(TENANT, run_id)
         engine.operations.retry(TENANT, run_id)
         while engine.step():
             pass
@@ -189,9 +209,9 @@ def test_a_retry_of_whatever_failed_reopens_what_was_said() -> None:
 def test_what_cannot_be_retried_has_no_prospect(world: World) -> None:
     run_id = world.waiting()
     with pytest.raises(WrongState):
-        world.operations.prospect(TENANT, run_id)
+        world.operations.prospects.retry(TENANT, run_id)
     with pytest.raises(NotFound):
-        world.operations.prospect(TENANT, world.failed(), from_step="nothing")
+        world.operations.prospects.retry(TENANT, world.failed(), from_step="nothing")
 
 
 # ------------------------------------------------------------------------------------------------ the story

@@ -57,7 +57,15 @@ def cancel_task(request: Request, operations: Operations) -> Reply:
 
 
 def prospect(request: Request, operations: Operations) -> Reply:
-    return Reply(operations.prospect(request.tenant, request.path["run"], from_step=request.query.from_step))
+    return Reply(operations.prospects.retry(request.tenant, request.path["run"], from_step=request.query.from_step))
+
+
+def rerun_prospect(request: Request, operations: Operations) -> Reply:
+    return Reply(operations.prospects.rerun(request.tenant, request.path["run"], from_step=request.query.from_step))
+
+
+def restore_prospect(request: Request, operations: Operations) -> Reply:
+    return Reply(operations.prospects.restore(request.tenant, request.path["checkpoint"], from_step=request.query.from_step))
 
 
 def rerun(request: Request, operations: Operations) -> Reply:

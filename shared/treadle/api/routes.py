@@ -214,6 +214,15 @@ ROUTES: tuple[Route, ...] = (
         query=shapes.RetryQuery,
         refuses=_NOT_NOW,
     ),
+    _get(
+        "/runs/{run}/rerun",
+        "getRerun",
+        "Which steps a new run would run, and which results it would begin with.",
+        people.rerun_prospect,
+        "Prospect",
+        query=shapes.AgainQuery,
+        refuses=_ABSENT,
+    ),
     _once("/runs/{run}/rerun", "rerunRun", "A new run with the same input and plan.", people.rerun),
     Route(
         "POST",
@@ -228,6 +237,15 @@ ROUTES: tuple[Route, ...] = (
     ),
     _get(
         "/runs/{run}/checkpoints", "listCheckpoints", "Those of a run, oldest first.", people.list_checkpoints, "Listing", refuses=_ABSENT
+    ),
+    _get(
+        "/checkpoints/{checkpoint}/restore",
+        "getRestore",
+        "Which steps a restored run would run, and which results it would begin with.",
+        people.restore_prospect,
+        "Prospect",
+        query=shapes.AgainQuery,
+        refuses=_ABSENT,
     ),
     _once("/checkpoints/{checkpoint}/restore", "restoreCheckpoint", "A new run that goes on from a checkpoint.", people.restore),
     _act(

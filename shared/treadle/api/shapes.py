@@ -157,6 +157,10 @@ class RetryQuery(Shape):
     from_step: str | None = Field(None, alias="from", description="A step's path. Default: the steps that failed.")
 
 
+class AgainQuery(Shape):
+    from_step: str | None = Field(None, alias="from", description="A step: it and all that comes after it would be run again.")
+
+
 class NoQuery(Shape):
     pass
 

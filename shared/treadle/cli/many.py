@@ -9,7 +9,7 @@ import click
 
 from ..core.errors import Rejected
 from .exits import Exit
-from .output import print_value
+from .output import print_table, print_value
 from .remote import Remote
 
 TELL_EVERY = 50  # runs
@@ -33,12 +33,37 @@ def each(engine: Remote, filters: Mapping[str, Any], verb: str, act: Act, *, is_
         if (len(done) + len(refused)) % TELL_EVERY == 0:
             click.echo(f"{len(done) + len(refused)} of {len(found)}", err=True)
     if form == "table":
-        for one in refused:
-            click.echo(f"{one['run']}: {one['message']} [{one['code']}]", err=True)
+        _tell_refused(refused)
         click.echo(f"{verb}: {len(done)} of {len(found)} runs", err=True)
     else:
         print_value(form, {"done": done, "refused": refused})
     return Exit.CONFLICT if refused else Exit.OK
+
+
+def dry(engine: Remote, filters: Mapping[str, Any], verb: str, look: Act, form: str) -> int:
+    """What `each` would do: of every run that matches, what `look` says of it."""
+    found: list[Mapping[str, Any]] = []
+    refused: list[dict[str, str]] = []
+    for run in matching(engine, filters):
+        try:
+            found.append({"run": run, **look(run)})
+        except Rejected as refusal:
+            refused.append({"run": run, "code": refusal.code, "message": refusal.message})
+        if (len(found) + len(refused)) % TELL_EVERY == 0:
+            click.echo(f"{len(found) + len(refused)} looked at", err=True)
+    if form != "table":
+        print_value(form, {"runs": found, "refused": refused})
+        return Exit.OK
+    columns = tuple(found[0]) if found else ("run",)
+    print_table([{name: ", ".join(value) if isinstance(value, list) else value for name, value in one.items()} for one in found], columns)
+    _tell_refused(refused)
+    click.echo(f"{verb} would be for {len(found)} runs; nothing was done", err=True)
+    return Exit.OK
+
+
+def _tell_refused(refused: list[dict[str, str]]) -> None:
+    for one in refused:
+        click.echo(f"{one['run']}: {one['message']} [{one['code']}]", err=True)
 
 
 def matching(engine: Remote, filters: Mapping[str, Any]) -> list[str]:

@@ -110,6 +110,7 @@ def again_options(command: Command) -> Command:
         click.option("--from", "from_step", metavar="STEP", help="Run this step, and all that comes after it, again."),
         click.option("--input", "value", type=json_value, metavar=JSON, help="Another input for the new run."),
         click.option("--key", help="Idempotency key: the same key again gives the same run."),
+        click.option("--dry-run", "is_dry", is_flag=True, help="Only say what would be run, and which results are kept."),
     ):
         command = option(command)
     return command

@@ -56,6 +56,15 @@ def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, wh
         click.echo("  ".join(shown).rstrip())
 
 
+def print_prospect(form: str, found: Mapping[str, Sequence[str]]) -> None:
+    """What would be run again, and which results kept."""
+    if form != "table":
+        print_value(form, found)
+        return
+    again = [{"step": path, "then": "run again"} for path in found["reopened"]]
+    print_table(again + [{"step": path, "then": "kept"} for path in found["kept"]], ("step", "then"))
+
+
 def print_list(form: str, items: Sequence[Mapping[str, Any]], after: str | None, columns: Sequence[str]) -> None:
     """A page of a list, and on stderr how to get the next one."""
     match form:

@@ -8,7 +8,8 @@ import click
 
 from .exits import Exit
 from .options import JSON, again_options, json_value, output_option, target_options
-from .output import print_list, print_run, print_table, print_value
+from .output import print_list, print_prospect, print_run, print_table, print_value
+from .remote import Remote
 from .target import remote
 
 
@@ -35,9 +36,9 @@ def _error(item: dict[str, Any]) -> str:
 @again_options
 @target_options
 @output_option()
-def rerun(run: str, key: str | None, from_step: str | None, value: Any, form: str, **target: Any) -> None:
+def rerun(run: str, key: str | None, from_step: str | None, value: Any, is_dry: bool, form: str, **target: Any) -> None:
     """A new run with the input and the plan of RUN; `--from STEP`: with the results of what does not come after STEP."""
-    _started(form, remote(**target).once(["runs", run, "rerun"], key, **{"from": from_step}, input=value))
+    _again(remote(**target), ["runs", run, "rerun"], key, from_step, value, is_dry, form)
 
 
 @click.command
@@ -66,12 +67,17 @@ def checkpoint(run: str, is_listed: bool, form: str, **target: Any) -> None:
 @again_options
 @target_options
 @output_option()
-def restore(checkpoint: str, key: str | None, from_step: str | None, value: Any, form: str, **target: Any) -> None:
+def restore(checkpoint: str, key: str | None, from_step: str | None, value: Any, is_dry: bool, form: str, **target: Any) -> None:
     """A new run that goes on from CHECKPOINT; `--from STEP`: and runs STEP and what comes after it again."""
-    _started(form, remote(**target).once(["checkpoints", checkpoint, "restore"], key, **{"from": from_step}, input=value))
+    _again(remote(**target), ["checkpoints", checkpoint, "restore"], key, from_step, value, is_dry, form)
 
 
-def _started(form: str, run: dict[str, Any]) -> None:
+def _again(engine: Remote, parts: list[str], key: str | None, from_step: str | None, value: Any, is_dry: bool, form: str) -> None:
+    """A new run from an old one, or what would become of it."""
+    if is_dry:
+        print_prospect(form, engine.prospect(parts, from_step))
+        return
+    run = engine.once(parts, key, **{"from": from_step}, input=value)
     if form == "table":
         click.echo(run["id"])
     else:

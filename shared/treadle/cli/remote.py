@@ -76,9 +76,9 @@ class Remote:
         """What `amend` would change."""
         return self._ask("POST", f"/runs/{_part(run)}/plan/difference", text, {"content-type": media_type})
 
-    def prospect(self, run: str, from_step: str | None) -> dict[str, Any]:
-        """What a retry would do."""
-        return self._ask("GET", f"/runs/{_part(run)}/retry?" + urlencode({"from": from_step} if from_step else {}))
+    def prospect(self, parts: Sequence[str], from_step: str | None) -> dict[str, Any]:
+        """What it would do to post to this address: a retry, a rerun, a restore."""
+        return self._ask("GET", f"/{'/'.join(map(_part, parts))}?" + urlencode({"from": from_step} if from_step else {}))
 
     def update(self, run: str, patch: Json, etag: str) -> dict[str, Any]:
         """`etag`: of the run as the caller has seen it."""

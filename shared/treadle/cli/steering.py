@@ -9,9 +9,9 @@ import click
 
 from .definitions import sent
 from .exits import Exit
-from .many import each
+from .many import dry, each
 from .options import JSON, SOURCE, json_value, many_options, output_option, reason_option, target_options
-from .output import print_run, print_table, print_value
+from .output import print_prospect, print_run, print_value
 from .target import remote
 
 
@@ -78,6 +78,7 @@ def decide(run: str, step: str, choice: str, value: Any, output: Any, reason: st
 @click.command
 @click.argument("run", required=False)
 @click.option("--step", metavar="STEP", help="Only this step, which has not begun or waits; the run goes on.")
+@click.option("--dry-run", "is_dry", is_flag=True, help="With --workflow or --status: only say which runs match.")
 @reason_option
 @many_options
 @target_options
@@ -85,6 +86,7 @@ def decide(run: str, step: str, choice: str, value: Any, output: Any, reason: st
 def cancel(
     run: str | None,
     step: str | None,
+    is_dry: bool,
     reason: str | None,
     workflow: str | None,
     status: str | None,
@@ -98,8 +100,12 @@ def cancel(
         if step is not None:
             raise click.UsageError("--step is of one RUN")
         filters = _filters(workflow, status)
+        if is_dry:
+            return dry(engine, filters, "cancel", lambda one: {"status": engine.show(one)["status"]}, form)
         return each(engine, filters, "cancel", lambda one: engine.act(one, "cancel", {"reason": reason}), is_sure=is_sure, form=form)
     _refuse_both(workflow, status)
+    if is_dry:
+        raise click.UsageError("--dry-run is of the runs that --workflow or --status finds")
     if step is not None:
         _done(form, engine.cancel_step(run, step, reason), f"{step} is cancelled")
     else:
@@ -132,12 +138,13 @@ def retry(
     engine = remote(**target)
     body = {"from": from_step, "input": value, "reason": reason}
     if run is None:
+        filters = _filters(workflow, status)
         if is_dry:
-            raise click.UsageError("--dry-run is of one RUN")
-        return each(engine, _filters(workflow, status), "retry", lambda one: engine.act(one, "retry", body), is_sure=is_sure, form=form)
+            return dry(engine, filters, "retry", lambda one: engine.prospect(["runs", one, "retry"], from_step), form)
+        return each(engine, filters, "retry", lambda one: engine.act(one, "retry", body), is_sure=is_sure, form=form)
     _refuse_both(workflow, status)
     if is_dry:
-        _tell_prospect(form, engine.prospect(run, from_step))
+        print_prospect(form, engine.prospect(["runs", run, "retry"], from_step))
     else:
         _done(form, engine.act(run, "retry", body), "goes on")
     return Exit.OK
@@ -153,14 +160,6 @@ def _filters(workflow: str | None, status: str | None) -> dict[str, str]:
 def _refuse_both(workflow: str | None, status: str | None) -> None:
     if workflow or status:
         raise click.UsageError("give a RUN or a filter, not both")
-
-
-def _tell_prospect(form: str, found: dict[str, list[str]]) -> None:
-    if form == "table":
-        print_table([{"step": path, "then": "run again"} for path in found["reopened"]]
-                    + [{"step": path, "then": "kept"} for path in found["kept"]], ("step", "then"))  # fmt: skip
-    else:
-        print_value(form, found)
 
 
 @click.command

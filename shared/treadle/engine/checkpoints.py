@@ -113,13 +113,22 @@ def copied(run: Run, why: Why = Why.ASKED, due: int | None = None) -> Checkpoint
         version=run.control["version"],
         plan=run.control["plan"],
         at=run.now,
-        paths=tuple(paths.shown(key) for key in kept if "." not in key and "[" not in key),
+        paths=tuple(_of_root(kept)),
         input=decode(body["input"]),
         facts=run.kept([*facts, *lists]),
         attributes=run.control.get("attributes"),
         priority=run.control.get("priority"),
         why=why,
     )
+
+
+def standing(run: Run) -> list[str]:
+    """The paths of which a checkpoint would have results, those inside of loops and groups left out."""
+    return _of_root(Closed(run, snapshot(run)).keys)
+
+
+def _of_root(keys: list[str]) -> list[str]:
+    return [paths.shown(key) for key in keys if "." not in key and "[" not in key]
 
 
 def take(run: Run, why: Why = Why.ASKED, due: int | None = None) -> Checkpoint:
@@ -260,7 +269,7 @@ def restore(world: World, kept: Checkpoint, run_id: str, by: str | None, from_st
     `from_step`: its result, and those of all that comes after it, are left out. `given`: in place of the run's input.
     Raises NotFound (no such step in the root scope).
     """
-    left_out = _from(world.plan(kept.plan), from_step) if from_step is not None else frozenset()
+    left_out = from_on(world.plan(kept.plan), from_step) if from_step is not None else frozenset()
     for item in world.load(kept.facts):
         if _root_of(item) not in left_out:
             world.store.put(_placed(run_id, item), Absent())
@@ -272,8 +281,8 @@ def restore(world: World, kept: Checkpoint, run_id: str, by: str | None, from_st
     return control
 
 
-def _from(plan: Plan, step_id: str) -> frozenset[str]:
-    """The step and everything that comes after it."""
+def from_on(plan: Plan, step_id: str) -> frozenset[str]:
+    """The step and everything that comes after it. Raises NotFound."""
     if step_id not in plan.root.steps:
         raise NotFound("step", step_id)
     found, todo = {step_id}, [step_id]
