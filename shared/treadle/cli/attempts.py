@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -50,7 +51,7 @@ def callback(own: str, what: str, form: str, **given: Any) -> None:
     """End the attempt that TOKEN was given for, or say that it goes on. TOKEN: the token or its address; `-`: it is read from stdin."""
     said = {name: given.pop(name) for name in ("value", "error", "message", "details", "is_permanent")}
     body = _body(what, said)
-    token = click.get_text_stream("stdin").readline().strip() if own == "-" else own
+    token = sys.stdin.readline().strip() if own == "-" else own
     answer = remote(**given).callback(token.rstrip("/").rpartition("/")[2], what, body)
     if form == "table":
         click.echo({"succeed": "it has succeeded", "fail": "it has failed", "heartbeat": "it goes on"}[what], err=True)

@@ -316,10 +316,11 @@ def _lane_went_up(segment: Segment, loop: str, lane: int, key: Key, names: tuple
     run = segment.run
     if outgrown.above(run, loop) is None:
         return False
-    fence, lease = map((run.world.store.get(key) or {}).get, names)
-    went_up = None
-    if lease is not None and lease <= run.now:
-        went_up = outgrown.lost(run, "lane", loop, fence, segment.lost, lane=lane)
+    cursor = run.world.store.get(key) or {}
+    fence_name, lease_name = names
+    if lease_name not in cursor or cursor[lease_name] > run.now:
+        return False
+    went_up = outgrown.lost(run, "lane", loop, cursor[fence_name], segment.lost, lane=lane)
     if went_up is not None:
         run.send([went_up])
     return went_up is not None

@@ -281,8 +281,8 @@ class Segment:
 
     def hold(self, claim: Claim, held: Held) -> None:
         """The step's task cannot run now."""
-        ran = {} if held.pool is None else {"ran": 1}
-        write_state(self.run, claim, State.RELEASED, until=held.turn, turn=held.turn, **ran)
+        ran = None if held.pool is None else 1
+        write_state(self.run, claim, State.RELEASED, until=held.turn, turn=held.turn, ran=ran)
         self.run.send(come_back_later(self.run, self.run.step(claim.key), claim.key, held.for_s, held.pool))
 
     def fact(self, claim: Claim, outcome: Outcome, output: Json = None, *, chosen: tuple[str, ...] = (), why: str | None = None) -> Fact:
