@@ -11,6 +11,7 @@ from treadle import spec, task
 from treadle.core.errors import Conflict, Corrupted, NotFound, Rejected, Unavailable, WrongState
 from treadle.engine.items import step_key
 from treadle.engine.observed import WEEK_MS, seen_key
+from treadle.local.stack import Stack
 from treadle.simulation.memory import MemoryStore
 from treadle.spec.engines import current
 
@@ -46,6 +47,13 @@ def reached(run: str, *statuses: str) -> spec.WorkflowState:
     found: spec.WorkflowState | None = stack.wait(lambda: state if (state := spec.get_workflow_state(run)).status in statuses else None, 20)
     assert found is not None, spec.get_workflow_state(run).status
     return found
+
+
+class DownStore(MemoryStore):
+    def get(self, *args: Any, **more: Any) -> Any:
+        raise Unavailable("the table does not answer")
+
+    query = get
 
 
 SIGNAL = {"id": "paid", "signal": {"name": "paid"}}
@@ -88,6 +96,17 @@ def test_an_engine_that_cannot_be_says_why(config: dict[str, Any], tasks: Any, e
         spec.get_workflow_state("x", engine_id=result.engine_id)
 
 
+def test_an_engine_whose_table_does_not_answer_says_so() -> None:
+    class Unreachable(Stack):
+        def __enter__(self) -> Stack:
+            stack = super().__enter__()
+            stack.operations.world.store = DownStore()
+            return stack
+
+    result = spec.initialize_engine(CONFIG, stack_of=Unreachable)
+    assert (result.success, result.status, result.errors) == (False, spec.EngineStatus.FAILED, ["the table does not answer"])
+
+
 def test_an_engine_that_somebody_else_made_can_be_spoken_to(engine: str) -> None:
     run = started(SIGNAL)
     attached = current()
@@ -98,14 +117,10 @@ def test_an_engine_that_somebody_else_made_can_be_spoken_to(engine: str) -> None
 
 
 def test_persistence_that_fails_is_told_wherever_it_is_met(engine: str) -> None:
-    class Down(MemoryStore):
-        def get(self, *args: Any, **more: Any) -> Any:
-            raise Unavailable("the table does not answer")
-
     attached = current()
     world = attached.operations.world
     run, standing = started(SIGNAL), world.store
-    world.store = Down()
+    world.store = DownStore()
     try:
         for call in (spec.get_workflow_state, spec.persist_workflow_state):
             with pytest.raises(Unavailable, match="does not answer"):
@@ -335,6 +350,36 @@ def test_what_becomes_of_an_error_is_what_the_engine_would_do(engine: str) -> No
     assert handled("CardDeclined", "other", 1) == ("catch", 0, 0, 0)
 
 
+def test_an_error_that_an_edge_handles_lets_the_rest_go_on(engine: str) -> None:
+    run = started(FAILS, {"id": "mend", "task": "echo", "after": [{"step": "try", "on": "failed"}]})
+    result = spec.handle_workflow_error({"name": "ValueError"}, {"workflowId": run, "stepId": "try"})
+    assert (result.handled, result.action) == (True, spec.ErrorAction.CONTINUE)
+    assert reached(run, "succeeded").failed_steps == ["try"]
+
+
+def test_an_error_reaches_whoever_waits_for_it(engine: str) -> None:
+    """A child's passes through its parent, which fails with it."""
+    spec.parse_workflow({**workflow(FAILS), "id": "kid"})
+    run = started({"id": "group", "group": {"steps": [{"id": "call", "workflow": {"id": "kid"}}]}})
+    error = reached(run, "failed").metadata.error or {}
+    assert (error["name"], error["message"], error["step"]) == ("ValueError", "always", "group")
+
+
+@pytest.mark.parametrize(
+    ("rung", "code"),
+    [
+        pytest.param({"afterAttempts": 0, "notify": "ops"}, "bad-value", id="after no attempt"),
+        pytest.param({"afterFailure": "soon", "notify": "ops"}, "bad-duration", id="after no time"),
+        pytest.param({"afterAttempts": 1, "action": "shout"}, "bad-value", id="an action that is none"),
+        pytest.param({"afterAttempts": 1, "notify": "ops", "severity": "grave"}, "bad-value", id="a severity that is none"),
+    ],
+)
+def test_an_escalation_policy_that_could_not_be_followed_is_refused(engine: str, rung: dict[str, Any], code: str) -> None:
+    result = spec.parse_workflow(workflow(FAILS, errorHandling={"escalation": [rung]}))
+    assert not result.success
+    assert code in {fault.code for fault in result.validation_errors or []}
+
+
 def test_an_error_that_nothing_handles_stops_the_run(engine: str) -> None:
     run = started(FAILS)
     result = spec.handle_workflow_error(spec.WorkflowError(name="ValueError"), spec.ErrorContext(workflow_id=run, step_id="try"))
@@ -363,6 +408,15 @@ def test_a_step_that_was_left_to_a_person_recovers(engine: str) -> None:
     reached(run, "waiting")
     assert spec.cancel_task(f"{run}/try") is True
     reached(run, "failed")
+
+
+def test_an_item_that_failed_recovers_with_its_loop(engine: str) -> None:
+    run = started({"id": "each", "forEach": "[1, 2]", "task": "fails"}, errorHandling={"onFailure": "wait"})
+    state = reached(run, "waiting")
+    assert spec.recover_from_error(run, state.failed_steps[0]) is True
+    reached(run, "waiting")
+    failed = [entry for entry in current().operations.history("local", run) if entry["what"] == "StepEnded" and "generation" in entry]
+    assert failed
 
 
 def test_there_is_no_recovery_from_what_has_not_failed(engine: str) -> None:

@@ -32,14 +32,16 @@ class Attached:
 _engines: dict[str, Attached] = {}
 
 
-def initialize_engine(config: EngineInitializationConfig | dict[str, Any], *, tasks: Any = ()) -> EngineInitializationResult:
+def initialize_engine(
+    config: EngineInitializationConfig | dict[str, Any], *, tasks: Any = (), stack_of: Callable[..., Stack] = Stack
+) -> EngineInitializationResult:
     """A whole engine in this process, with its own table and queues; `close_engine` ends it. It raises nothing: configuration,
-    extensions, tasks or back ends that cannot be are the result's `errors`."""
+    extensions, tasks or back ends that cannot be are the result's `errors`. `stack_of`: what makes those back ends."""
     engine_id = f"engine-{uuid.uuid4()}"
     opened = ExitStack()
     try:
         given = config if isinstance(config, EngineInitializationConfig) else EngineInitializationConfig.model_validate(config)
-        stack = opened.enter_context(Stack(tasks, config={"workflow_engine": {"initialization": given.model_dump(exclude_none=True)}}))
+        stack = opened.enter_context(stack_of(tasks, config={"workflow_engine": {"initialization": given.model_dump(exclude_none=True)}}))
         stack.operations.workflows(TENANT, limit=1)
     except InvalidConfiguration as fault:
         return _failed(engine_id, [str(finding) for finding in fault.findings])

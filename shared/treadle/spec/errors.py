@@ -9,6 +9,7 @@ from ..core.errors import NotFound, WrongState
 from ..core.model import StepError
 from ..core.plan import Plan, Step
 from ..core.retry import matches, next_attempt
+from ..views import RunView
 from .engines import current
 from .models import ErrorAction, ErrorContext, ErrorHandlingResult, WorkflowError
 from .workflows import seen
@@ -48,6 +49,8 @@ def handle_workflow_error(
 def _without_retry(plan: Plan, step: Step, error: StepError) -> ErrorAction:
     if any(matches(entry["errors"], error.name) for entry in step.catch):
         return ErrorAction.CATCH
+    if step.id in plan.scope_of[step.id].handled:  # by an edge `on: failed` or `on: done`
+        return ErrorAction.CONTINUE
     return _OF_RUN[plan.on_failure]
 
 
@@ -63,12 +66,22 @@ def recover_from_error(workflow_id: str, error_id: str, *, engine_id: str | None
     step = run.steps.get(error_id)
     if step is None:
         raise NotFound("step", error_id)
-    if step.status == "waiting" and step.error is not None:
+    if (asked := _asked_for(run, error_id)) is not None:
         with attached.request():
-            operations.decide(tenant, workflow_id, error_id, "retry")
+            operations.decide(tenant, workflow_id, asked, "retry")
         return True
     if step.status != "failed":
         raise WrongState(f"step {error_id} is {step.status}: there is no error to recover from")
     with attached.request():
         operations.retry(tenant, workflow_id, from_step=error_id.partition(".")[0].partition("[")[0])
     return True
+
+
+def _asked_for(run: RunView, path: str) -> str | None:
+    """The step that waits for a person's decision about this failure: itself, or the loop or group that it failed."""
+    while path:
+        step = run.steps.get(path)
+        if step is not None and step.status == "waiting" and step.error is not None:
+            return path
+        path = path[: path.rindex("[")] if path.endswith("]") else path.rpartition(".")[0]
+    return None

@@ -225,7 +225,7 @@ class ErrorAction(StrEnum):
     CATCH = "catch"  # the step's own `catch` takes it
     WAIT = "wait"  # for a person
     COMPENSATE = "compensate"  # what is done is undone
-    CONTINUE = "continue"  # the rest goes on
+    CONTINUE = "continue"  # the rest goes on: an edge handles it, or the workflow says so
     STOP = "stop"  # the run fails
 
 
