@@ -129,6 +129,7 @@ WARNINGS = {
         "timeout: 1m\nsteps: [{id: a, task: echo, retry: {maxAttempts: 5, backoff: fixed, delay: 1m, jitter: none}}]\n",
         (5, 36),
     ),
+    "unused-checkpoint": ("checkpoint: {steps: 5}\nsteps: [{id: a, set: 1}]\n", (4, 21)),
     "unreachable-step": ("steps: [{id: a, fail: {error: E}}, {id: b, after: [a], set: 1}]\n", (4, 41)),
 }
 

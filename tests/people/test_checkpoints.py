@@ -75,7 +75,8 @@ def document(steps: str) -> str:
 
 def end_of(engine: MemoryEngine, run_id: str) -> tuple[Any, ...]:
     view = engine.wait(run_id)
-    return view.status, view.output, view.error, {path: (step.status, step.output) for path, step in view.steps.items()}
+    error = {name: said for name, said in (view.error or {}).items() if name != "input"}  # where it is shown names the run
+    return view.status, view.output, error, {path: (step.status, step.output) for path, step in view.steps.items()}
 
 
 @pytest.mark.parametrize("seed", [None, 3], ids=["in order", "in any order"])

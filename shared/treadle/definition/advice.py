@@ -31,6 +31,10 @@ def warnings(document: dict[str, Any], graph: Graph, order: Iterable[Node], targ
     if targets is not None:
         yield from _unknown_targets(handling, targets)
     yield from _long_retries(document, handling, graph)
+    if "steps" in as_map(document.get("checkpoint")):
+        told = "each result is kept at once, whatever this permits: nothing follows from it"
+        hint = "`{every: 10m}` has the run take a checkpoint so often, to go on from in a new run"
+        yield Fault(Code.UNUSED_CHECKPOINT, told, ("checkpoint", "steps"), hint)
     if handling.get("onFailure", "stop") != "compensate":
         for node in graph.nodes:
             if "compensate" in node.raw:

@@ -52,11 +52,15 @@ class Code(StrEnum):
     UNREACHABLE_STEP = "unreachable-step"
     RETRY_EXCEEDS_TIMEOUT = "retry-exceeds-timeout"
     UNUSED_COMPENSATE = "unused-compensate"
+    UNUSED_CHECKPOINT = "unused-checkpoint"
     UNKNOWN_TARGET = "unknown-target"
     SCHEMA_MISMATCH = "schema-mismatch"
 
 
-WARNINGS = frozenset({Code.UNREACHABLE_STEP, Code.RETRY_EXCEEDS_TIMEOUT, Code.UNUSED_COMPENSATE, Code.UNKNOWN_TARGET, Code.SCHEMA_MISMATCH})
+WARNINGS = frozenset({
+    Code.UNREACHABLE_STEP, Code.RETRY_EXCEEDS_TIMEOUT, Code.UNUSED_COMPENSATE, Code.UNUSED_CHECKPOINT, Code.UNKNOWN_TARGET,
+    Code.SCHEMA_MISMATCH,
+})  # fmt: skip
 
 MEANING = {
     Code.SYNTAX: "The text is not JSON or YAML.",
@@ -84,6 +88,7 @@ MEANING = {
     Code.UNREACHABLE_STEP: "No outcome of what comes before can ever start the step.",
     Code.RETRY_EXCEEDS_TIMEOUT: "The back-offs outlast the run's timeout.",
     Code.UNUSED_COMPENSATE: "No failure mode uses the compensation.",
+    Code.UNUSED_CHECKPOINT: "Results of several steps are never kept together: each is kept at once.",
     Code.UNKNOWN_TARGET: "The engine's configuration names nobody so.",
     Code.SCHEMA_MISMATCH: "An expression that can have no value, as far as schemas tell.",
 }
