@@ -43,6 +43,7 @@ def bench(
     """Run workloads on the local stack and count what they ask of AWS. NAME: chain10, fan1000, ...; default: all.
 
     `bench lanes`: how long work waits while other work floods the lanes, by a model of the queues and workers.
+    `bench spread`: how work is shared out, and what becomes of it when workers die, in the simulation.
     """
     if lists:
         return _lists(lists, form)
@@ -51,6 +52,8 @@ def bench(
 
     if names == ("lanes",):
         return _lanes(form)
+    if names == ("spread",):
+        return _spread(form)
     unknown = [name for name in names if name not in WORKLOADS]
     if unknown:
         raise click.BadParameter(f"there is no workload {', '.join(unknown)}: there are {', '.join(WORKLOADS)}", param_hint="NAME")
@@ -81,6 +84,21 @@ def _lanes(form: str) -> int:
         print_lines(rows)
     else:
         print_table([{**row, **{name: f"{row[name]:.0f} ms" for name in ("p50", "p99", "max")}} for row in rows], LANES_COLUMNS)
+    return Exit.OK
+
+
+def _spread(form: str) -> int:
+    from ..bench import spread
+
+    found = spread.figures()
+    if form == "json":
+        print_json(found)
+    elif form == "jsonl":
+        print_lines([{"figure": figure, **row} for figure, rows in found.items() for row in rows])
+    else:
+        for rows in found.values():
+            print_table([{**row, **({"each": "/".join(map(str, row["each"]))} if "each" in row else {})} for row in rows], tuple(rows[0]))
+            click.echo()
     return Exit.OK
 
 

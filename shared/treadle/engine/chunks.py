@@ -6,7 +6,7 @@ A chunk that takes longer than a second gives the rest of its range to others, s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..core import paths
@@ -14,14 +14,14 @@ from ..core.advance import Edging, Fact
 from ..core.model import SCHEMA, Json, Outcome, State
 from ..core.plan import Step
 from ..core.retry import next_attempt
-from ..ports import Absent, AtMost, Change, Equals, Item, Key, Present, all_of, any_of
-from . import ending, hooking, loops, outgrown, tolerance, waits
+from ..ports import Absent, AtMost, Change, Equals, Item, Present, all_of
+from . import ending, hooking, loops, outgrown, suspects, tolerance, waits
 from .actions import act
 from .claims import Claim, Hold, write_fact
 from .escalation import check_thresholds
 from .groups import open_group
 from .items import chunk_key, decode, encode, fact_of, is_fact, step_key
-from .results import Done, Failed, Held, Result
+from .results import LOST, Done, Failed, Held, Result
 from .run import Gate, Run
 
 if TYPE_CHECKING:
@@ -85,6 +85,11 @@ def _chunk(segment: Segment, loop: str, header: Item, low: int, high: int) -> No
         return
     keys = [paths.item(loop, number) for number in range(low, chunk["high"])]
     before = _left_behind(run, keys) if standing or loops.is_tried_anew(run, header) else {}
+    if standing and standing["state"] == State.CLAIMED:
+        mine = suspects.remember(run, chunk, standing, keys, before)
+        if mine is None:
+            return
+        chunk = mine
     if standing and not loops.is_sync(run.step(loop)):
         run.must_settle = segment.repair = True  # items that a lost worker opened may lack what is in them
     run.read_control(keys[0])
@@ -159,7 +164,8 @@ def _run_range(segment: Segment, loop: str, chunk: Item, before: dict[str, Item]
         else:
             hold = Hold((chunk["pk"], chunk["sk"]))
             claim = Claim(key, chunk["fence"], chunk["lease"], 1, run.now, run.now, is_fused=True, hold=hold)
-            goes_on = _item(segment, claim, step, number, progress)
+            losses = chunk.get(suspects.LOSSES, 0) if number == chunk.get(suspects.ITEM) else 0
+            goes_on = _item(segment, claim, step, number, progress, losses)
         if not goes_on:
             progress.stopped = True
             return number + 1
@@ -176,15 +182,15 @@ def _met(run: Run, fact: Fact, step: Step, number: int, progress: Progress) -> b
     return True
 
 
-def _item(segment: Segment, claim: Claim, step: Step, number: int, progress: Progress) -> bool:
-    """One item. False: stop here (the chunk is no longer mine, or the loop has failed)."""
+def _item(segment: Segment, claim: Claim, step: Step, number: int, progress: Progress, losses: int) -> bool:
+    """One item, that was lost so often. False: stop here (the chunk is no longer mine, or the loop has failed)."""
     run = segment.run
     hooking.step_begins(run, claim)
     if step.action == "group":
         open_group(segment, claim, step)
         progress.left_open(number)
         return True
-    result: Result = act(run, claim, segment.deadline)
+    result: Result = Failed(LOST) if suspects.is_given_up(run, step, losses) else act(run, claim, segment.deadline)
     match result:
         case Done(output):
             fact = _fact(run, segment, claim, Outcome.SUCCEEDED, output=run.kept(output))
@@ -284,46 +290,39 @@ def _lane(segment: Segment, loop: str, header: Item, lane: int) -> None:
     run = segment.run
     number, at = divmod(lane, loops.MAX_LANES)
     key = loops.cursor_of(run, loop, header["attempt"], number)
-    item_name, fence_name, lease_name = f"n_{at}", f"f_{at}", f"l_{at}"
+    item_name, fence_name, lease_name, losses_name = f"n_{at}", f"f_{at}", f"l_{at}", f"x_{at}"
     while True:
         now, fence = run.now, run.world.new_fence()
         lease = now + run.world.settings.lease_s * 1000
-        if _lane_went_up(segment, loop, lane, key, (fence_name, lease_name)):
-            return
-        is_free = any_of(Absent(lease_name), AtMost(lease_name, now))
-        taken = run.world.store.update(key, Change(set={fence_name: fence, lease_name: lease}), all_of(Present("pk"), is_free))
+        mine = Change(set={fence_name: fence, lease_name: lease})
+        taken = run.world.store.update(key, mine, all_of(Present("pk"), Absent(lease_name)))
+        if not taken.ok and taken.item is not None and taken.item[lease_name] <= now:  # its worker is gone
+            lost = taken.item[fence_name]
+            if (went_up := outgrown.lost(run, "lane", loop, lost, segment.lost, lane=lane)) is not None:
+                run.send([went_up])
+                return
+            over = all_of(Equals(fence_name, lost), AtMost(lease_name, now))
+            taken = run.world.store.update(key, replace(mine, add={losses_name: 1}), over)
         if not taken.ok or taken.item is None:
-            segment.again_at = (taken.item or {}).get(lease_name)
+            segment.again_at = None if taken.item is None else taken.item.get(lease_name, now)  # without one it has just been let go
             return
         cursor, is_open = taken.item, True
         while is_open and cursor[item_name] < cursor["high"]:
             index = cursor[item_name]
             hold = Hold(key, fence_name, lease_name)
             claim = Claim(paths.item(loop, index), fence, lease, 1, run.now, run.now, is_fused=True, hold=hold)
-            is_open = _lane_item(segment, loop, header, claim)
+            is_open = _lane_item(segment, loop, header, claim, cursor.get(losses_name, 0))
             if is_open:
-                mine = all_of(Equals(fence_name, fence), Equals(item_name, index))
-                moved = run.world.store.update(key, Change(copy={item_name: "next"}, add={"next": 1}), mine)
+                still_mine = all_of(Equals(fence_name, fence), Equals(item_name, index))
+                counted = (losses_name,) if losses_name in cursor else ()
+                moved = run.world.store.update(key, Change(copy={item_name: "next"}, add={"next": 1}, remove=counted), still_mine)
                 if not moved.ok or moved.item is None:
                     return
                 cursor = moved.item
-        run.world.store.update(key, Change(remove=(lease_name,)), Equals(fence_name, fence))
+        over_here = (lease_name, losses_name) if losses_name in cursor else (lease_name,)
+        run.world.store.update(key, Change(remove=over_here), Equals(fence_name, fence))
         if is_open or not _ended_meanwhile(run, paths.item(loop, cursor[item_name])):
             return
-
-
-def _lane_went_up(segment: Segment, loop: str, lane: int, key: Key, names: tuple[str, str]) -> bool:
-    run = segment.run
-    if outgrown.above(run, loop) is None:
-        return False
-    cursor = run.world.store.get(key) or {}
-    fence_name, lease_name = names
-    if lease_name not in cursor or cursor[lease_name] > run.now:
-        return False
-    went_up = outgrown.lost(run, "lane", loop, cursor[fence_name], segment.lost, lane=lane)
-    if went_up is not None:
-        run.send([went_up])
-    return went_up is not None
 
 
 def _ended_meanwhile(run: Run, key: str) -> bool:
@@ -331,7 +330,7 @@ def _ended_meanwhile(run: Run, key: str) -> bool:
     return run.gate(key) is Gate.OPEN and bool(run.find_facts([key]))
 
 
-def _lane_item(segment: Segment, loop: str, header: Item, claim: Claim) -> bool:
+def _lane_item(segment: Segment, loop: str, header: Item, claim: Claim, losses: int) -> bool:
     """True: the item has ended, the lane goes on. False: it ends later, or the lane must stop here."""
     run, key = segment.run, claim.key
     number = paths.index(key) or 0
@@ -349,7 +348,7 @@ def _lane_item(segment: Segment, loop: str, header: Item, claim: Claim) -> bool:
     elif segment.deadline - run.now < run.world.settings.begin_margin_s * 1000:
         segment.again_at = run.now
         return False
-    elif not _item(segment, claim, run.step(loop), number, progress):
+    elif not _item(segment, claim, run.step(loop), number, progress, losses):
         return False
     _count(segment, loop, header, progress.members, progress.last)
     return not progress.open

@@ -39,4 +39,6 @@ class Held:
     pool: str | None = None
 
 
+LOST = StepError("Interrupted", "the attempt was lost with its worker")
+
 Result = Done | Failed | Waits | Held

@@ -30,11 +30,10 @@ from .groups import open_group
 from .items import error_of, error_text, is_fact, step_key
 from .names import names
 from .progress import Ready, after
-from .results import Done, Failed, Held, Result, Waits
+from .results import LOST, Done, Failed, Held, Result, Waits
 from .run import Gate, Run
 from .settle import settle, tell_again
 
-LOST = StepError("Interrupted", "the attempt was lost with its worker")
 MAX_LOCAL = 16  # instant steps that a segment keeps for itself at a time
 
 

@@ -1,0 +1,39 @@
+"""Items that are lost with their workers, in a chunk or a lane: they have no claims of their own that could count how often.
+
+Items are begun one after another, so the one that was under way is the first that left nothing behind. Whoever takes the chunk, or the
+lane, from a lost worker writes down which one that is, and how many times in a row; after that many losses that a step's claim
+survives the item has failed with `Interrupted`, and the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from typing import TYPE_CHECKING
+
+from ..core.plan import Step
+from ..core.retry import MAX_LOSSES
+from ..ports import Equals, Item
+from .outgrown import is_at_most_once
+
+if TYPE_CHECKING:
+    from .run import Run
+
+ITEM, LOSSES = "suspect", "losses"  # on the chunk
+
+
+def remember(run: Run, chunk: Item, lost: Item, keys: Sequence[str], left: Container[str]) -> Item | None:
+    """My claim on a chunk, with who is to blame that its worker was lost (`lost`: that one's claim; `left`: what it has left behind).
+    None: it is mine no more."""
+    number = next((chunk["low"] + at for at, key in enumerate(keys) if key not in left), None)
+    if number is None:
+        return chunk
+    before = lost.get(LOSSES, 0) if lost.get(ITEM) == number else 0
+    told = {**chunk, ITEM: number, LOSSES: before + 1}
+    return told if run.world.store.put(told, Equals("fence", chunk["fence"])).ok else None
+
+
+def is_given_up(run: Run, step: Step, losses: int) -> bool:
+    """An item that was lost so often is not begun again."""
+    if run.world.settings.recovery == "none" or is_at_most_once(step):
+        return losses > 0
+    return losses > MAX_LOSSES
