@@ -27,10 +27,11 @@ def test_work_is_with_many_workers_and_with_none_for_long(definition: Any, task_
 
 
 def test_places_do_not_leak_when_workers_die() -> None:
-    found = loss("it", each(100, 100, **PLACES), 9)
+    found = loss("it", each(100, 100, **PLACES), 11)
     assert found["died"] >= 3
-    assert 100 < found["attempts"] <= 100 + found["died"]
-    assert (found["status"], found["ended"], found["at_once"], found["held"]) == ("succeeded", 101, LIMIT, 0)
+    assert found["attempts"] == 100 + found["died"]
+    assert (found["status"], found["ended"], found["held"]) == ("succeeded", 101, 0)
+    assert found["at_once"] <= LIMIT
 
 
 @pytest.mark.parametrize(

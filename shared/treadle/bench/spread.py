@@ -107,7 +107,8 @@ def loss(what: str, definition: Definition, dies_every: int = 0) -> dict[str, An
     simulation, seen = play(definition, dies_every)
     items = simulation.cloud.store.peek_all()
     ended = [item for item in items if item.get("state") == State.ENDED and item["sk"].startswith("s#")]
-    held = [holder for item in items if item["sk"] == "semaphore" for holder in item["holders"]]
+    holders = [holder for item in items if item["sk"] == "semaphore" for holder in item["holders"].values()]
+    held = [holder for holder in holders if holder["until"] == 0 or holder["until"] > simulation.now]
     return {
         "what": what,
         "status": str(simulation.status),
