@@ -55,7 +55,8 @@ def test_a_step_that_waits_fails_and_may_be_caught(waits: str) -> None:
     engine.operations.cancel_step(TENANT, run_id, "b", by="ann")
     run = engine.wait(run_id)
     assert (run.steps["a"].status, run.steps["a"].output) == ("succeeded", "instead")
-    assert (run.status, run.error) == ("failed", {"name": "Cancelled", "message": "the step was cancelled by ann", "step": "b"})
+    error = {"name": "Cancelled", "message": "the step was cancelled by ann", "step": "b"}
+    assert (run.status, run.error) == ("failed", {**error, "input": f"/v1/tasks/{run_id}/b/input"})
     assert engine.show(run_id).ended_at is not None
     told = [(entry["path"], entry["by"]) for entry in engine.history(run_id) if entry.get("act") == "cancel"]
     assert sorted(told) == [("a", "ann"), ("b", "ann")]

@@ -9,6 +9,9 @@ import pytest
 from treadle import TaskError, task
 from treadle.engine import Settings, tolerance
 from treadle.engine.control import open_run
+from treadle.engine.reading import Checked
+from treadle.engine.snapshot import one_by_one
+from treadle.ports import Page
 from treadle.simulation.driver import TENANT, MemoryEngine
 from treadle.simulation.items import size_bytes
 
@@ -132,3 +135,22 @@ def test_the_millionth_failure_is_found_in_three_small_items() -> None:
 
 def with_tolerance(failures: int) -> Any:
     return SimpleNamespace(tolerate={"failures": failures})
+
+
+def test_what_a_run_has_come_to_is_read_a_page_at_a_time() -> None:
+    engine = MemoryEngine([odd])
+    run_id = engine.run(LOOP % (3000, ""), [0] * 3000).id
+    world = engine.world
+    reads: list[str] = []
+
+    class Counted(Checked):
+        def query(self, pk: str, **more: Any) -> Page:
+            reads.append(pk)
+            return super().query(pk, **more)
+
+    world.store = Counted(engine.cloud.store)
+    items = one_by_one(open_run(world, run_id, TENANT))
+    next(items)
+    assert len(reads) == 1
+    assert sum(1 for _ in items) == 3000
+    assert len(reads) == 1 + -(-3000 // 256)

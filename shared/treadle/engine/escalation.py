@@ -19,7 +19,7 @@ from .asking import asks
 from .claims import claim_of, stands, write_state
 from .items import digest, is_fact, run_key
 from .run import Run
-from .snapshot import snapshot
+from .snapshot import one_by_one
 from .stopping import stop_run
 
 Rung = Mapping[str, Any]
@@ -105,13 +105,17 @@ def pause(run: Run) -> None:
 
 
 def _are_exceeded(run: Run, limits: Mapping[str, Any]) -> bool:
-    ended = [item for item in snapshot(run).values() if is_fact(item) and not Outcome(item["outcome"]).is_skip]
-    failed = [item for item in ended if item["outcome"] in (Outcome.FAILED, Outcome.CAUGHT)]
-    if "maxFailedSteps" in limits and len(failed) > limits["maxFailedSteps"]:
-        return True
-    if "failureRate" not in limits:
-        return False
-    since = run.now - parse_duration(limits.get("window", "5m"))
-    lately = [item for item in ended if item["ended_at"] >= since]
-    bad = [item for item in failed if item["ended_at"] >= since]
-    return bool(lately) and len(bad) / len(lately) > limits["failureRate"]
+    """Counted as it is read: a loop may have a million items."""
+    most, since = limits.get("maxFailedSteps"), run.now - parse_duration(limits.get("window", "5m"))
+    failed = lately = failed_lately = 0
+    for _, item in one_by_one(run):
+        if not is_fact(item) or Outcome(item["outcome"]).is_skip:
+            continue
+        is_bad = item["outcome"] in (Outcome.FAILED, Outcome.CAUGHT)
+        failed += is_bad
+        if most is not None and failed > most:
+            return True
+        if item["ended_at"] >= since:
+            lately += 1
+            failed_lately += is_bad
+    return "failureRate" in limits and lately > 0 and failed_lately / lately > limits["failureRate"]

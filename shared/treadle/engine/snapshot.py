@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ..core import paths
 from ..core.model import State
 from ..core.plan import Scope
@@ -12,7 +14,11 @@ from .run import Run
 
 def snapshot(run: Run) -> dict[str, Item]:
     """By key. The root's partition first, then those of every loop that is met."""
-    found: dict[str, Item] = {}
+    return dict(one_by_one(run))
+
+
+def one_by_one(run: Run) -> Iterator[tuple[str, Item]]:
+    """The same, read as far as it is asked for: of a loop's items no more than one page is held at a time."""
     seen: set[str] = set()
     todo = [step_key(run.id, "x")[0]]
     while todo:
@@ -21,10 +27,9 @@ def snapshot(run: Run) -> dict[str, Item]:
             continue
         seen.add(pk)
         items = read_partition(run, pk)
-        found |= items
         for key, item in items.items():
             todo += partitions_of(run, key, item)
-    return found
+        yield from items.items()
 
 
 def read_partition(run: Run, pk: str) -> dict[str, Item]:
