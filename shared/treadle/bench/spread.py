@@ -123,7 +123,7 @@ def loss(what: str, definition: Definition, dies_every: int = 0) -> dict[str, An
 
 
 def figures() -> dict[str, list[dict[str, Any]]]:
-    places = {"concurrency": {"key": "'k'", "limit": LIMIT}}
+    places: dict[str, Any] = {"concurrency": {"key": "'k'", "limit": LIMIT}}
     return {
         "spread": [
             spread("1,000 items of 10 ms", each(1000, 10), 10),
