@@ -118,6 +118,11 @@ def test_what_has_less_to_do_than_it_seems_is_told_where_it_stands() -> None:
             id="an extension that is not there, and one twice",
         ),
         pytest.param(
+            engine(initialization={"extensions": [{"name": "custom_logger", "config": {"log_level": "loud"}}]}),
+            [("bad-value", "/initialization/extensions/0/config")],
+            id="an extension that cannot be made with that",
+        ),
+        pytest.param(
             engine(reliability={"checkpoint_frequency": 5}), [("bad-duration", "/reliability/checkpoint_frequency")], id="no unit"
         ),
         pytest.param(engine(reliability={"replica_regions": ["eu-west-1", "Ireland"]}), [("bad-value", REPLICAS)], id="no region"),
@@ -211,6 +216,12 @@ def test_a_fault_hides_no_other_one_and_all_sources_are_told_at_once() -> None:
     ]
     assert str(found[0]).startswith("parameter /treadle/engine:3:39: error: a duration is ")
     assert found[2].hint == "did you mean `initialization`?"
+
+
+def test_what_is_missing_is_told_where_it_should_stand() -> None:
+    text = "workflow_engine:\n  scalability:\n    pools:\n      large: {memory: 2GB}\n      small: {}\n"
+    (found,) = load(text, environment={}).findings
+    assert (found.line, found.path) == (5, "/workflow_engine/scalability/pools/small/memory")
 
 
 def test_a_later_source_stands_above_an_earlier_one_and_each_value_says_where_it_is_from(tmp_path: Path) -> None:

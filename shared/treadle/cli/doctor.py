@@ -173,10 +173,12 @@ def _deployed(stack: str) -> Iterator[Finding]:
     try:
         found = outputs(stack)
     except NotFound:
-        yield Finding(f"stack {stack}", Level.ERROR, "not in this account and region", "deploy it, or set AWS_PROFILE and AWS_REGION")
+        yield Finding(
+            f"stack {stack}", Level.ERROR, "not in this account and region", "deploy it, or set AWS_PROFILE and AWS_DEFAULT_REGION"
+        )
         return
     except TreadleError as error:
-        yield Finding("AWS", Level.ERROR, str(error), "set AWS_PROFILE (or credentials) and AWS_REGION")
+        yield Finding("AWS", Level.ERROR, str(error), "set AWS_PROFILE (or credentials) and AWS_DEFAULT_REGION")
         return
     yield Finding(f"stack {stack}", Level.OK, ", ".join(f"{name} {value}" for name, value in sorted(found.items())))
     yield _secrets(stack)

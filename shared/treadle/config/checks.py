@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..core.resources import DEFAULT
 from ..definition.diagnostics import Diagnostic, Path, Severity, nearest
+from ..hooks import unfit
 from ..tasks import webhooks
 from ..tasks.allowed import Allowed
 from .effects import pools_within
@@ -118,6 +119,8 @@ def _extensions(config: Configuration, known: Collection[str]) -> Iterator[Troub
         if extension.name not in known:
             told = f"no installed package has a hook named {extension.name}"
             yield Trouble("unknown-extension", told, path, nearest(extension.name, known) or "pip install the package that brings it")
+        elif extension.enabled and (why := unfit(extension.name, extension.config)) is not None:
+            yield Trouble("bad-value", why, (*path[:-1], "config"))
 
 
 def _notified(config: Configuration) -> Iterator[Trouble]:

@@ -210,9 +210,12 @@ def _trouble(fault: Fault) -> Trouble:
 
 
 def _placed(trouble: Trouble, origins: Mapping[Path, Source]) -> Finding:
-    """With the place of the value that is meant; of a map, of the first value below it; of a default, none."""
+    """With the place of the value that is meant; of a map, of the first value below it; of what is missing, of what stands around it;
+    of a default, none."""
     path = trouble.path
     standing = [at for at in origins if at[: len(path)] == path or path[: len(at)] == at]
+    for cut in range(len(path) - 1, 1, -1):
+        standing = standing or [at for at in origins if at[:cut] == path[:cut]]
     if not standing:
         return of_source(trouble, "the configuration", None, None, pointer((ROOT, *path)))
     source = origins[standing[0]]

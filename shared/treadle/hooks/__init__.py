@@ -214,6 +214,17 @@ def _made(name: str, point: EntryPoint | None, config: Mapping[str, Any]) -> obj
     return hook
 
 
+def unfit(name: str, config: Mapping[str, Any]) -> str | None:
+    """Why a hook that there is cannot be made with that; None: it can, or there is none."""
+    point = SHIPPED.get(name) or next((point for point in entry_points(group="treadle.hooks") if point.name == name), None)
+    try:
+        if point is not None:
+            _made(name, point, config)
+    except BrokenHook as broken:
+        return str(broken)
+    return None
+
+
 def installed(extensions: Iterable[Extension] = ()) -> Iterator[tuple[EntryPoint, str | None]]:
     """The hooks of installed packages that are not switched off, each with why it cannot be used."""
     said = {extension.name: extension for extension in extensions}
