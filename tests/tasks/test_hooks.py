@@ -279,6 +279,22 @@ def test_what_is_no_hook(hook: object, why: str) -> None:
         Hooks({"x": hook})
 
 
+def test_what_hooks_take_is_a_metric() -> None:
+    class Breaks:
+        name = "breaks"
+
+        def after_attempt(self, event: Any) -> None:
+            raise RuntimeError("no")
+
+    config = {"workflow_engine": {"initialization": {"monitoring": {"metrics": ["latency", "failures"]}}}}
+    with LocalEngine([double], hooks=[Breaks()], config=config) as engine:
+        engine.run(workflow({"id": "a", "task": "double", "with": {"n": 1}}))
+        lines = [line for line in map(json.loads, engine.stack.metrics) if "hook" in line]
+    assert [(line["hook"], line["FailedHookCalls"]) for line in lines] == [("breaks", 1)]
+    assert lines[0]["HookLatency"] >= 0
+    assert lines[0]["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["hook"]]
+
+
 @pytest.fixture
 def package(tmp_path: Path) -> Iterator[Path]:
     """An installed package with entry points in both groups."""

@@ -47,6 +47,11 @@ class Timing:
     total_ms: float = 0.0
     longest_ms: float = 0.0
 
+    def took(self, ms: float) -> None:
+        self.calls += 1
+        self.total_ms += ms
+        self.longest_ms = max(self.longest_ms, ms)
+
 
 @dataclass(frozen=True, slots=True)
 class Extension:
@@ -80,7 +85,9 @@ class Hooks:
                 replaces = moment in REPLACING and bool(getattr(hook, "replaces", False))
                 self._calls[moment].append((name, call, replaces))
         self._flushes = [(name, flush) for name, hook in hooks.items() if callable(flush := getattr(hook, "flush", None))]
+        self._listening = [(name, timed) for name, hook in hooks.items() if callable(timed := getattr(hook, "timed", None))]
         self.timings: dict[tuple[str, str], Timing] = {}  # by (hook, moment)
+        self._spent: dict[str, Timing] = {}  # by hook, since the last delivery
         self._broken: dict[str, str] = {}
         self._untold: list[tuple[str, str]] = []
         self._lock = Lock()
@@ -144,8 +151,20 @@ class Hooks:
 
     def flush(self) -> None:
         """Those that collect send what they have: an invocation is about to end. Raises nothing."""
+        if self._listening:
+            self._tell_timings()
         for name, call in self._flushes:
             self._call(name, "flush", _of_no_event(call), {})
+
+    def _tell_timings(self) -> None:
+        """Whoever has `timed` hears what the others have done since the last delivery."""
+        with self._lock:
+            spent, self._spent = self._spent, {}
+        for listener, timed in self._listening:
+            for name, timing in spent.items():
+                if name != listener:
+                    given = {"hook": name, "calls": timing.calls, "failures": timing.failures, "total_ms": timing.total_ms}
+                    self._call(listener, "timed", _by_words(timed), given)
 
     def newly_broken(self) -> list[tuple[str, str]]:
         """(name, why) of those that failed for the first time since this was asked."""
@@ -157,18 +176,21 @@ class Hooks:
 
     def _call(self, name: str, moment: str, call: Callable[[dict[str, Any]], Any], event: dict[str, Any]) -> Any:
         began = time.perf_counter()
+        failed = False
         try:
             return call(event)
         except (Exception, SystemExit) as raised:  # noqa: BLE001 (whatever a hook does, the run goes on)
+            failed = True
             self._broke(name, moment, f"{type(raised).__name__}: {raised}"[:500])
             return None
         finally:
             took_ms = (time.perf_counter() - began) * 1000
             with self._lock:
-                timing = self.timings.setdefault((name, moment), Timing())
-                timing.calls += 1
-                timing.total_ms += took_ms
-                timing.longest_ms = max(timing.longest_ms, took_ms)
+                self.timings.setdefault((name, moment), Timing()).took(took_ms)
+                if self._listening:
+                    spent = self._spent.setdefault(name, Timing())
+                    spent.took(took_ms)
+                    spent.failures += failed
 
     def _broke(self, name: str, moment: str, why: str) -> None:
         with self._lock:
@@ -178,6 +200,10 @@ class Hooks:
             self._broken[name] = why
             self._untold.append((name, why))
         log.warning("hook %s failed in %s: %s", name, moment, why, extra={"hook": name, "moment": moment, "error": why})
+
+
+def _by_words(call: Callable[..., Any]) -> Callable[[dict[str, Any]], Any]:
+    return lambda given: call(**given)
 
 
 def _of_no_event(call: Callable[[], Any]) -> Callable[[dict[str, Any]], Any]:

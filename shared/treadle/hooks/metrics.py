@@ -2,7 +2,8 @@
 
 Groups: `latency` (how long attempts and runs took), `throughput` (steps and runs that ended), `failures` (attempts, steps and runs
 that failed), `satisfaction` (of workflows with an objective), `utilisation` (the most memory that the worker of an attempt has had
-so far; in a Lambda, also as a part of what it has). Dimension: the workflow. A moment that is told again counts again:
+so far; in a Lambda, also as a part of what it has). Dimension: the workflow. Of the other hooks, by their names, how long their calls
+took (`latency`) and how many failed (`failures`), once for each delivery. A moment that is told again counts again:
 rates are right, sums are at least what happened.
 """
 
@@ -19,6 +20,7 @@ ANY: Final = "*"  # every workflow that has no objective of its own
 TOLERABLE: Final = 4  # times the objective: Apdex
 _UNITS: Final = {  # the others are counts
     "AttemptLatency": "Milliseconds",
+    "HookLatency": "Milliseconds",
     "RunLatency": "Milliseconds",
     "Satisfaction": "None",
     "WorkerMemory": "Megabytes",
@@ -42,6 +44,7 @@ class Metrics:
         self._groups = frozenset(groups)
         self._write = write
         self._objectives = objectives or {}
+        self._at = 0  # ms: of what was told last
         self._memory_mb = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0))
 
     def after_attempt(self, event: dict[str, Any]) -> None:
@@ -65,6 +68,11 @@ class Metrics:
             satisfaction=self._satisfaction(event, took_ms),
         )
 
+    def timed(self, hook: str, calls: int, failures: int, total_ms: float) -> None:
+        """What another hook did in a delivery."""
+        event = {"hook": hook, "at": self._at}
+        self._emit(event, "hook", latency={"HookLatency": round(total_ms / calls, 3)}, failures={"FailedHookCalls": failures})
+
     def _utilisation(self, peak_mb: int) -> dict[str, float]:
         used = {"WorkerMemory": float(peak_mb)}
         return used | {"WorkerMemoryUsed": round(100 * peak_mb / self._memory_mb, 1)} if self._memory_mb else used
@@ -79,12 +87,13 @@ class Metrics:
             return {"Satisfaction": 0.0}
         return {"Satisfaction": 1.0 if took_ms <= objective_ms else 0.5}
 
-    def _emit(self, event: dict[str, Any], **by_group: dict[str, float]) -> None:
+    def _emit(self, event: dict[str, Any], by: str = "workflow", /, **by_group: dict[str, float]) -> None:
+        self._at = event["at"]
         values = {name: value for group, named in by_group.items() if group in self._groups for name, value in named.items()}
         if not values:
             return
         metrics = [{"Name": name, "Unit": _UNITS.get(name, "Count")} for name in values]
-        told = {"Namespace": NAMESPACE, "Dimensions": [["workflow"]], "Metrics": metrics}
-        about = {"workflow": event["workflow"], "run": event["run"]}
+        told = {"Namespace": NAMESPACE, "Dimensions": [[by]], "Metrics": metrics}
+        about = {name: event[name] for name in (by, "run") if name in event}
         line = {"_aws": {"Timestamp": event["at"], "CloudWatchMetrics": [told]}, **about, **values}
         self._write(json.dumps(line, ensure_ascii=False, separators=(",", ":")))
