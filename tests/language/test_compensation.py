@@ -382,6 +382,51 @@ CASES = [
         log=["undo a"],
     ),
     Case(
+        "a wait that undoes, and times out",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, set: a, compensate: {wait: 1h, timeout: 10s}}
+        - {id: z, after: [a], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=False,
+        took=10,
+    ),
+    Case(
+        "a child that undoes is tried again",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - id: a
+          set: a
+          compensate: {workflow: {id: undo}, retry: {maxAttempts: 3, backoff: fixed, delay: 5s, jitter: none}}
+        - {id: z, after: [a], fail: {error: Boom}}
+        """,
+        others=["id: undo\nsteps: [{id: n, task: note, with: {label: tried}}, {id: x, after: [n], task: boom}]"],
+        status="failed",
+        error="Boom",
+        compensated=False,
+        log=["tried", "tried", "tried"],
+        took=10,
+    ),
+    Case(
+        "a child that undoes and takes too long is cancelled",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, set: a, compensate: {workflow: {id: undo}, timeout: 10s}}
+        - {id: z, after: [a], fail: {error: Boom}}
+        """,
+        others=["id: undo\nsteps: [{id: w, wait: 1h}, {id: n, after: [w], task: note, with: {label: late}}]"],
+        status="failed",
+        error="Boom",
+        compensated=False,
+        log=[],
+        took=10,
+    ),
+    Case(
         "many",
         "errorHandling: {onFailure: compensate}\nsteps:\n"
         + "".join(f"- {{id: s{n}, {f'after: [s{n - 1}], ' if n else ''}set: {n}, {UNDO}}}\n" for n in range(40))

@@ -6,10 +6,12 @@ Every source ends that way for real. The tables are written again by hand from t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 import pytest
+from treadle.simulation.driver import MemoryEngine
 
-from tests.language.cases import WAYS, Case, Way, each_way, play
+from tests.language.cases import WAYS, Case, Way, definition, each_way, play
 
 LIVE, DEAD, FAILED = "live", "dead", "failed"
 ON = ("plain", "succeeded", "failed", "skipped", "done")
@@ -63,6 +65,7 @@ SOURCES = {
 }
 
 # Whether the target runs: by its join, and what the edge under test is; alone, and beside a live edge.
+EVERY_JOIN = ("all", "any", "done", "1", "2")
 ALONE = {"all": {LIVE}, "any": {LIVE}, "done": {LIVE, DEAD, FAILED}, "1": {LIVE}}
 BESIDE = {"all": {LIVE, DEAD}, "any": {LIVE, DEAD, FAILED}, "done": {LIVE, DEAD, FAILED}, "1": {LIVE, DEAD, FAILED}, "2": {LIVE}}
 
@@ -72,20 +75,19 @@ def edge_to(source: str, on: str) -> str:
 
 
 def table() -> list[Case]:
-    """The edge under test is the only one, is there first, or comes after the live one."""
+    """Every row x every kind of edge x every join: the edge under test is the only one, is there first, or comes after the live one."""
     found = []
-    for name, source in SOURCES.items():
-        for on, edge in zip(ON, source.edges, strict=True):
-            for join, runs in ALONE.items():
-                steps = source.steps.replace("AFTER ", "")
-                target = f"- {{id: target, join: {join}, after: [{edge_to('x', on)}], set: ran}}"
-                found.append(_case(f"{name}, {on}, join {join}, alone", steps, target, edge in runs))
-            for join, runs in BESIDE.items():
-                for late in ("x", "live"):
-                    steps = source.steps.replace("AFTER ", "after: [later], " if late == "x" else "")
-                    live = f"- {{id: later, wait: 1s}}\n- {{id: live, {'' if late == 'x' else 'after: [later], '}set: 1}}"
-                    target = f"- {{id: target, join: {join}, after: [{edge_to('x', on)}, live], set: ran}}"
-                    found.append(_case(f"{name}, {on}, join {join}, {late} is late", f"{steps}\n{live}", target, edge in runs))
+    for (name, source), (number, on), join in product(SOURCES.items(), enumerate(ON), EVERY_JOIN):
+        edge = source.edges[number]
+        if join != "2":  # of one edge: refused, see below
+            steps = source.steps.replace("AFTER ", "")
+            target = f"- {{id: target, join: {join}, after: [{edge_to('x', on)}], set: ran}}"
+            found.append(_case(f"{name}, {on}, join {join}, alone", steps, target, edge in ALONE[join]))
+        for late in ("x", "live"):
+            steps = source.steps.replace("AFTER ", "after: [later], " if late == "x" else "")
+            live = f"- {{id: later, wait: 1s}}\n- {{id: live, {'' if late == 'x' else 'after: [later], '}set: 1}}"
+            target = f"- {{id: target, join: {join}, after: [{edge_to('x', on)}, live], set: ran}}"
+            found.append(_case(f"{name}, {on}, join {join}, {late} is late", f"{steps}\n{live}", target, edge in BESIDE[join]))
     return found
 
 
@@ -108,6 +110,11 @@ def test_an_edge_does_what_the_table_says_in_any_order(case: Case, way: Way) -> 
     play(case, way)
 
 
+def test_a_join_of_more_edges_than_there_are_is_refused() -> None:
+    text = definition("steps: [{id: x, set: 1}, {id: target, join: 2, after: [x], set: 1}]")
+    assert "bad-join" in [fault.code for fault in MemoryEngine().validate(text)]
+
+
 # ------------------------------------------------------------------------------------------------ cancelled sources
 
 # A step is cancelled when its scope stops, and nothing starts in a scope that stops but `join: done`.
@@ -117,18 +124,26 @@ steps:
 - {id: x, wait: 1h}
 - {id: soon, wait: 1s}
 - {id: broken, after: [soon], fail: {error: Boom}}
-- {id: target, join: JOIN, after: [EDGE], set: ran}
+- {id: before, set: 1}
+- {id: later, join: done, after: [x], set: 1}
+- {id: target, join: JOIN, after: EDGES, set: ran}
 """
+# What stands beside the edge from the cancelled step, and the joins for which the target runs all the same.
+BESIDE_CANCELLED = {
+    "alone": ("[EDGE]", {"done"}),
+    "another was live before": ("[EDGE, before]", {"done", "any", "1"}),
+    "another is live after": ("[EDGE, later]", {"done"}),
+}
 
 
 def cancelled_cases() -> list[Case]:
     found = []
-    for on in ON:
-        for join in ("all", "any", "done", "1"):
-            text = STOPPED.replace("JOIN", join).replace("EDGE", edge_to("x", on))
-            target = "succeeded" if join == "done" else "skipped"
-            steps = {"x": "cancelled", "target": target}
-            found.append(Case(f"cancelled, {on}, join {join}", text, status="failed", error="Boom", steps=steps, took=1))
+    for on, join, (place, (edges, runs)) in product(ON, EVERY_JOIN, BESIDE_CANCELLED.items()):
+        if join == "2" and place == "alone":
+            continue
+        text = STOPPED.replace("JOIN", join).replace("EDGES", edges).replace("EDGE", edge_to("x", on))
+        steps = {"x": "cancelled", "target": "succeeded" if join in runs else "skipped"}
+        found.append(Case(f"cancelled, {on}, join {join}, {place}", text, status="failed", error="Boom", steps=steps, took=1))
     return found
 
 
@@ -464,3 +479,4 @@ def test_joins(case: Case, way: Way) -> None:
 
 def test_every_row_and_column_is_there() -> None:
     assert len(table()) == len(SOURCES) * len(ON) * (len(ALONE) + 2 * len(BESIDE))
+    assert len(cancelled_cases()) == len(ON) * (len(ALONE) + 2 * len(BESIDE))

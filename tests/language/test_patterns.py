@@ -1,8 +1,12 @@
 """The control-flow patterns of van der Aalst, Russell and ter Hofstede that the language can say, under their names and numbers.
 
-Not said by the language: multiple merge (WCP-8) and the patterns that need several threads of control through one step (WCP-12
-without its `wait: false` children, 41, 42), arbitrary cycles (WCP-10: loops are `repeat`), interleaving and milestones (WCP-17,
-18, 39, 40: `concurrency` with a limit of 1 comes nearest).
+What the language cannot say, and why:
+
+- WCP-8 multiple merge, WCP-41 thread merge, WCP-42 thread split: a step runs once in its scope, for one thread of control.
+- WCP-10 arbitrary cycles, WCP-38 general synchronising merge (which is about these): loops are `repeat`, with one way in and out.
+- WCP-18 milestone: no edge lasts only as long as something else has not happened.
+- WCP-35 cancelling and WCP-36 dynamic partial join for multiple instances: a `forEach` ends with all of its items; how many may fail is
+  said, not how many are enough.
 """
 
 from __future__ import annotations
@@ -168,6 +172,27 @@ CASES = [
         output={"a": 1},
     ),
     Case(
+        "WCP-22 recursion: a workflow that calls itself",
+        """
+        id: countdown
+        steps:
+        - {id: deeper, when: input.n > 0, workflow: {id: countdown, input: {n: "${input.n - 1}"}}}
+        - {id: total, after: [deeper], set: "${input.n + (steps.deeper.outcome == 'skipped' ? 0 : steps.deeper.output.total)}"}
+        output: {total: "${steps.total.output}"}
+        """,
+        input={"n": 4},
+        others=[
+            """
+            id: countdown
+            steps:
+            - {id: deeper, when: input.n > 0, workflow: {id: countdown, input: {n: "${input.n - 1}"}}}
+            - {id: total, after: [deeper], set: "${input.n + (steps.deeper.outcome == 'skipped' ? 0 : steps.deeper.output.total)}"}
+            output: {total: "${steps.total.output}"}
+            """
+        ],
+        output={"total": 10},
+    ),
+    Case(
         "WCP-23 transient trigger: nobody waits, and the run ends without it",
         "steps: [{id: a, signal: {name: go, timeout: 1s}, catch: [{errors: [Timeout], output: missed}]}]",
         output={"a": "missed"},
@@ -212,6 +237,39 @@ CASES = [
         took=3,
     ),
     Case(
+        "WCP-27 complete multiple instance activity: the rest is withdrawn, and what comes after goes on",
+        """
+        steps:
+        - id: asked
+          group:
+            steps:
+            - {id: each, forEach: "[1, 2, 3600]", wait: {until: "timestamp(run.startedAt) + duration(string(item) + 's')"}}
+            - {id: enough, signal: {name: enough}}
+            - {id: stop, after: [enough], fail: {error: Enough}}
+          catch: [{errors: [Enough], output: enough}]
+        - {id: next, after: [asked], set: "${steps.asked.output}"}
+        """,
+        acts=[(10, "signal", "enough", None)],
+        output={"next": "enough"},
+        steps={"asked.each[1]": "succeeded", "asked.each[2]": "cancelled"},
+        took=10,
+    ),
+    Case(
+        "WCP-28 blocking discriminator: once for each round, and the next round begins when the branches of this one have ended",
+        """
+        steps:
+        - id: round
+          repeat: {while: "iteration < 2", max: 5}
+          group:
+            steps:
+            - {id: a, wait: 1s}
+            - {id: b, wait: 5s}
+            - {id: first, join: any, after: [a, b], task: note, with: {label: first}}
+        """,
+        log=["first", "first"],
+        took=10,
+    ),
+    Case(
         "WCP-29 cancelling discriminator",
         """
         steps:
@@ -237,6 +295,39 @@ CASES = [
         - {id: m, join: 2, after: [a, b, c], set: "${steps.c}"}
         """,
         output={"m": None},
+    ),
+    Case(
+        "WCP-31 blocking partial join",
+        """
+        steps:
+        - id: round
+          repeat: {while: "iteration < 2", max: 5}
+          group:
+            steps:
+            - {id: a, wait: 1s}
+            - {id: b, wait: 2s}
+            - {id: c, wait: 5s}
+            - {id: two, join: 2, after: [a, b, c], task: note, with: {label: "${steps.c == null ? 'two' : 'three'}"}}
+        """,
+        log=["two", "two"],
+        took=10,
+    ),
+    Case(
+        "WCP-32 cancelling partial join",
+        """
+        steps:
+        - id: race
+          group:
+            steps:
+            - {id: a, wait: 1s}
+            - {id: b, wait: 2s}
+            - {id: c, wait: 1h}
+            - {id: won, join: 2, after: [a, b, c], fail: {error: Won}}
+          catch: [{errors: [Won], output: two}]
+        """,
+        output={"race": "two"},
+        steps={"race.a": "succeeded", "race.b": "succeeded", "race.c": "cancelled"},
+        took=2,
     ),
     Case(
         "WCP-33 generalised AND-join with dead branches",
@@ -272,6 +363,27 @@ CASES = [
         """,
         log=["m"],
         took=5,
+    ),
+    Case(
+        "WCP-39 critical section, WCP-17 and WCP-40 interleaved routing: one at a time, in any order but that of the edges",
+        """
+        steps:
+        - {id: a, workflow: {id: section}}
+        - {id: b, workflow: {id: section}}
+        - {id: c, after: [b], workflow: {id: section}}
+        """,
+        others=[
+            """
+            id: section
+            concurrency: {key: "'one'", limit: 1}
+            steps:
+            - {id: w, task: note, with: {label: "in"}}
+            - {id: x, after: [w], wait: 3s}
+            - {id: y, after: [x], task: note, with: {label: "out"}}
+            """
+        ],
+        log=["in", "out", "in", "out", "in", "out"],
+        took=9,
     ),
     Case(
         "WCP-43 explicit termination",

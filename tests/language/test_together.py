@@ -472,6 +472,62 @@ FAILING = [
         took=7800,
     ),
     Case(
+        "the ladder makes an attempt the last one",
+        """
+        errorHandling: {escalation: [{afterAttempts: 2, action: fail}]}
+        steps:
+        - {id: a, task: boom, retry: {maxAttempts: 5, backoff: fixed, delay: 1m, jitter: none}, catch: [{errors: [Boom], output: given up}]}
+        """,
+        output={"a": "given up"},
+        attempts={"a": 2},
+        took=60,
+    ),
+    Case(
+        "the ladder counts the attempts of each item",
+        """
+        errorHandling: {escalation: [{afterAttempts: 1, action: fail}]}
+        steps:
+        - {id: a, forEach: "[0, 1]", tolerate: {failures: 1}, task: flaky, with: {fails: "${item}"}, retry: {maxAttempts: 3}}
+        """,
+        output={"a": [1, None]},
+    ),
+    Case(
+        "the ladder pauses after an attempt",
+        """
+        errorHandling: {escalation: [{afterAttempts: 1, action: pause}]}
+        steps:
+        - {id: a, task: flaky, with: {fails: 1}, retry: {maxAttempts: 2, backoff: fixed, delay: 1m, jitter: none}}
+        """,
+        acts=[(600, "resume")],
+        output={"a": 2},
+        took=600,
+    ),
+    Case(
+        "the ladder cancels after an attempt",
+        """
+        errorHandling: {escalation: [{afterAttempts: 2, action: cancel}]}
+        steps:
+        - {id: a, task: boom, retry: {maxAttempts: 5, backoff: fixed, delay: 1m, jitter: none}}
+        - {id: b, wait: 1h}
+        """,
+        status="cancelled",
+        error="Boom",
+        steps={"b": "cancelled"},
+        took=60,
+    ),
+    Case(
+        "a child that there is no place for may be tried again",
+        """
+        steps:
+        - {id: a, workflow: {id: one}}
+        - {id: w, wait: 1s}
+        - {id: b, after: [w], workflow: {id: one}, retry: {maxAttempts: 3, backoff: fixed, delay: 20s, jitter: none, on: [Throttled]}}
+        """,
+        others=["id: one\nconcurrency: {key: '1', limit: 1, overflow: reject}\nsteps: [{id: w, wait: 30s}]"],
+        attempts={"b": 3},
+        took=71,
+    ),
+    Case(
         "compensation of many levels",
         """
         errorHandling: {onFailure: compensate}

@@ -424,6 +424,16 @@ def test_live_runs_of_one_key(overflow: str, statuses: list[str]) -> None:
     assert {engine.wait(run_id).status for run_id in (second, other)} == {"succeeded"}
 
 
+def test_of_three_runs_at_once_the_newest_stays() -> None:
+    """The second makes the first go and waits for its place; the third makes the second go, though it never had one."""
+    for seed in range(12):
+        engine = MemoryEngine(seed=seed)
+        text = definition("concurrency: {key: input.k, limit: 1, overflow: cancelOldest}\nsteps: [{id: a, wait: 1h}]")
+        runs = [engine.start(text, {"k": 1}) for _ in range(3)]
+        engine.advance(engine.now() + 1000)
+        assert sorted(engine.show(run).status for run in runs) == ["cancelled", "cancelled", "running"]
+
+
 def test_a_run_too_many_is_refused_where_overflow_says_so() -> None:
     engine = MemoryEngine()
     text = definition("concurrency: {key: input.k, limit: 1, overflow: reject}\nsteps: [{id: a, wait: 1h}]")

@@ -10,7 +10,8 @@ from treadle import TaskContext, TaskError, task
 from treadle.core.errors import Conflict, NotFound, Rejected, WrongState
 from treadle.engine.control import open_run
 from treadle.simulation.driver import TENANT, MemoryEngine
-from treadle.simulation.generate import Notebook, case
+from treadle.simulation.generate import case
+from treadle.simulation.notebook import Notebook
 from treadle.updating import apply, changes, merge
 
 HEAD = "id: w\nname: W\nversion: 1.0.0\n"

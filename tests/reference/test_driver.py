@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from treadle.simulation.driver import MemoryEngine
-from treadle.simulation.generate import Notebook
+from treadle.simulation.notebook import Notebook
 
 FAN = {
     "id": "fan", "name": "Fan", "version": "1.0.0",

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from treadle.core.moments import rfc3339
-from treadle.simulation.generate import Notebook
+from treadle.simulation.notebook import Notebook
 from treadle.simulation.reference import START_MS, Reference, Result
 from treadle.tasks import Registry
 

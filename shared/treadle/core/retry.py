@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,16 @@ def next_attempt(retry: Retry | None, error: StepError, attempt: int, chance: fl
     if retry is None or attempt >= retry.max_attempts or not retry.is_for(error):
         return None
     return retry.wait_before(attempt + 1, chance)
+
+
+def is_rung(ladder: Sequence[Mapping[str, Any]], attempt: int) -> bool:
+    """Whether `errorHandling.escalation` has something to say once so many attempts of a step have failed."""
+    return any(rung.get("afterAttempts") == attempt for rung in ladder)
+
+
+def gives_up(ladder: Sequence[Mapping[str, Any]], attempt: int) -> bool:
+    """Whether it makes this attempt of a step the last one."""
+    return any(rung.get("afterAttempts") == attempt and rung.get("action") == "fail" for rung in ladder)
 
 
 def is_permanent(error: StepError) -> bool:

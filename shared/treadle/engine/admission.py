@@ -19,7 +19,7 @@ from . import semaphores
 from .items import encode, run_key
 from .run import Run
 from .semaphores import Semaphore
-from .stopping import stop_run
+from .stopping import ALIVE, stop_run
 from .world import World
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def admit(run: Run) -> bool:
         places = _places(run)
         if not places.acquire(run.id, int(rule["limit"]), ticket=ticket):
             if rule.get("overflow") == "cancelOldest":
-                _cancel_oldest(run, places)
+                _make_room(run, places, int(rule["limit"]))
             return False
     most = run.world.settings.max_runs
     if "counted" in run.control and most is not None and not semaphores.of_engine(run.world).acquire(run.id, most, ticket=ticket):
@@ -75,15 +75,19 @@ def _places(run: Run) -> Semaphore:
     return semaphores.of_runs(run.world, run.tenant, run.control["workflow"], run.control["slot"])
 
 
-def _cancel_oldest(run: Run, places: Semaphore) -> None:
-    for holder in places.holders():
-        older = Run(run.world, holder)
+def _make_room(run: Run, places: Semaphore, limit: int) -> None:
+    """`cancelOldest`: of those that are live and not ending already, so many of the oldest go that this one has a place."""
+    alive: list[Run] = []
+    for one in places.everybody():
+        if one == run.id:
+            break
+        older = Run(run.world, one)
         older.read_control()
-        if older.status.is_final:
-            continue
+        if older.status in ALIVE:
+            alive.append(older)
+    for older in alive[: max(0, len(alive) + 1 - limit)]:
         stop_run(older, "cancel", {"name": "Cancelled", "message": f"run {run.id} took its place"})
         older.send([older.message("settle", "", plan=older.control["plan"], gen=older.generation)])
-        return
 
 
 def leave(run: Run) -> list[Message]:

@@ -13,7 +13,7 @@ from ..core import paths
 from ..core.advance import Edging, Fact
 from ..core.model import SCHEMA, Json, Outcome, State
 from ..core.plan import Step
-from ..core.retry import next_attempt
+from ..core.retry import is_rung, next_attempt
 from ..ports import Absent, AtMost, Change, Equals, Item, Present, all_of
 from . import ending, hooking, loops, outgrown, suspects, tolerance, waits
 from .actions import act
@@ -195,7 +195,7 @@ def _item(segment: Segment, claim: Claim, step: Step, number: int, progress: Pro
         case Done(output):
             fact = _fact(run, segment, claim, Outcome.SUCCEEDED, output=run.kept(output))
         case Failed(error):
-            if next_attempt(step.retry, error, claim.number, 0.0) is not None:
+            if is_rung(run.plan.escalation, claim.number) or next_attempt(step.retry, error, claim.number, 0.0) is not None:
                 ending.fail_attempt(run, claim, error)
                 progress.left_open(number)
                 return True

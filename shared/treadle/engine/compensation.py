@@ -32,6 +32,7 @@ from .run import Run
 from .secrecy import Given, fill, names_secrets
 from .snapshot import snapshot
 from .starting import StartRequest, latest_plan, start
+from .waits import cancel_child, refused
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -118,7 +119,10 @@ def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, stand
         ready.messages.append(_again(run, until))
         return None
     if is_child and standing is not None:
-        return _child_ended(run, number, standing)
+        ended = _child_ended(run, standing)
+        if isinstance(ended, Pending):
+            return None
+        return None if ended is not None and _retries(run, key, standing, ended, ready) else _write(run, standing, ended)
     if not segment.runs_tasks and "task" in (run.step(key).compensate or {}):
         ready.messages.append(_again(run, run.now))
         return None
@@ -131,8 +135,8 @@ def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, stand
     result = _act(run, number, key, claimed, segment.deadline)
     if isinstance(result, Pending):
         later = {**claimed, "state": State.WAITING.value, "until": result.until} | ({"child": result.child} if result.child else {})
-        later.pop("lease")
-        if run.world.store.put(later, Equals("fence", claimed["fence"])).ok and not result.child:
+        later.pop("lease", None)
+        if run.world.store.put(later, Equals("fence", claimed["fence"])).ok and result.until:
             ready.messages.append(_again(run, result.until))
         return None
     if isinstance(result, StepError) and _retries(run, key, claimed, result, ready):
@@ -159,8 +163,8 @@ def _retries(run: Run, key: str, claimed: Item, error: StepError, ready: Ready) 
     wait = next_attempt(_retry_of(run, run.step(key)), error, claimed["attempt"], run.world.random.random())
     if wait is None:
         return False
-    later = {**claimed, "state": State.RETRY.value, "until": run.now + wait, "error": error_text(error)}
-    later.pop("lease")
+    kept = {name: value for name, value in claimed.items() if name not in ("lease", "child")}
+    later = {**kept, "state": State.RETRY.value, "until": run.now + wait, "error": error_text(error)}
     run.world.store.put(later, Equals("fence", claimed["fence"]))
     ready.messages.append(_again(run, run.now + wait))
     return True
@@ -168,7 +172,7 @@ def _retries(run: Run, key: str, claimed: Item, error: StepError, ready: Ready) 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A compensation that ends later: a wait, or a child run (whose end sends a message)."""
+    """A compensation that ends later: a wait, or a child run (whose end sends a message). `until`: when at the latest; 0: not said."""
 
     until: int
     child: str | None = None
@@ -185,7 +189,7 @@ def _claim(run: Run, number: int, key: str, standing: Item | None) -> Item | Non
     attempt = 1
     if standing is not None:
         if standing["state"] == State.WAITING:
-            return standing | {"waited": True}
+            return standing
         attempt = standing["attempt"] + (1 if standing["state"] == State.RETRY else 0)
     claimed: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "of": key, "attempt": attempt, "started_at": run.now}
     lease = run.now + run.world.settings.lease_s * 1000
@@ -203,12 +207,17 @@ def _write(run: Run, claimed: Item, error: StepError | None) -> Outcome | None:
     return outcome if run.world.store.put(ended, Equals("fence", claimed["fence"])).ok else None
 
 
-def _child_ended(run: Run, number: int, standing: Item) -> Outcome | None:
+def _child_ended(run: Run, standing: Item) -> StepError | Pending | None:
+    """None: it succeeded. One that takes too long is cancelled."""
     control = run.world.store.get(run_key(standing["child"]))
-    if control is None or not RunStatus(control["status"]).is_final:
-        return None
-    status = RunStatus(control["status"])
-    return _write(run, standing, None if status is RunStatus.SUCCEEDED else StepError("ChildFailed", f"{standing['child']} ended {status}"))
+    status = RunStatus(control["status"]) if control is not None else None
+    if status is not None and status.is_final:
+        told = f"{standing['child']} ended {status}"
+        return None if status is RunStatus.SUCCEEDED else StepError("ChildFailed", told)
+    if 0 < standing["until"] <= run.now:
+        cancel_child(run, standing["child"])
+        return StepError("Timeout", "the undoing took too long")
+    return Pending(standing["until"], standing["child"])
 
 
 def _retry_of(run: Run, step: Step) -> Retry | None:
@@ -229,9 +238,9 @@ def _act(run: Run, number: int, key: str, claimed: Item, deadline: int) -> Json 
         if "task" in undo:
             return _task(run, key, step, _given(run, undo.get("with", {}), bound, claimed["attempt"]), claimed["attempt"], deadline)
         if "workflow" in undo:
-            return _child(run, number, claimed["attempt"], render(undo["workflow"], run.world.expressions, bound))
+            return _child(run, number, claimed, render(undo["workflow"], run.world.expressions, bound), _ends(undo, claimed))
         if "wait" in undo:
-            return _wait(run, undo["wait"], claimed, bound)
+            return _wait(run, undo, claimed, bound)
         return _instant(run, undo, bound)
     except ExpressionFault as fault:
         return expression_error(fault)
@@ -256,9 +265,14 @@ def _task(run: Run, key: str, step: Step, given: Given, attempt: int, deadline: 
     return result.output if isinstance(result, Done) else getattr(result, "error", StepError("TaskFailed"))
 
 
-def _child(run: Run, number: int, attempt: int, told: dict[str, Any]) -> Json | StepError | Pending:
+def _ends(undo: Mapping[str, Any], claimed: Item) -> int:
+    """When the attempt times out; 0: never."""
+    return int(claimed["started_at"]) + parse_duration(undo["timeout"]) if "timeout" in undo else 0
+
+
+def _child(run: Run, number: int, claimed: Item, told: dict[str, Any], ends: int) -> Json | StepError | Pending:
     """Undoing by a child run, whose end wakes this one."""
-    child = digest("undo", run.id, str(run.generation), str(number), str(attempt))
+    child = digest("undo", run.id, str(run.generation), str(number), str(claimed["attempt"]))
     try:
         plan = latest_plan(run.world, run.tenant, told["id"], told.get("version"))
     except NotFound as missing:
@@ -267,17 +281,20 @@ def _child(run: Run, number: int, attempt: int, told: dict[str, Any]) -> Json | 
     try:
         start(run.world, StartRequest(run.tenant, plan, told.get("input", {}), run_id=child, parent=parent))
     except Rejected as refusal:
-        return StepError("InputInvalid", refusal.message, permanent=True)
-    return child if parent is None else Pending(run.now, child)
+        return refused(refusal)
+    return child if parent is None else Pending(ends, child)
 
 
-def _wait(run: Run, spec: Json, claimed: Item, bound: dict[str, Any]) -> Json | StepError | Pending:
-    if "waited" in claimed:
-        return None
-    until = (
-        run.now + parse_duration(spec) if isinstance(spec, str) else rendered.moment(run.world.expressions.evaluate(spec["until"], bound))
-    )
-    return None if until <= run.now else Pending(until)
+def _wait(run: Run, undo: Mapping[str, Any], claimed: Item, bound: dict[str, Any]) -> Json | StepError | Pending:
+    spec, ends = undo["wait"], _ends(undo, claimed)
+    if isinstance(spec, str):
+        until = int(claimed["started_at"]) + parse_duration(spec)
+    else:
+        until = rendered.moment(run.world.expressions.evaluate(spec["until"], bound))
+    is_late = 0 < ends < until
+    if run.now < (ends if is_late else until):
+        return Pending(ends if is_late else until)
+    return StepError("Timeout", "the undoing took too long") if is_late else None
 
 
 def _instant(run: Run, undo: Mapping[str, Any], bound: dict[str, Any]) -> Json | StepError:

@@ -10,7 +10,7 @@ from ..core.errors import ExpressionFault
 from ..core.expressions import render
 from ..core.model import Json, Outcome, RunStatus, State, StepError
 from ..core.plan import Scope
-from ..core.retry import next_attempt
+from ..core.retry import gives_up, next_attempt
 from ..ports import Absent, Change, Condition, Equals, Item, OneOf, all_of
 from . import rendered
 from .actions import expression_error, reshape
@@ -105,7 +105,8 @@ def fail_attempt(run: Run, claim: Claim, error: StepError, condition: Condition 
     """
     error, step = rendered.shortened(error), run.step(claim.key)
     is_whole = step.is_loop and paths.index(claim.key) is None
-    wait = None if is_whole else next_attempt(step.retry, error, claim.number, run.world.random.random())
+    is_last = is_whole or gives_up(run.plan.escalation, claim.number)
+    wait = None if is_last else next_attempt(step.retry, error, claim.number, run.world.random.random())
     until = None if wait is None else run.now + wait
     if not write_failed_attempt(run, claim, error, until, condition).ok:
         return False

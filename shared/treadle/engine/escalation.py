@@ -37,10 +37,16 @@ def raise_rung(run: Run, key: str, number: int, rung: Rung, error: StepError, at
 
 
 def after_attempt(run: Run, key: str, attempt: int, error: StepError) -> None:
-    """Rungs by number of attempts: raised by the attempt that reaches them."""
+    """Rungs by number of attempts: raised by the attempt that reaches them. One that says `fail` made it the last one."""
     for number, rung in enumerate(run.plan.escalation):
-        if rung.get("afterAttempts") == attempt:
-            raise_rung(run, key, number, rung, error, attempt)
+        if rung.get("afterAttempts") != attempt:
+            continue
+        raise_rung(run, key, number, rung, error, attempt)
+        match rung.get("action"):
+            case "pause":
+                pause(run)
+            case "cancel":
+                stop_run(run, "cancel", error.brief())
 
 
 def next_rung(run: Run, failed_at: int, done: int) -> tuple[int, int] | None:

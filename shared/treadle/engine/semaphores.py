@@ -89,10 +89,11 @@ class Semaphore:
         released: list[list[Any]] = self._change(give)
         return released
 
-    def holders(self) -> list[str]:
-        """Oldest first."""
-        item = self.world.store.get((self.name, "semaphore")) or {"holders": {}}
-        return sorted(item["holders"], key=lambda holder: (item["holders"][holder]["since"], holder))
+    def everybody(self) -> list[str]:
+        """Who has a place, oldest first; then who waits for one, in line."""
+        item = self.world.store.get((self.name, "semaphore")) or {"holders": {}, "waiting": []}
+        holders = sorted(item["holders"], key=lambda holder: (item["holders"][holder]["since"], holder))
+        return [*holders, *(entry[0] for entry in item["waiting"] if entry[0] not in holders)]
 
 
 def of_runs(world: World, tenant: str, workflow: str, key: str) -> Semaphore:

@@ -206,18 +206,28 @@ def _start_child(segment: Segment, item: Item) -> None:
     try:
         start(run.world, StartRequest(run.tenant, plan, wait["input"], run_id=wait["child"], parent=parent))
     except Rejected as refusal:
-        segment.failed(claim_of(item), StepError("InputInvalid", refusal.message, permanent=True), stands(item))
+        segment.failed(claim_of(item), refused(refusal), stands(item))
         return
     if wait["detached"]:
         resolve(segment, item, wait["child"])
 
 
+def refused(refusal: Rejected) -> StepError:
+    """Of a child run: an input that can never do, or no place for it now (`overflow: reject`)."""
+    if refusal.code == "concurrency-limit":
+        return StepError("Throttled", refusal.message)
+    return StepError("InputInvalid", refusal.message, permanent=True)
+
+
 def give_up_child(run: Run, item: Item) -> None:
     """Nobody waits for the child any more: it is cancelled."""
     wait = item.get("wait", {})
-    if wait.get("for") != "child" or wait["detached"]:
-        return
-    child = Run(run.world, wait["child"])
+    if wait.get("for") == "child" and not wait["detached"]:
+        cancel_child(run, wait["child"])
+
+
+def cancel_child(run: Run, child_id: str) -> None:
+    child = Run(run.world, child_id)
     with suppress(NotFound):
         child.read_control()
         error = {"name": "Cancelled", "message": f"run {run.id} no longer waits for it"}

@@ -16,12 +16,14 @@ from dataclasses import dataclass, field
 from ..core import paths
 from ..engine.items import step_key
 from ..ports import Item, Key
-from .reference_values import FAILED, NEXT
+from .reference_values import FAILED, HELD, NEXT, OVER
 
 NEVER = float("inf")  # behind all whose turn is known
 INSTANT_MS = 59_000  # the engine's timers may be late by less; generated durations are whole minutes
 
-BEGIN, FAIL, END, UNDO = "begin", "fail", "end", "undo"
+BEGIN, FAIL, END, UNDO, HOLD, REST = "begin", "fail", "end", "undo", "hold", "rest"
+
+RESTS = ("compensating", "succeeded", "failed", "cancelled", "timedOut")  # no step of the run goes on
 
 
 @dataclass
@@ -35,7 +37,11 @@ class Trail:
     where: dict[str, str] = field(default_factory=dict)  # run id -> what its paths begin with
     _count: int = 0
     _begun: set[tuple[Key, int]] = field(default_factory=set)
+    _known: set[str] = field(default_factory=set)  # runs that have begun
+    _pending: set[str] = field(default_factory=set)  # runs that wait for a place
+    _in_line: set[str] = field(default_factory=set)
     _timed_out: set[str] = field(default_factory=set)
+    _at_rest: set[str] = field(default_factory=set)
 
     # ------------------------------------------------------------------------------------------- what the engine does
 
@@ -46,6 +52,8 @@ class Trail:
     def wrote(self, key: Key, item: Item | None) -> None:
         """An item of the table."""
         pk, sk = key
+        if item is not None and sk == "semaphore":
+            self._asked_for_places([*item["holders"], *(entry[0] for entry in item["waiting"])])
         run_id = pk.partition("#")[0]
         if item is None or (run_id not in self.where and sk != "!"):
             return
@@ -56,14 +64,30 @@ class Trail:
         elif sk.startswith("undo#") and item["state"] == "claimed" and item["attempt"] == 1:
             self.note(self._path(run_id, item["of"]), UNDO)
 
+    def _asked_for_places(self, everybody: list[str]) -> None:
+        for run_id in everybody:
+            if run_id in self.where and run_id not in self._in_line:
+                self._in_line.add(run_id)
+                self.note(self.where[run_id], BEGIN)
+
     def _control(self, run_id: str, item: Item) -> None:
         if run_id not in self.where:
             parent = item.get("parent")
             self.where[run_id] = f"{self._path(parent['run'], parent['path'])}/" if parent else ""
+        if item["status"] == "pending":
+            self._pending.add(run_id)  # it begins when it asks for a place, and again when it has it
+        elif run_id not in self._known or run_id in self._pending:
+            self._known.add(run_id)
+            self._pending.discard(run_id)
             self.note(self.where[run_id], BEGIN)
+        if item["status"] == "paused" or item.get("stop") == "cancel":
+            self.note(self.where[run_id], HOLD)
         if item.get("stop") == "timeout" and run_id not in self._timed_out:
             self._timed_out.add(run_id)
             self.note(self.where[run_id], END)
+        if item["status"] in RESTS and run_id not in self._at_rest:
+            self._at_rest.add(run_id)
+            self.note(self.where[run_id], REST)
 
     def _step(self, run_id: str, key: Key, item: Item) -> None:
         path, attempt = self._path(run_id, key[1][2:]), item.get("attempt", 1)
@@ -100,6 +124,10 @@ class Trail:
             return self._number(label.removesuffix(NEXT), BEGIN, now)
         if label.endswith(FAILED):
             return self._number(label.removesuffix(FAILED), END, now)
+        if label.endswith(HELD):
+            return self._number(label.removesuffix(HELD), HOLD, now)
+        if label.endswith(OVER):
+            return self._number(label.removesuffix(OVER), REST, now)
         return min(self._number(label, kind, now) for kind in ((FAIL, END) if has_begun else (BEGIN, FAIL, END)))
 
     def starter(self, path: str) -> str | None:

@@ -11,53 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.errors import TaskError
-from ..tasks import Task, TaskContext, task
+from .notebook import CHILDREN
+from .phrases import ERRORS, NAMES, PATTERNS, Definition, Phrases
 
-Definition = dict[str, Any]
 MAX_DEPTH = 2
-
-# What a generated definition calls ----------------------------------------------------------------------------------
-
-
-class Notebook:
-    """The tasks of generated definitions, and what `record` and `revert` wrote: labels by run, in order."""
-
-    def __init__(self) -> None:
-        self.labels: dict[str, list[Any]] = {}
-        self._calls: dict[tuple[str, str], int] = {}
-
-    def tasks(self) -> list[Task]:
-        def record(given: Any, context: TaskContext) -> Any:
-            """Writes the path of its step down, then returns its input."""
-            self.labels.setdefault(context.run_id, []).append(context.step_id)
-            return given
-
-        def revert(given: Any, context: TaskContext) -> None:
-            """Writes down of which step."""
-            self.labels.setdefault(context.run_id, []).append(f"undo {given['step']}")
-
-        def flaky(given: Any, context: TaskContext) -> Any:
-            """Fails the first `fails` attempts with `error`, then returns `value`."""
-            if context.attempt <= given["fails"]:
-                raise _named(given["error"])
-            return given["value"]
-
-        def fail_first(given: Any, context: TaskContext) -> Any:
-            """Fails the first `fails` calls of this run with this `key`, whatever the attempt; then returns the number of the call."""
-            calls = self._calls[context.run_id, given["key"]] = self._calls.get((context.run_id, given["key"]), 0) + 1
-            if calls <= given["fails"]:
-                raise _named(given["error"])
-            return calls
-
-        return [task(record), task(revert), task(flaky), task(fail_first)]
-
-
-def _named(name: str) -> TaskError:
-    return TaskError(name, name.lower())
-
-
-# One case -----------------------------------------------------------------------------------------------------------
+DEEPEST = 14  # groups around one step, under a step of the document: 16 is the limit
 
 
 @dataclass(frozen=True)
@@ -81,41 +39,20 @@ def cases(seed: int) -> Iterator[Case]:
         yield case(numbers.getrandbits(48))
 
 
-def _child(name: str, *steps: Definition, **more: Any) -> Definition:
-    return {"id": name, "name": name, "version": "1.0.0", "steps": list(steps), **more}
-
-
-_CHILDREN: tuple[Definition, ...] = (
-    _child("child-adds", {"id": "x", "set": "${input.n + 1}"}),
-    _child("child-breaks", {"id": "w", "wait": "7m"}, {"id": "x", "after": ["w"], "fail": {"error": "Red"}}),
-    _child("child-late", {"id": "w", "wait": "40m"}, timeout="5m"),
-)
-
-_ERRORS = ("Red", "Blue", "Reddish")
-_PATTERNS = (["*"], ["Red"], ["Red*"], ["Blue", "Timeout"], ["Timeout"], ["LoopLimit", "Reddish"], ["ExpressionError"], ["Rejected"])
-
-
 @dataclass
-class _Author:
-    """Writes one definition. `made` counts steps; `spans` are durations already used, in minutes."""
+class _Author(Phrases):
+    """Writes one definition. `made` counts steps; `signals` are names that are waited for."""
 
-    random: random.Random
     made: int = 0
-    spans: set[int] = field(default_factory=set)
     script: list[Definition] = field(default_factory=list)
+    signals: list[str] = field(default_factory=list)
     calls_children: bool = False
     mode: str = "stop"
     is_inside_loop: bool = False
 
-    def odds(self, percent: float) -> bool:
-        return self.random.random() * 100 < percent
-
     def case(self, name: str) -> Case:
         self.mode = self.random.choices(["stop", "continue", "compensate", "wait"], [36, 28, 28, 8])[0]
-        errors: Definition = {"onFailure": self.mode}
-        if self.odds(15):
-            errors["retry"] = self._retry()
-        definition: Definition = {"id": name, "name": name, "version": "1.0.0", "errorHandling": errors}
+        definition: Definition = {"id": name, "name": name, "version": "1.0.0", "errorHandling": self._error_handling()}
         definition["steps"] = self._steps(self.random.randint(2, 9), depth=0, path="")
         if self.odds(15):
             _use_dependencies(definition)
@@ -125,10 +62,51 @@ class _Author:
             definition["output"] = {step["id"]: f"${{steps.{step['id']}.outcome}}" for step in definition["steps"] if self.odds(50)}
         if self.odds(15):
             definition["checkpoint"] = self.random.choice([{"steps": 3}, {"every": "5m"}])
+        self._around(definition)
         self._steering()
-        children = _CHILDREN if self.calls_children else ()
+        children = CHILDREN if self.calls_children else ()
         given = {"n": self.random.randint(0, 3), "yes": True, "list": [1, 2, 3][: self.random.randint(0, 3)], "map": {"b": 1, "a": 2}}
         return Case(definition, given, tuple(self.script), children)
+
+    def _error_handling(self) -> Definition:
+        errors: Definition = {"onFailure": self.mode}
+        if self.odds(15):
+            errors["retry"] = self._retry()
+        if self.odds(4):  # the older names; without a jitter of its own it would be a random one
+            strategy = self.random.choice(["fixed", "linear", "exponential"])
+            errors |= {"retry": {"jitter": "none", "delay": self._duration(1, 40)}, "retryAttempts": 1, "backoffStrategy": strategy}
+        if self.odds(10):
+            errors[self.random.choice(["thresholds", "thresholds", "errorThresholds"])] = self._thresholds()
+        if self.odds(70 if self.mode == "wait" else 6):
+            ladder = [self._rung() for _ in range(self.random.randint(1, 3))]
+            errors[self.random.choice(["escalation", "escalation", "escalationPolicy"])] = ladder
+        elif self.odds(3):
+            errors["escalationPolicy"] = self.random.choice(["automatic", "manual"])
+        return errors
+
+    def _thresholds(self) -> Definition:
+        limits: Definition = {"maxFailedSteps": self.random.randint(1, 3)} if self.odds(60) else {"failureRate": 0.4, "window": "7d"}
+        return limits | ({"action": self.random.choice(["fail", "pause", "cancel"])} if self.odds(80) else {})
+
+    def _rung(self) -> Definition:
+        """What becomes of the failing step itself where its own attempt has the run cancelled is not said."""
+        by_time = self.odds(70)
+        rung: Definition = {"afterFailure": self._duration(16, 500)} if by_time else {"afterAttempts": self.random.randint(1, 2)}
+        if self.odds(60):
+            return rung | {"action": self.random.choice(["fail", "pause", "cancel"] if by_time else ["fail", "pause"])}
+        severity = {"severity": self.random.choice(["info", "warning", "error", "critical"])} if self.odds(70) else {}
+        return rung | {"notify": "ann"} | severity
+
+    def _around(self, definition: Definition) -> None:
+        """What is said of the whole run."""
+        if self.odds(5):
+            schema = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}
+            definition["input"] = self.random.choice([schema, schema, True])
+        if self.odds(5):
+            definition["metadata"] = {"owner": "Zoë", "attributes": {"n": "${input.n}", "who": "Zoë", "is": True}}
+        if self.odds(5):
+            overflow = {"overflow": self.random.choice(["queue", "reject", "cancelOldest"])} if self.odds(75) else {}
+            definition["concurrency"] = {"key": "input.n", "limit": 1, **overflow}
 
     def _steering(self) -> None:
         if self.odds(8):
@@ -154,6 +132,9 @@ class _Author:
             if self.mode == "wait" and not self.is_inside_loop and self.odds(60):
                 self._decision(step, path)
             steps.append(step)
+        for step in steps:
+            if "switch" in step and self.odds(50):
+                _say_shortly(step["switch"])
         self.random.shuffle(steps)
         return steps
 
@@ -189,7 +170,7 @@ class _Author:
 
     def _join(self, step: Definition, sources: list[Definition]) -> None:
         if len(sources) > 1 and self.odds(40):
-            step["join"] = self.random.choice(["any", "any", "done", "done", self.random.randint(1, len(sources))])
+            step["join"] = self.random.choice(["any", "any", "done", "done", "all", self.random.randint(1, len(sources))])
         elif sources and self.odds(12):
             step["join"] = "done"
 
@@ -200,24 +181,26 @@ class _Author:
         if depth < MAX_DEPTH:
             actions["group"] = 12
         if self.is_inside_loop:
-            del actions["approval"], actions["signal"]
+            del actions["approval"]
         action = self.random.choices(list(actions), list(actions.values()))[0]
         self._loop(step, action)
         match action:
             case "task":
-                self._task(step, sources)
+                self._task(step, sources, path)
             case "set":
                 step["set"] = self._value(step, sources)
             case "wait":
                 until = f"timestamp(run.startedAt) + duration('{self._minutes()}m')"
                 step["wait"] = self._duration() if self.odds(85) else {"until": until}
             case "fail":
-                step["fail"] = {"error": self.random.choice(_ERRORS), "message": "on ${run.workflow}"}
+                step["fail"] = {"error": self.random.choice(ERRORS), "message": "on ${run.workflow}"}
             case "switch":
                 step["switch"] = [{"when": self._condition(step, sources), "then": []} for _ in range(self.random.randint(1, 2))]
                 step["switch"] += [{"else": []}] * self.odds(60)
             case "emit":
                 step["emit"] = {"type": "Happened", "detail": {"value": self._value(step, sources)}}
+                if self.odds(50):
+                    step["emit"]["source"] = "shop"
             case "signal":
                 self._signal(step)
             case "approval":
@@ -228,7 +211,7 @@ class _Author:
                 self._group(step, depth, path)
 
     def _loop(self, step: Definition, action: str) -> None:
-        if action in ("switch", "signal", "approval"):
+        if action in ("switch", "approval"):
             return
         if self.odds(14):
             lists: list[Any] = ["input.list", "input.map", "[5, 6, 7, 8]", [1, 2], "['x']"]
@@ -239,15 +222,24 @@ class _Author:
                 step["tolerate"] = self.random.choice([{"failures": 1}, {"failures": 2}, {"percent": 50}])
         elif self.odds(8):
             limit = self.random.randint(1, 3)
-            tests = [{"while": f"iteration < {limit}"}, {"until": f"iteration + 1 >= {limit}"}, {"until": "previous == 0"}]
+            tests: list[Definition] = [
+                {"while": f"iteration < {limit}"},
+                {"until": f"iteration + 1 >= {limit}"},
+                {"until": "previous == 0"},
+            ]
+            tests += [{"while": True}, {"until": False}] if self.odds(15) else []
             step["repeat"] = {**self.random.choice(tests), "max": self.random.randint(1, 4)}
             if self.odds(30):
                 step["repeat"]["delay"] = self._duration()
 
-    def _task(self, step: Definition, sources: list[Definition]) -> None:
-        error = self.random.choice(_ERRORS)
+    def _task(self, step: Definition, sources: list[Definition], path: str) -> None:
+        error = self.random.choice(ERRORS)
         turn = "${index}" if "forEach" in step else "${iteration}" if "repeat" in step else ""
-        match self.random.choices(["echo", "record", "flaky", "fail_first"], [25, 35, 28, 12])[0]:
+        match self.random.choices(["echo", "record", "flaky", "fail_first", "later", "large"], [25, 33, 27, 11, 6, 2])[0]:
+            case "later":
+                self._later(step, path)
+            case "large":
+                step |= {"task": "large", "with": {"times": self.random.choice([1, 1_000, 60_000])}}
             case "echo":
                 step |= {"task": "echo", "with": {"v": self._value(step, sources)}}
             case "record":
@@ -260,16 +252,37 @@ class _Author:
             case "fail_first":
                 step |= {"task": "fail_first", "with": {"key": step["id"] + turn, "fails": self.random.choice([1, 1, 2]), "error": error}}
 
+    def _later(self, step: Definition, path: str) -> None:
+        """Ends by an answer, or for want of one or of a heartbeat."""
+        step |= {"task": "later", "timeout": self._duration(300, 900)}
+        if self.odds(60):
+            step["heartbeat"] = self._duration()
+        if self.is_inside_loop:
+            return
+        at = path + step["id"] + ("[0]" if "forEach" in step or "repeat" in step else "")
+        self.script += [{"at": self._duration(), "do": "beat", "step": at} for _ in range(self.random.randint(0, 2))]
+        for _ in range(self.random.randint(0, 2)):
+            told = {"error": self.random.choice(ERRORS)} if self.odds(30) else {"output": self.random.choice([None, 7, "späte Antwort"])}
+            self.script.append({"at": self._duration(), "do": "answer", "step": at, **told})
+
     def _signal(self, step: Definition) -> None:
-        step["signal"] = {"name": step["id"], "timeout": self._duration(300, 900)}
-        if self.odds(80):
-            self.script.append({"at": self._duration(), "do": "signal", "name": step["id"], "payload": self.random.randint(0, 9)})
+        """Some have their name from another one, or from all items of a loop: each takes one."""
+        name = self.random.choice(self.signals) if self.signals and self.odds(35) else self.random.choice([step["id"], *NAMES])
+        self.signals.append(name)
+        step["signal"] = {"name": name, "timeout": self._duration(300, 900)}
+        if self.odds(15):
+            step["signal"]["schema"] = self.random.choice([{"type": "integer", "maximum": 5}, {"type": "integer", "maximum": 5}, True])
+        for _ in range(self.random.randint(0, 2)):
+            payload: Any = self.random.choice([*range(8), "text"])
+            self.script.append({"at": self._duration(), "do": "signal", "name": name, "payload": payload})
 
     def _approval(self, step: Definition, path: str) -> None:
         step["approval"] = {"timeout": self._duration(300, 900)}
+        if self.odds(40):
+            step["approval"] |= {"by": self.random.choice([["ann"], ["bob"], ["bob", "ann"]]), "message": "Für ${input.n}?"}
         if self.odds(80):
             act = self.random.choice(["approve", "approve", "reject"])
-            self.script.append({"at": self._duration(), "do": act, "step": path + step["id"], "by": "ann"})
+            self.script.append({"at": self._duration(), "do": act, "step": path + step["id"], "by": "ann", "comment": "gut"})
 
     def _decision(self, step: Definition, path: str) -> None:
         """What a person chooses if it has failed by then. Which items of a loop `retry` runs again is not said."""
@@ -280,17 +293,33 @@ class _Author:
 
     def _call(self, step: Definition) -> None:
         self.calls_children = True
-        step["workflow"] = {"id": self.random.choice(_CHILDREN)["id"], "input": {"n": "${input.n}"}}
+        step["workflow"] = {"id": self.random.choice(CHILDREN)["id"], "input": {"n": "${input.n}"}}
         if self.odds(15):
-            step["workflow"]["wait"] = False
+            step["workflow"]["wait"] = self.odds(20)
+        if self.odds(20):
+            step["workflow"]["version"] = "1.0.0"
 
     def _group(self, step: Definition, depth: int, path: str) -> None:
+        if depth == 0 and self.odds(6):
+            return self._deep(step)
         was_inside, self.is_inside_loop = self.is_inside_loop, self.is_inside_loop or "forEach" in step or "repeat" in step
         steps = self._steps(self.random.randint(1, 4), depth + 1, f"{path}{step['id']}.")
         self.is_inside_loop = was_inside
         step["group"] = {"steps": steps}
         if self.odds(20):
             step["group"]["output"] = {inner["id"]: f"${{steps.{inner['id']}.outcome}}" for inner in steps}
+        if self.odds(15):
+            _use_dependencies(step["group"])
+
+    def _deep(self, step: Definition) -> None:
+        """As deep as it goes."""
+        self.made += DEEPEST
+        inner: Definition = {"id": f"s{self.made}", "task": "flaky", "with": {"fails": 1, "error": "Red", "value": "deep"}}
+        if self.odds(50):
+            inner["retry"] = self._retry()
+        for number in range(self.made - 1, self.made - DEEPEST, -1):
+            inner = {"id": f"s{number}", "group": {"steps": [inner]}}
+        step["group"] = {"steps": [inner]}
 
     # ---------------------------------------------------------------------------------------------------- modifiers
 
@@ -300,76 +329,59 @@ class _Author:
         if self.odds(22) and "switch" not in step:
             step["retry"] = self._retry()
         if self.odds(20 if {"wait", "group"} & step.keys() else 3):
-            step["timeout"] = self._duration()
+            step.setdefault("timeout", self._duration())
         if self.odds(20):
-            entries = [{"errors": self.random.choice(_PATTERNS), "output": self._fallback()} for _ in range(self.random.randint(1, 2))]
+            entries = [{"errors": self.random.choice(PATTERNS), "output": self._fallback()} for _ in range(self.random.randint(1, 2))]
             step["catch"] = entries
         if self.odds(45 if self.mode == "compensate" else 4) and "retry" not in step and "catch" not in step:
             step["compensate"] = self._undo(step)
         if self.odds(8) and "switch" not in step:
             step["output"] = self.random.choice(["${result}", {"was": "${result}"}, "done ${input.n}"])
         if self.odds(12):
-            step["priority"] = self.random.choice(["low", "high", "critical"])
-        if self.odds(20) and "task" in step:
+            step["priority"] = self.random.choice(["low", "normal", "high", "critical"])
+        if "task" in step:
+            self._task_modifiers(step)
+
+    def _task_modifiers(self, step: Definition) -> None:
+        if self.odds(20):
             step["idempotent"] = True
+        if self.odds(12) and step["task"] != "later":  # when the time of one is over depends on how late timers are
+            step["cache"] = {"key": self.random.choice(["input.n", "'same'", "string(input.n)", "input.list"]), "ttl": "7d"}
+        if self.odds(6):
+            step["resources"] = self.random.choice([{"cpu": "1 vCPU"}, {"memory": "512MB", "storage": "1GB"}])
+        if self.odds(6):
+            step["concurrency"] = {"key": self.random.choice(["input.n", "'all'"]), "limit": self.random.randint(1, 2)}
+        if self.odds(3) and step["task"] != "later":
+            step["heartbeat"] = self._duration()
 
     def _undo(self, step: Definition) -> Definition:
-        if self.odds(75):
+        if self.odds(70):
             return {"task": "revert", "with": {"step": step["id"]}}
-        return {"task": "flaky", "with": {"fails": self.random.choice([1, 9]), "error": "Red", "value": None}}
+        self.calls_children = True
+        flaky = {"task": "flaky", "with": {"fails": self.random.choice([1, 9]), "error": "Red", "value": None}}
+        child = self.random.choice(["child-adds", "child-breaks"])
+        forms: list[Definition] = [
+            flaky,
+            flaky,
+            {**flaky, "retry": self._retry()},
+            {**flaky, "resources": {"cpu": "1 vCPU"}},
+            {"set": "${output}"},
+        ]
+        forms += [{"emit": {"type": "Undone", "detail": {"of": step["id"]}}}, {"wait": self._duration(), "timeout": self._duration()}]
+        forms += [{"wait": {"until": f"timestamp(run.startedAt) + duration('{self._minutes()}m')"}}]
+        forms += [{"fail": {"error": "Red", "message": "${error.name}"}}, {"workflow": {"id": child, "input": {"n": "${input.n}"}}}]
+        return self.random.choice(forms)
 
     def _fallback(self) -> Any:
         return self.random.choice(["caught", {"name": "${error.name}"}, 0])
 
-    def _retry(self) -> Definition:
-        policy: Definition = {
-            "maxAttempts": self.random.randint(2, 3),
-            "backoff": self.random.choice(["fixed", "linear", "exponential"]),
-            "delay": self._duration(1, 40),
-            "jitter": "none",
-        }
-        if self.odds(25):
-            policy["on"] = self.random.choice([["Red"], ["Red*"], ["Blue", "Timeout"]])
-        elif self.odds(20):
-            policy["except"] = self.random.choice([["Red"], ["Timeout"]])
-        if self.odds(15):
-            policy["maxDelay"] = "3m"
-        return policy
 
-    # --------------------------------------------------------------------------------------------------- expressions
-
-    def _value(self, step: Definition, sources: list[Definition]) -> Any:
-        forms: list[Any] = [1, "text", "${input.n}", None, {"k": ["${input.n + 1}"]}]
-        forms += ["${item}", "i${index}"] * ("forEach" in step) + ["${iteration}", "${previous == null ? 1 : 0}"] * ("repeat" in step)
-        if sources and self.odds(60):
-            return self._of_source(step, self.random.choice(sources))
-        return self.random.choice(forms)
-
-    def _of_source(self, step: Definition, source: Definition) -> str:
-        there = f"steps.{source['id']}"
-        is_text_free = "emit" not in source and "workflow" not in source and "group" not in source
-        form = self.random.choice([f"{there}.outcome", f"{there}.output" if is_text_free else f"{there}.outcome"])
-        return f"${{{there} == null ? 'none' : {form}}}" if step.get("join") not in (None, "done") else f"${{{form}}}"
-
-    def _condition(self, step: Definition, sources: list[Definition]) -> Any:
-        if sources and step.get("join") in (None, "done") and self.odds(50):
-            outcome = self.random.choice(["succeeded", "succeeded", "failed", "skipped"])
-            return f"steps.{self.random.choice(sources)['id']}.outcome == '{outcome}'"
-        if self.odds(3):
-            return "input.n"  # no boolean
-        return self.random.choice(["true", "false", True, False, "input.n > 1", "input.n < 2", "input.yes"])
-
-    def _duration(self, least: int = 0, most: int = 0) -> str:
-        return f"{self._minutes(least, most)}m"
-
-    def _minutes(self, least: int = 0, most: int = 0) -> int:
-        """Most are used once; some short enough to be a message's delay, others for the due index."""
-        low, high = (least, most) if most else self.random.choice([(1, 14), (16, 300)])
-        minutes = self.random.randint(low, high)
-        while minutes in self.spans and not self.odds(10):
-            minutes = self.random.randint(low, high)
-        self.spans.add(minutes)
-        return minutes
+def _say_shortly(cases: list[Definition]) -> None:
+    """One step without its brackets."""
+    for case in cases:
+        key = "else" if "else" in case else "then"
+        if len(case[key]) == 1:
+            case[key] = case[key][0]
 
 
 def _use_dependencies(scope: Definition) -> None:

@@ -187,6 +187,10 @@ class Kernel:
         finally:
             process.label = before
 
+    def toss(self) -> bool:
+        """A coin."""
+        return self._random.random() < 0.5
+
     def sleep(self, ms: int) -> Future[None]:
         timer: Future[None] = Future(self)
         self.call_at(self.now + ms, lambda: timer.succeed(None))

@@ -9,6 +9,7 @@ the results that are allowed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -17,39 +18,14 @@ from ..cel import Cel
 from ..core.durations import parse_duration
 from ..core.expressions import Expressions
 from ..core.moments import rfc3339
+from ..definition.schemas import violations
 from .processes import Future, Kernel, Process
-from .reference_scopes import Scope
+from .reference_outside import Answers, Limits, Places, Signals, decided, modern
+from .reference_scopes import Scope, every_step
 from .reference_steps import unit
-from .reference_values import Choices, Definition, Env, Failure, Json, Record
+from .reference_values import HELD, NEXT, OVER, Choices, Definition, Env, Failure, Json, Record
 
 START_MS = 1_800_000_000_000
-
-
-class Signals:
-    """What arrives is kept until somebody waits for it, first in first out."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        self._kernel = kernel
-        self._kept: dict[str, list[Json]] = {}
-        self._waiting: list[tuple[str, Future[Json]]] = []
-
-    def wait_for(self, name: str) -> Future[Json]:
-        future: Future[Json] = Future(self._kernel)
-        if self._kept.get(name):
-            future.succeed(self._kept[name].pop(0))
-        else:
-            self._waiting.append((name, future))
-        return future
-
-    def give_up(self, future: Future[Json]) -> None:
-        self._waiting = [(name, waiting) for name, waiting in self._waiting if waiting is not future]
-
-    def arrive(self, name: str, payload: Json) -> None:
-        for wanted, future in self._waiting:
-            if wanted == name and not future.is_done:
-                future.succeed(payload)
-                return
-        self._kept.setdefault(name, []).append(payload)
 
 
 class RunOf:
@@ -60,14 +36,17 @@ class RunOf:
         self.reference, self.kernel, self.definition, self.id = reference, kernel, definition, run_id
         self.choices = reference.choices
         self._called_by = f"{called_by}/" if called_by else ""
-        errors = definition.get("errorHandling", {})
+        errors = modern(definition.get("errorHandling", {}))
         self.on_failure: str = errors.get("onFailure", "stop")
         self.default_retry: Definition | None = errors.get("retry")
+        self.ladder: list[Definition] = errors.get("escalation", [])
+        self.limits = Limits(errors.get("thresholds"))
         self.env = Env(reference.expressions, {"input": input, "run": self._shown(definition)})
         self.records: dict[str, Record] = {}
         self.replaced: list[tuple[str, Record]] = []
-        self.signals = Signals(kernel)
-        self.approvals: dict[str, Future[Json]] = {}
+        self.signals = Signals(kernel, reference.choices)
+        self.answers = Answers(kernel)
+        self.approvals: dict[str, tuple[Future[Json], list[str] | None]] = {}  # and who may decide
         self.decisions: dict[str, Future[tuple[str, Json]]] = {}
         self.cancelled: Future[None] = Future(kernel)
         self.resumed: Future[None] = Future(kernel)  # ends when a pause does
@@ -84,8 +63,35 @@ class RunOf:
         return {"id": self.id, "workflow": definition["id"], "version": definition["version"], "startedAt": rfc3339(self.kernel.now)}
 
     async def go(self) -> None:
+        rule = self.definition.get("concurrency")
+        if rule is None:
+            return await self._go()
+        key, places = self._place_key(), self.reference.places
+        while (free := places.take(self, key, rule["limit"])) is not None:
+            if rule.get("overflow") == "cancelOldest":
+                places.make_room(self, key, rule["limit"])
+            with self.kernel.labelled(self.label() + NEXT):
+                await self.kernel.first(free, self.cancelled)
+            if self.cancelled.is_done:
+                break
+        if self.cancelled.is_done:
+            await self._at_its_end()
+            self.status, self.ended_at = "cancelled", self.kernel.now
+        else:
+            await self._go()
+        places.leave(self, key)
+
+    def _place_key(self) -> str:
+        return json.dumps([self.definition["id"], self.env.evaluate(self.definition["concurrency"]["key"])])
+
+    def may_start(self) -> bool:
+        """`overflow: reject`: not without a place."""
+        rule = self.definition.get("concurrency", {})
+        return rule.get("overflow") != "reject" or self.reference.places.take_at_once(self, self._place_key(), rule["limit"])
+
+    async def _go(self) -> None:
         top = self.top = self.scope(self.definition, "", self.env)
-        steps = self.kernel.spawn(top.go())
+        steps = self.kernel.spawn(self._all_steps(top))
         enders: list[Future[Any]] = [steps, self.cancelled]
         if "timeout" in self.definition:
             enders.append(self.kernel.sleep(parse_duration(self.definition["timeout"])))
@@ -94,6 +100,7 @@ class RunOf:
         winner = await first
         if winner is not steps:
             steps.cancel()
+            await self._at_its_end()
             self.status = "cancelled" if winner is self.cancelled else "timedOut"
             self.failure = None if winner is self.cancelled else Failure("Timeout", "the run took too long")
         else:
@@ -101,6 +108,19 @@ class RunOf:
         for name in top.steps:
             self.records.setdefault(name, Record("skipped"))
         self.ended_at = self.kernel.now
+
+    async def _all_steps(self, top: Scope) -> None:
+        """A timeout or a cancel may come between the last step's end and the run's."""
+        try:
+            await top.go()
+        except Failure:
+            await self._at_its_end()
+            raise
+        await self._at_its_end()
+
+    async def _at_its_end(self) -> None:
+        with self.kernel.labelled(self.label() + OVER):
+            await self.kernel.sleep(0)
 
     async def _finish(self, top: Scope, steps: Process[None]) -> None:
         try:
@@ -166,10 +186,32 @@ class RunOf:
     def scope(self, definition: Definition, prefix: str, env: Env) -> Scope:
         return Scope(self, definition, prefix, env)
 
-    def note_end(self, record: Record, status: str, failure: Failure | None = None) -> None:
+    def note_end(self, record: Record, status: str, failure: Failure | None = None, *, stops: bool = False) -> None:
+        """`stops`: the run stops for this failure, whatever the thresholds say."""
         self._order += 1
         record.status, record.order, record.ended_at = status, self._order, self.kernel.now
         record.error = failure.name if failure else None
+        match self.limits.exceeded_by(record, self.kernel.now):
+            case _ if stops or self.is_stopping():
+                pass
+            case "fail" if failure is not None and self.top is not None:
+                self.top.stop_with(failure)
+            case "pause" | "cancel" as action:
+                self.act_by_itself(action)
+
+    def act_by_itself(self, action: str) -> None:
+        if action == "cancel":  # what is in hand may end before that is seen
+            mark = OVER if self.kernel.toss() else HELD
+            self.kernel.call_at(self.kernel.now, lambda: self.cancelled.succeed(None), self.label() + mark)
+        elif not self.is_stopping() and self.resumed.is_done:
+            self.resumed = Future(self.kernel)
+
+    def after_attempt(self, number: int) -> bool:
+        """What the ladder says of so many failed attempts. Whether there may be another one."""
+        actions = [rung.get("action") for rung in self.ladder if rung.get("afterAttempts") == number]
+        if "pause" in actions:
+            self.kernel.call_at(self.kernel.now, lambda: self.act_by_itself("pause"), self.label() + HELD)
+        return "fail" not in actions
 
     def forget_inside(self, path: str) -> None:
         """A new attempt of a group replaces the states inside it."""
@@ -183,7 +225,7 @@ class RunOf:
         future: Future[tuple[str, Json]] = Future(self.kernel)
         self.decisions[path] = future
         try:
-            return await future
+            return await decided(self, future, self.kernel, self.act_by_itself)
         finally:
             del self.decisions[path]
 
@@ -191,9 +233,15 @@ class RunOf:
 
     def act(self, entry: Mapping[str, Json]) -> bool:
         """An entry of a script, now. False: it is refused, for the run or step is not in a state that allows it."""
+        if entry["do"] in ("answer", "beat"):
+            return self.answers.take(entry)
+        if entry["do"] == "cancel" and self.cancelled.is_done:
+            return True  # as asked
         if self.status != "running":
             return False
         match entry["do"]:
+            case "signal" if not self._fits(entry["name"], entry.get("payload")):
+                return False
             case "signal":
                 self.signals.arrive(entry["name"], entry.get("payload"))
             case "approve" | "reject":
@@ -217,17 +265,20 @@ class RunOf:
         if self.is_stopping():
             return False
         is_paused = not self.resumed.is_done
-        if is_pause == is_paused:
-            return False
-        if is_pause:
-            self.resumed = Future(self.kernel)
-        else:
+        if not is_pause:
             self.resumed.succeed(None)
-        return True
+        elif not is_paused:
+            self.resumed = Future(self.kernel)
+        return is_pause or is_paused
+
+    def _fits(self, name: str, payload: Json) -> bool:
+        """What every step that waits for the signal says of its payload."""
+        told = [step["signal"] for step in every_step(self.definition) if step.get("signal", {}).get("name") == name]
+        return not any(violations(signal["schema"], payload) for signal in told if "schema" in signal)
 
     def _judge(self, entry: Mapping[str, Json]) -> bool:
-        future = self.approvals.get(entry["step"])
-        if future is None or future.is_done:
+        future, people = self.approvals.get(entry["step"], (None, None))
+        if future is None or future.is_done or (people is not None and entry["by"] not in people):
             return False
         if entry["do"] == "approve":
             future.succeed({"decision": "approved", "by": entry["by"], "comment": entry.get("comment")})
@@ -264,6 +315,7 @@ class Reference:
     expressions: Expressions = field(default_factory=Cel)
     cache: dict[tuple[str, str], tuple[int, Json]] = field(default_factory=dict)  # (task, key) -> (good until, result)
     choices: Choices | None = None
+    places: Places = field(init=False)
     _kernel: Kernel = field(init=False)
     _children: int = field(init=False, default=0)
 
@@ -275,20 +327,24 @@ class Reference:
         whether it did something. A run that waits for ever is `waiting` or `paused`. `choices`: made instead of by chance."""
         self.choices = choices
         self._kernel = Kernel(START_MS, seed, choices)
+        self.places = Places(self._kernel)
         run = RunOf(self, self._kernel, definition, {} if input is None else input, run_id)
         taken: dict[int, bool] = {}
-        for number, entry in enumerate(script):
-            taken[number] = False  # what comes after the end is refused
+        entries = sorted(enumerate(script), key=lambda one: parse_duration(one[1]["at"]))
+        for number, entry in entries:
             self._kernel.call_at(START_MS + parse_duration(entry["at"]), _entry(run, entry, number, taken), f"!{number}")
         process = self._kernel.spawn(run.go(), run.label())
         is_over = self._kernel.run(process, idle=(lambda: idle(run)) if idle else lambda: False)
         if is_over:
             process.result()
+        for number, entry in entries:
+            if number not in taken:  # after the end
+                taken[number] = run.act(entry)
         status = run.status if is_over else "waiting" if run.resumed.is_done else "paused"
         self._kernel.close()
         error = run.failure.name if run.failure else None
         elapsed_ms = run.ended_at - START_MS
-        refused = tuple(number for number, is_taken in taken.items() if not is_taken)
+        refused = tuple(number for number, is_taken in sorted(taken.items()) if not is_taken)
         return Result(status, run.output, error, run.compensated, run.records, elapsed_ms, run.ended_at, refused)
 
     def child(self, workflow_id: str, input: Json, called_by: str) -> RunOf:

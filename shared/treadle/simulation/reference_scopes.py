@@ -5,6 +5,7 @@ Section 3 of the language page, and what section 6 says of a failure that nobody
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # Section 3, row by row. A plain edge that is live for the source is dead for a step that a `switch` or `catch.then` did not choose.
 _LIVE, _DEAD, _FAILED = "live", "dead", "failed"
+STOP = ""  # instead of a step's name
 _KINDS = ("plain", "succeeded", "failed", "skipped", "done")
 _TABLE = {
     How.SUCCEEDED: (_LIVE, _LIVE, _DEAD, _DEAD, _LIVE),
@@ -65,6 +67,13 @@ def edges_of(scope: Definition) -> list[Edge]:
     return list(found)
 
 
+def every_step(scope: Definition) -> Iterator[Definition]:
+    for step in scope["steps"]:
+        yield step
+        if "group" in step:
+            yield from every_step(step["group"])
+
+
 def _listed(targets: str | list[str]) -> list[str]:
     return [targets] if isinstance(targets, str) else targets
 
@@ -98,6 +107,10 @@ class Scope:
                 self._start(name)
         while self.running:
             name, end = await self.letters.get()
+            if name == STOP:
+                self.failure = self.failure or end.failure
+                self._stop()
+                continue
             del self.running[name]
             self._ended(name, end)
         if self.failure is not None:
@@ -107,6 +120,10 @@ class Scope:
         if "output" in self.definition:
             return self.env.render(self.definition["output"])
         return {name: self.seen[name]["output"] for name in self.steps if not self.out_of[name]}
+
+    def stop_with(self, failure: Failure) -> None:
+        """Too much has failed."""
+        self.letters.put((STOP, End(How.FAILED, failure=failure)))
 
     # ---------------------------------------------------------------------------------------------------- decisions
 
@@ -258,5 +275,6 @@ class Scope:
     def _fact(self, name: str, end: End, record: Record) -> None:
         self.run.records[self.prefix + name] = record
         record.output = end.output
-        self.run.note_end(record, STATUS[end.how], end.failure if end.how in (How.FAILED, How.CAUGHT) else None)
+        is_over = end.how is How.FAILED and not self.prefix and not self._is_handled(name) and self.run.on_failure in ("stop", "compensate")
+        self.run.note_end(record, STATUS[end.how], end.failure if end.how in (How.FAILED, How.CAUGHT) else None, stops=is_over)
         self.seen[name] = end.seen(record.attempts)

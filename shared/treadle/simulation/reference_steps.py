@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -14,6 +15,7 @@ from ..core.durations import parse_duration
 from ..core.errors import TaskError
 from ..core.moments import from_rfc3339
 from ..tasks import TaskContext
+from ..tasks.later import LATER, Callback
 from .processes import Cancelled, Future, Mailbox, Process
 from .reference_values import ANY_TEXT, FAILED, NEXT, Definition, End, Env, Failure, How, Json, Record, Retry, matches
 
@@ -30,6 +32,8 @@ async def perform(run: RunOf, step: Definition, path: str, env: Env) -> End:
             return End(How.BYPASSED)
         output = await _body(run, step, path, env)
     except Failure as failure:
+        if not run.records[path].attempts and "forEach" not in step and "repeat" not in step:
+            run.after_attempt(1)  # it failed before its action
         run.records[path].has_failed = True
         await _after_failure(run, path)
         return _caught(step, path, env, failure)
@@ -183,19 +187,7 @@ async def _recorded(run: RunOf, path: str, work: Callable[[str], Awaitable[Json]
 
 
 async def unit(run: RunOf, step: Definition, path: str, env: Env) -> Json:
-    """One run of the action with its attempts, or an earlier result of the same task and key."""
-    if "cache" not in step:
-        return await _tried(run, step, path, env)
-    kept = (step["task"], str(env.evaluate(step["cache"]["key"])))
-    taken = run.reference.cache.get(kept)
-    if taken is not None and run.kernel.now < taken[0]:
-        return taken[1]
-    result = await _tried(run, step, path, env)
-    run.reference.cache[kept] = (run.kernel.now + parse_duration(step["cache"]["ttl"]), result)
-    return result
-
-
-async def _tried(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    """One run of the action with its attempts."""
     default = None if "group" in step else run.default_retry
     retry = Retry.of(step.get("retry", default))
     attempt = 1
@@ -207,7 +199,7 @@ async def _tried(run: RunOf, step: Definition, path: str, env: Env) -> Json:
             result = await _attempt(run, step, path, env)
             return env.having(result=result).render(step["output"]) if "output" in step else result
         except Failure as failure:
-            if not retry.allows(failure, attempt):
+            if not run.after_attempt(attempt) or not retry.allows(failure, attempt):
                 raise
             with run.kernel.labelled(run.label(path) + NEXT):
                 await run.kernel.sleep(retry.pause_ms(attempt))
@@ -239,14 +231,31 @@ def _action(step: Definition) -> Act:
 
 
 async def _task(run: RunOf, step: Definition, path: str, env: Env) -> Json:
+    """Or an earlier result of the same task and key."""
+    if "cache" not in step:
+        return await _worked(run, step, path, env)
+    kept = (step["task"], json.dumps(env.evaluate(step["cache"]["key"]), sort_keys=True))
+    taken = run.reference.cache.get(kept)
+    if taken is not None and run.kernel.now < taken[0]:
+        return taken[1]
+    result = await _worked(run, step, path, env)
+    run.reference.cache[kept] = (run.kernel.now + parse_duration(step["cache"]["ttl"]), result)
+    return result
+
+
+async def _worked(run: RunOf, step: Definition, path: str, env: Env) -> Json:
     given = env.render(step.get("with", {}))
     task = run.reference.tasks.find(step["task"])
     if task is None:
         raise Failure("TaskNotFound", step["task"])
     record = run.records.get(path)
     context = TaskContext(run.id, path, record.attempts if record else 1, f"{run.id}/{path}", 0.0, logging.getLogger(__name__))
+    context.callback = lambda: Callback("")
     try:
-        return task.run(given, context)
+        result = task.run(given, context)
+        return await run.answers.wait_for(path, step) if result is LATER else result
+    except Failure:
+        raise
     except TaskError as error:
         raise Failure(error.name, error.message, error.permanent or error.name in task.permanent) from None
     except Exception as error:  # noqa: BLE001 (whatever a task raises is its failure)
@@ -272,12 +281,13 @@ async def _wait(run: RunOf, step: Definition, path: str, env: Env) -> Json:
 
 
 async def _signal(run: RunOf, step: Definition, path: str, env: Env) -> Json:
-    return await _within(run, step["signal"].get("timeout"), run.signals.wait_for(step["signal"]["name"]))
+    return await _within(run, step["signal"].get("timeout"), run.signals.wait_for(step["signal"]["name"], run.label(path)))
 
 
 async def _approval(run: RunOf, step: Definition, path: str, env: Env) -> Json:
     decision: Future[Json] = Future(run.kernel)
-    run.approvals[path] = decision
+    env.render(step["approval"].get("message", ""))
+    run.approvals[path] = decision, step["approval"].get("by")
     try:
         return await _within(run, step["approval"].get("timeout"), decision)
     finally:
@@ -299,6 +309,8 @@ async def _workflow(run: RunOf, step: Definition, path: str, env: Env) -> Json:
     call = step["workflow"]
     given = env.render(call.get("input", {}))
     child = run.reference.child(call["id"], given, run.label(path))
+    if not child.may_start():
+        raise Failure("Throttled", "there is no place for it")
     if not call.get("wait", True):
         run.kernel.spawn(child.go(), child.label(), detached=True)
         return ANY_TEXT
