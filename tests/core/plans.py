@@ -25,7 +25,7 @@ def plan(*steps: dict[str, Any], **more: Any) -> Plan:
         "id": "w",
         "name": "W",
         "version": "1.0.0",
-        "steps": [step if "group" in step else {"set": 1, **step} for step in steps],
+        "steps": [step if {"group", "switch"} & step.keys() else {"set": 1, **step} for step in steps],
         **more,
     }
     return compile_plan(document, NoExpressions())

@@ -1,7 +1,12 @@
-"""What may run now: the edge table, the joins, and the law that ties `advance` to `frontier`."""
+"""What may run now: the edge table, the joins, and the law that ties `advance` to `frontier`.
+
+`TREADLE_PLANS=50000 pytest tests/core/test_advance.py` tries the law on more random plans.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -26,6 +31,8 @@ from treadle.core.model import Outcome
 from treadle.core.plan import CHOSEN, Edge, Scope
 
 from tests.core.plans import fact, scope, skip
+
+PLANS = int(os.environ.get("TREADLE_PLANS", "400"))
 
 LIVE, DEAD, FAILED, OPEN = Edging.LIVE, Edging.DEAD, Edging.FAILED, Edging.OPEN
 
@@ -113,7 +120,7 @@ def test_a_join_once_decided_to_start_never_changes_its_mind(join: str | int) ->
 
 @st.composite
 def scopes(draw: st.DrawFn) -> Scope:
-    """Random acyclic scopes with every kind of edge and join."""
+    """Random acyclic scopes with every kind of edge and join, and switches that name later steps."""
     size = draw(st.integers(1, 8))
     steps: list[dict[str, Any]] = []
     for number in range(size):
@@ -123,14 +130,26 @@ def scopes(draw: st.DrawFn) -> Scope:
         if after:
             step["join"] = draw(st.sampled_from(["all", "all", "any", "done", draw(st.integers(1, len(after)))]))
         steps.append(step)
+    for number, step in enumerate(steps[:-1]):
+        if draw(st.integers(0, 3)) == 0:
+            later = [other["id"] for other in steps[number + 1 :]]
+            step["switch"] = [{"else": draw(st.lists(st.sampled_from(later), unique=True, max_size=3))}]
     return scope(*steps)
+
+
+def ending(draw: Callable[[st.SearchStrategy[Any]], Any], plan: Scope, name: str) -> Fact:
+    """A fact that the step may come to: a switch that succeeds chooses some of the steps that it names."""
+    outcome: Outcome = draw(OUTCOMES)
+    named = [target for target in plan.steps[name].targets if any(e == Edge(name, CHOSEN) for e in plan.steps[target].edges)]
+    is_choice = outcome is Outcome.SUCCEEDED and named
+    return fact(name, outcome, chosen=tuple(draw(st.lists(st.sampled_from(named), unique=True))) if is_choice else ())
 
 
 OUTCOMES = st.sampled_from([Outcome.SUCCEEDED, Outcome.SUCCEEDED, Outcome.FAILED, Outcome.BYPASSED, Outcome.CAUGHT, Outcome.CANCELLED])
 
 
 @given(scopes(), st.data())
-@settings(max_examples=400)
+@settings(max_examples=PLANS)
 def test_advance_after_each_fact_in_any_order_starts_what_frontier_would(plan: Scope, data: st.DataObject) -> None:
     facts: dict[str, Fact] = {}
     started = {name for name, v in frontier(plan, facts).items() if v is START}
@@ -138,7 +157,7 @@ def test_advance_after_each_fact_in_any_order_starts_what_frontier_would(plan: S
     while running:
         ended = data.draw(st.sampled_from(running))
         running.remove(ended)
-        facts[ended] = fact(ended, data.draw(OUTCOMES))
+        facts[ended] = ending(data.draw, plan, ended)
         todo = [ended]
         while todo:
             for name, decided in advance(plan, todo.pop(), facts).items():
@@ -157,15 +176,15 @@ def test_advance_after_each_fact_in_any_order_starts_what_frontier_would(plan: S
 
 
 @given(scopes(), st.data())
-@settings(max_examples=200)
+@settings(max_examples=PLANS // 2)
 def test_facts_only_add_to_what_has_started(plan: Scope, data: st.DataObject) -> None:
     """Monotone: a step that may start may start under any further facts of others."""
     names = list(plan.steps)
-    some = {name: fact(name, data.draw(OUTCOMES)) for name in data.draw(st.lists(st.sampled_from(names), unique=True))}
+    some = {name: ending(data.draw, plan, name) for name in data.draw(st.lists(st.sampled_from(names), unique=True))}
     more = dict(some)
     for name in names:
         if name not in more and data.draw(st.booleans()):
-            more[name] = fact(name, data.draw(OUTCOMES))
+            more[name] = ending(data.draw, plan, name)
     before = {name for name, v in frontier(plan, some).items() if v is START}
     after = {name for name, v in frontier(plan, more).items() if v is START}
     assert before - set(more) <= after

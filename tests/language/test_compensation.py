@@ -401,10 +401,10 @@ CASES = [
         steps:
         - id: a
           set: a
-          compensate: {workflow: {id: undo}, retry: {maxAttempts: 3, backoff: fixed, delay: 5s, jitter: none}}
+          compensate: {workflow: {id: undo-again}, retry: {maxAttempts: 3, backoff: fixed, delay: 5s, jitter: none}}
         - {id: z, after: [a], fail: {error: Boom}}
         """,
-        others=["id: undo\nsteps: [{id: n, task: note, with: {label: tried}}, {id: x, after: [n], task: boom}]"],
+        others=["id: undo-again\nsteps: [{id: n, task: note, with: {label: tried}}, {id: x, after: [n], task: boom}]"],
         status="failed",
         error="Boom",
         compensated=False,
@@ -416,10 +416,10 @@ CASES = [
         """
         errorHandling: {onFailure: compensate}
         steps:
-        - {id: a, set: a, compensate: {workflow: {id: undo}, timeout: 10s}}
+        - {id: a, set: a, compensate: {workflow: {id: undo-slowly}, timeout: 10s}}
         - {id: z, after: [a], fail: {error: Boom}}
         """,
-        others=["id: undo\nsteps: [{id: w, wait: 1h}, {id: n, after: [w], task: note, with: {label: late}}]"],
+        others=["id: undo-slowly\nsteps: [{id: w, wait: 1h}, {id: n, after: [w], task: note, with: {label: late}}]"],
         status="failed",
         error="Boom",
         compensated=False,
