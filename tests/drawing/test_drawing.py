@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from treadle.drawing import FORMATS, draw
 from treadle.drawing.graph import Kind, Scope, read
-from treadle.drawing.layout import Box, arrange, header
+from treadle.drawing.layout import Box, arrange, header, label_width
 from treadle.drawing.view import duration, spans, states
 
 CLAIM: dict[str, Any] = {
@@ -227,6 +227,31 @@ def test_loops_are_marked() -> None:
     assert picture.count('class="card behind"') == 2
     assert "for each input.parties" in picture
     assert "repeat until previous.done" in picture
+
+
+def test_labels_into_one_step_stand_clear_of_each_other_and_of_it() -> None:
+    sources = [{"id": name, "set": 1} for name in "abcd"]
+    ons = zip("abcd", ("failed", "done", "skipped", "succeeded"), strict=True)
+    scope = read({"steps": [*sources, {"id": "z", "after": [{"step": source, "on": on} for source, on in ons], "set": 1}]})
+    layout = arrange(scope)
+    labels = [(wire.label_at[0], wire.label_at[1], label_width(wire.edge)) for wire in layout.wires]
+    target = next(box for box in layout.boxes if box.node.id == "z")
+    assert len(labels) == 4
+    for (x, y, width), (other_x, other_y, other_width) in combinations(labels, 2):
+        assert abs(y - other_y) >= 16 or abs(x - other_x) >= (width + other_width) / 2
+    assert all(y + 8 < target.y for _, y, _ in labels)
+
+
+def test_mermaid_says_when_it_is_too_much_for_mermaid() -> None:
+    def wide(count: int) -> dict[str, Any]:
+        return {
+            "id": "w",
+            "name": "W",
+            "steps": [{"id": "a", "set": 1}, *({"id": f"s{n}", "after": ["a"], "set": 1} for n in range(count))],
+        }
+
+    assert "%%" not in draw("mermaid", wide(499))
+    assert "  %% 500 edges" in draw("mermaid", wide(500)).splitlines()[1]
 
 
 def test_both_forms_of_dependencies_are_one_edge() -> None:

@@ -11,7 +11,7 @@ order, so that the same definition always gives the same picture.
 from __future__ import annotations
 
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
@@ -23,9 +23,12 @@ GAP_MAIN = 44.0
 GAP_LABELLED = 76.0  # room for an edge's label, which stands upright
 LABEL_WIDTH = 160.0  # at most
 LABEL_SIZE = 10.5
+LABEL_ROW = 19.0  # labels of edges into one step stand in rows
+MAX_ROWS = 6
 GROUP_PADDING = 20.0
 BEND_SIZE = 12.0
 PORT_GAP = 14.0
+ENTRY_GAP = 18.0  # where the flow is from left to right: a label is as high
 MAX_BENDS = 20_000  # past it long edges run straight, so that time stays linear in the size of the definition
 ID_SIZE = 15.5  # wider than it is set: bold
 SCREEN = (1600.0, 1000.0)
@@ -164,9 +167,11 @@ def _chains(scope: Scope, items: Mapping[str, Item], layers: Layers) -> dict[Edg
 def _gaps(scope: Scope, layer_of: Mapping[str, int], is_horizontal: bool) -> dict[int, float]:
     """The gap before each layer that labelled edges lead into; elsewhere GAP_MAIN."""
     gaps: dict[int, float] = {}
+    rows = Counter(edge.target for edge in scope.edges if edge.label)
     for edge in scope.edges:
         if edge.label:
-            layer, gap = layer_of[edge.target], label_width(edge) + 40 if is_horizontal else GAP_LABELLED
+            row = LABEL_ROW * (min(rows[edge.target], MAX_ROWS) - 1)
+            layer, gap = layer_of[edge.target], label_width(edge) + 40 if is_horizontal else GAP_LABELLED + row
             gaps[layer] = max(gaps.get(layer, GAP_LABELLED), gap)
     return gaps
 
@@ -186,8 +191,8 @@ class _Plane:
         across = max((item.at + item.room / 2 for layer in self.layers for item in layer), default=0.0) - left
         along = self.starts[len(self.layers) - 1] + self.depths[-1]
         boxes: list[Box] = []
-        ports = _ports(chains)
-        wires = [self._wire(edge, chain, left, ports[edge]) for edge, chain in chains.items()]
+        ports, entries, rows = _ports(chains), _entries(chains, self.is_horizontal), _rows(chains)
+        wires = [self._wire(edge, chain, left, (ports[edge], entries[edge]), rows.get(edge, 0)) for edge, chain in chains.items()]
         for node in scope.nodes:
             item = items[node.id]
             x, y = self._point(self._start(item), item.at - item.cross / 2 - left)
@@ -207,21 +212,58 @@ class _Plane:
         """In the middle of its layer; with the flow from left to right too."""
         return self.starts[item.layer] + (self.depths[item.layer] - item.main) / 2
 
-    def _wire(self, edge: Edge, chain: list[Item], left: float, port: float) -> Wire:
+    def _wire(self, edge: Edge, chain: list[Item], left: float, ports: Point, row: int) -> Wire:
         """From border to border: it bends only in the gaps between layers, so that it never runs across a step."""
         source, *bends, target = chain
+        port, entry = ports
         points = [(self._start(source) + source.main, port), (self._end_of_layer(source), port)]
         for bend in bends:
             points += [(self.starts[bend.layer], bend.at), (self._end_of_layer(bend), bend.at)]
-        points += [(self.starts[target.layer], target.at), (self._start(target), target.at)]
+        points += [(self.starts[target.layer], entry), (self._start(target), entry)]
         (main, cross), (next_main, next_cross) = points[-3], points[-2]
-        t = 0.5 if self.is_horizontal else 0.8
+        t = 0.8 if self.is_horizontal else _part_of_curve(next_main - main, 21 + LABEL_ROW * row)
         label = main + (next_main - main) * (1.5 * t * (1 - t) + t**3), cross + (next_cross - cross) * (3 * t**2 - 2 * t**3)
         distinct = dict.fromkeys(self._point(along, across - left) for along, across in points)
         return Wire(edge, tuple(distinct), self._point(label[0], label[1] - left))
 
     def _end_of_layer(self, item: Item) -> float:
         return self.starts[item.layer] + self.depths[item.layer]
+
+
+def _part_of_curve(length: float, before_end: float) -> float:
+    """How far along a curve, as a part of it, one is so far from its end along the flow."""
+    low, high = 0.2, 0.95
+    for _ in range(20):
+        t = (low + high) / 2
+        is_short = length * (1 - 1.5 * t * (1 - t) - t**3) > before_end
+        low, high = (t, high) if is_short else (low, t)
+    return low
+
+
+def _entries(chains: Mapping[Edge, list[Item]], is_horizontal: bool) -> dict[Edge, float]:
+    """Where each edge enters its target, across: side by side, in the order of where they come from."""
+    entering: dict[str, list[Edge]] = defaultdict(list)
+    for edge in chains:
+        entering[edge.target].append(edge)
+    entries: dict[Edge, float] = {}
+    for edges in entering.values():
+        target = chains[edges[0]][-1]
+        edges.sort(key=lambda edge: chains[edge][-2].at)
+        usual = ENTRY_GAP if is_horizontal else PORT_GAP
+        apart = min(usual, (target.cross - PORT_GAP) / max(1, len(edges) - 1))
+        for number, edge in enumerate(edges):
+            entries[edge] = target.at + apart * (number - (len(edges) - 1) / 2)
+    return entries
+
+
+def _rows(chains: Mapping[Edge, list[Item]]) -> dict[Edge, int]:
+    """In which row the label of each edge stands, from the step that it leads to on."""
+    taken: Counter[str] = Counter()
+    rows: dict[Edge, int] = {}
+    for edge in sorted((edge for edge in chains if edge.label), key=lambda edge: chains[edge][-2].at):
+        rows[edge] = taken[edge.target] % MAX_ROWS
+        taken[edge.target] += 1
+    return rows
 
 
 def _ports(chains: Mapping[Edge, list[Item]]) -> dict[Edge, float]:

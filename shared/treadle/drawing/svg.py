@@ -62,6 +62,7 @@ def graph_svg(definition: Definition, view: View | None, style: str = "") -> str
         f'<g transform="translate({_n(MARGIN)} {_n(MARGIN)})">',
         *(line for box in layout.boxes for line in _box(box, known.get(box.node.path), view is not None)),
         *(line for wire in layout.wires for line in _wire(wire, layout)),
+        *(line for wire in layout.wires if wire.edge.label for line in _label(wire)),
         "</g>",
         "</svg>",
     ]
@@ -150,8 +151,6 @@ def _wire(wire: Wire, layout: Layout) -> Iterator[str]:
     what = f"{wire.edge.source} to {wire.edge.target}" + (f", {wire.edge.label}" if wire.edge.label else "")
     yield f'<path class="wire {kind}" marker-end="url(#arrow-{kind})" d="{_curve(wire.points, layout.is_horizontal)}">'
     yield f"<title>{escaped(what)}</title></path>"
-    if wire.edge.label:
-        yield from _label(wire)
 
 
 def _curve(points: tuple[Point, ...], is_horizontal: bool) -> str:

@@ -18,6 +18,7 @@ _SHAPES = {
     "switch": ("{", "}"),
     "fail": ("{{", "}}"),
 }
+MERMAID_EDGES, MERMAID_SIZE = 500, 50_000  # from there on Mermaid refuses, unless its page says otherwise
 _DOT_SHAPES = {"switch": "diamond", "fail": "octagon", "workflow": "box3d", "wait": "oval", "signal": "oval", "approval": "oval"}
 
 
@@ -25,8 +26,16 @@ def mermaid(definition: Definition) -> str:
     """A Mermaid flowchart."""
     scope = read(definition)
     names = {node.path: f"n{number}" for number, node in enumerate(scope.walk())}
-    lines = ["flowchart TD", *_mermaid_scope(scope, "", names, "  ")]
-    return "\n".join(lines) + "\n"
+    body = list(_mermaid_scope(scope, "", names, "  "))
+    edges = sum(len(each.edges) for each in (scope, *(node.inner for node in scope.walk() if node.inner)))
+    return "\n".join(["flowchart TD", *_beyond_mermaid(edges, sum(map(len, body))), *body]) + "\n"
+
+
+def _beyond_mermaid(edges: int, size: int) -> Iterator[str]:
+    """What Mermaid refuses as it is usually set up is said in a comment, which it takes nowhere else."""
+    if edges >= MERMAID_EDGES or size >= MERMAID_SIZE:
+        told = "Mermaid refuses that unless its maxEdges and maxTextSize are raised; svg and html draw it"
+        yield f"  %% {edges} edges, {size} characters: {told}"
 
 
 def _mermaid_scope(scope: Scope, prefix: str, names: dict[str, str], indent: str) -> Iterator[str]:
