@@ -149,6 +149,7 @@ OUTCOMES = st.sampled_from([Outcome.SUCCEEDED, Outcome.SUCCEEDED, Outcome.FAILED
 
 
 @given(scopes(), st.data())
+@pytest.mark.timeout(0 if PLANS > 2000 else 120)
 @settings(max_examples=PLANS)
 def test_advance_after_each_fact_in_any_order_starts_what_frontier_would(plan: Scope, data: st.DataObject) -> None:
     facts: dict[str, Fact] = {}
@@ -176,6 +177,7 @@ def test_advance_after_each_fact_in_any_order_starts_what_frontier_would(plan: S
 
 
 @given(scopes(), st.data())
+@pytest.mark.timeout(0 if PLANS > 2000 else 120)
 @settings(max_examples=PLANS // 2)
 def test_facts_only_add_to_what_has_started(plan: Scope, data: st.DataObject) -> None:
     """Monotone: a step that may start may start under any further facts of others."""

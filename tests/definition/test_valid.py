@@ -8,8 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
+from treadle.cel import Cel
 from treadle.definition import Checked, Checker, schema
 from treadle.definition.model import examples
+
+EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
 VALID = {
     "no, on, off and yes are strings": r"""
@@ -181,13 +185,32 @@ def test_the_examples_of_the_schema_are_valid(checker: Checker) -> None:
 
 
 def test_the_schema_is_one_and_agrees_with_the_checker() -> None:
-    from jsonschema import Draft202012Validator
-
     Draft202012Validator.check_schema(schema())
     validator = Draft202012Validator(schema())
     assert all(validator.is_valid(example) for example in schema()["examples"])
     for wrong in ({"steps": []}, {"extra": 1}, {"timeout": 5}, {"steps": [{"id": "a"}]}, {"steps": [{"id": "a", "set": 1, "wait": "1s"}]}):
         assert not validator.is_valid({**examples()[0], **wrong})
+
+
+def test_the_schema_describes_each_key_and_shows_each_map() -> None:
+    """What an editor shows beside the cursor."""
+    models = {"Workflow": schema(), **schema()["$defs"]}
+
+    def is_described(key: dict[str, Any]) -> bool:
+        return "description" in key or ("$ref" in key and "description" in models[key["$ref"].rpartition("/")[2]])
+
+    keys = [(f"{title}.{name}", key) for title, model in models.items() for name, key in model["properties"].items()]
+    assert [name for name, key in keys if not is_described(key)] == []
+    for title, model in models.items():
+        validator = Draft202012Validator({"$defs": schema()["$defs"], **({"$ref": f"#/$defs/{title}"} if title != "Workflow" else model)})
+        assert model["examples"]
+        assert [fault.message for example in model["examples"] for fault in validator.iter_errors(example)] == []
+
+
+@pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*/workflow.yaml")), ids=lambda file: file.parent.name)
+def test_the_schema_takes_every_example(file: pathlib.Path) -> None:
+    document = Checker(None, Cel()).check(file).document
+    assert [fault.message for fault in Draft202012Validator(schema()).iter_errors(document)] == []
 
 
 def test_a_file_is_read_by_its_path(checker: Checker, tmp_path: pathlib.Path) -> None:

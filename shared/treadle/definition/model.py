@@ -45,7 +45,7 @@ class Rung(Language):
     after_attempts: Count = Field(default=ABSENT, description="Once the step has failed this often.")
     after_failure: Duration = Field(default=ABSENT, description="Once the failure is this old.")
     notify: str = Field(default=ABSENT, min_length=1, max_length=200, description="Who is told.")
-    severity: Level = Field(default=ABSENT)
+    severity: Level = Field(default=ABSENT, description="How urgent it is. Default: error.")
     action: Action = Field(default=ABSENT, description="What is done.")
 
     @model_validator(mode="after")
@@ -58,7 +58,7 @@ class Rung(Language):
 class Thresholds(Language):
     """When so much has failed, `action` is taken."""
 
-    max_failed_steps: Count = Field(default=ABSENT)
+    max_failed_steps: Count = Field(default=ABSENT, description="More failed steps than this, items of loops included.")
     failure_rate: float = Field(default=ABSENT, gt=0, le=1, description="Failed steps to ended steps.")
     window: Duration = Field(default=ABSENT, description="Only what ended so recently counts.")
     action: Action = Field(default=ABSENT, description="Default: pause.")
@@ -78,11 +78,13 @@ class ErrorHandling(Language):
     retry: Retry = Field(default=ABSENT, description="For steps that have none of their own.")
     on_failure: OnFailure = Field(default=ABSENT, description="Default: stop.")
     escalation: list[Rung] = Field(default=ABSENT, description="In order, each rung once.")
-    thresholds: Thresholds = Field(default=ABSENT)
+    thresholds: Thresholds = Field(default=ABSENT, description="When so much has failed, the run is paused, failed or cancelled.")
     retry_attempts: Retries = Field(default=ABSENT, description="Retries after the first attempt.")
-    backoff_strategy: Backoff = Field(default=ABSENT)
-    escalation_policy: either(str=Policy, list=list[Rung]) = Field(default=ABSENT)  # type: ignore[valid-type]
-    error_thresholds: Thresholds = Field(default=ABSENT)
+    backoff_strategy: Backoff = Field(default=ABSENT, description="Older name of `retry.backoff`.")
+    escalation_policy: either(str=Policy, list=list[Rung]) = Field(
+        default=ABSENT, description="Older name of `escalation`; `manual`: a failed step waits for a person."
+    )  # type: ignore[valid-type]
+    error_thresholds: Thresholds = Field(default=ABSENT, description="Older name of `thresholds`.")
 
     @model_validator(mode="after")
     def _says_nothing_twice(self) -> ErrorHandling:
@@ -94,13 +96,15 @@ class ErrorHandling(Language):
 class Metadata(Language, extra="allow"):
     """Any JSON. `attributes` are the run's search attributes; their values may be templates over `input`."""
 
-    attributes: dict[str, Attribute] = Field(default=ABSENT)
+    attributes: dict[str, Attribute] = Field(
+        default=ABSENT, description="What runs are found by: text, numbers, booleans, or templates over `input`."
+    )
 
 
 class Checkpoint(Language):
     """How many results of consecutive idempotent steps may be kept together."""
 
-    steps: Count = Field(default=ABSENT)
+    steps: Count = Field(default=ABSENT, description="Results of so many idempotent steps may be kept together.")
     every: Duration = Field(default=ABSENT)
 
     @model_validator(mode="after")
@@ -116,23 +120,23 @@ class RunConcurrency(Language):
     """At most `limit` live runs of this workflow for each value of `key`."""
 
     key: Expression = Field(description="Over `input`.")
-    limit: Count
+    limit: Count = Field(description="Live runs for each key.")
     overflow: Overflow = Field(default=ABSENT, description="Default: queue.")
 
 
 class S3Trigger(Language):
-    bucket: str = Field(default=ABSENT, min_length=3, max_length=63)
-    prefix: str = Field(default=ABSENT, max_length=1024)
-    suffix: str = Field(default=ABSENT, max_length=1024)
+    bucket: str = Field(default=ABSENT, min_length=3, max_length=63, description="The bucket. Default: the deployment's.")
+    prefix: str = Field(default=ABSENT, max_length=1024, description="How the key begins.")
+    suffix: str = Field(default=ABSENT, max_length=1024, description="How the key ends.")
 
 
 class Trigger(Language):
     """What starts a run. `input` is a template over `event`."""
 
-    schedule: Schedule = Field(default=ABSENT)
+    schedule: Schedule = Field(default=ABSENT, description="In UTC.")
     event: EventPattern = Field(default=ABSENT, description="An EventBridge event pattern.")
-    s3: S3Trigger = Field(default=ABSENT)
-    input: Json = Field(default=ABSENT)
+    s3: S3Trigger = Field(default=ABSENT, description="An object that is put.")
+    input: Json = Field(default=ABSENT, description="Template of the run's input. Default: the event.")
 
     @model_validator(mode="after")
     def _is_whole(self) -> Trigger:
@@ -143,10 +147,10 @@ class Trigger(Language):
 class Workflow(Language):
     """A workflow definition."""
 
-    id: WorkflowId
+    id: WorkflowId = Field(description="The workflow's own id.")
     name: str = Field(min_length=1, max_length=200, description="For people.")
     version: Version = Field(description="A semantic version; what is registered under it never changes.")
-    steps: list[Step] = Field(min_length=1)
+    steps: list[Step] = Field(min_length=1, description="What is to be done, in any order: `after` says what comes after what.")
     dependencies: dict[str, list[str]] = Field(default=ABSENT, description="Step id to the steps it comes after: another form of `after`.")
     error_handling: ErrorHandling = Field(default=ABSENT)
     metadata: Metadata = Field(default=ABSENT)
@@ -155,7 +159,7 @@ class Workflow(Language):
     timeout: Duration = Field(default=ABSENT, description="Of the whole run.")
     checkpoint: Checkpoint = Field(default=ABSENT)
     concurrency: RunConcurrency = Field(default=ABSENT)
-    triggers: list[Trigger] = Field(default=ABSENT)
+    triggers: list[Trigger] = Field(default=ABSENT, description="What starts runs, once it is registered.")
 
 
 def examples() -> list[dict[str, Any]]:

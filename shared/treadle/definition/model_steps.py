@@ -72,7 +72,7 @@ class WaitUntil(Language):
 class Signal(Language):
     """Waits until the run gets a signal of this name; gives its payload."""
 
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(min_length=1, max_length=200, description="Of the signal.")
     timeout: Duration = Field(default=ABSENT)
     schema_: JsonSchema = Field(default=ABSENT, alias="schema", description="A payload that breaks it is refused.")
 
@@ -88,18 +88,18 @@ class Approval(Language):
 class Child(Language):
     """A run of another workflow; gives its output."""
 
-    id: WorkflowId
+    id: WorkflowId = Field(description="Of the workflow.")
     version: Version = Field(default=ABSENT, description="Default: the latest when the step starts.")
-    input: Json = Field(default=ABSENT)
+    input: Json = Field(default=ABSENT, description="Template of its input.")
     wait: bool = Field(default=ABSENT, description="false: gives the child's run id at once.")
 
 
 class Emit(Language):
     """Puts an event on the bus; gives its id."""
 
-    type: str = Field(min_length=1, max_length=128)
-    source: str = Field(default=ABSENT, min_length=1, max_length=256)
-    detail: Json = Field(default=ABSENT)
+    type: str = Field(min_length=1, max_length=128, description="The event's type.")
+    source: str = Field(default=ABSENT, min_length=1, max_length=256, description="The event's source. `treadle` and `aws.` are reserved.")
+    detail: Json = Field(default=ABSENT, description="Template of what it says.")
 
     @model_validator(mode="after")
     def _is_not_someone_else(self) -> Emit:
@@ -111,11 +111,13 @@ class Emit(Language):
 
 class Case(Language):
     when: Expression
-    then: either(str=StepName, list=list[StepName])  # type: ignore[valid-type]
+    then: either(str=StepName, list=list[StepName]) = Field(description="The step, or steps, that are chosen.")  # type: ignore[valid-type]
 
 
 class Else(Language):
-    else_: either(str=StepName, list=list[StepName]) = Field(alias="else")  # type: ignore[valid-type]
+    else_: either(str=StepName, list=list[StepName]) = Field(
+        alias="else", description="The step, or steps, that are chosen when no case holds."
+    )  # type: ignore[valid-type]
 
 
 CaseOrElse = Annotated[
@@ -132,9 +134,9 @@ class Fail(Language):
 class Group(Language):
     """A nested workflow in a scope of its own; gives `output`, or the outputs of its last steps."""
 
-    steps: list[Step] = Field(min_length=1)
-    dependencies: dict[str, list[str]] = Field(default=ABSENT)
-    output: Json = Field(default=ABSENT)
+    steps: list[Step] = Field(min_length=1, description="Steps in a scope of their own.")
+    dependencies: dict[str, list[str]] = Field(default=ABSENT, description="Step id to the steps it comes after, within the group.")
+    output: Json = Field(default=ABSENT, description="A template. Default: the outputs of its last steps.")
 
 
 # ------------------------------------------------------------------------------------------------ modifiers
@@ -145,12 +147,12 @@ On = Literal["succeeded", "failed", "skipped", "done"]
 
 class Edge(Language):
     step: StepName
-    on: On = Field(default=ABSENT)
+    on: On = Field(default=ABSENT, description="How the source has to end.")
 
 
 class Tolerate(Language):
-    failures: CountFromZero = Field(default=ABSENT)
-    percent: float = Field(default=ABSENT, ge=0, le=100)
+    failures: CountFromZero = Field(default=ABSENT, description="So many items may fail.")
+    percent: float = Field(default=ABSENT, ge=0, le=100, description="Such a part of the items may fail.")
 
     @model_validator(mode="after")
     def _is_whole(self) -> Tolerate:
@@ -178,21 +180,21 @@ Jitter = Literal["none", "full"]
 
 class Retry(Language):
     max_attempts: Attempts = Field(default=ABSENT, description="Counts the first.")
-    backoff: Backoff = Field(default=ABSENT)
+    backoff: Backoff = Field(default=ABSENT, description="How the delay grows. Default: exponential.")
     delay: Duration = Field(default=ABSENT)
-    multiplier: float = Field(default=ABSENT, gt=0, le=1000)
+    multiplier: float = Field(default=ABSENT, gt=0, le=1000, description="Of an exponential back-off. Default: 2.")
     max_delay: Duration = Field(default=ABSENT)
-    jitter: Jitter = Field(default=ABSENT)
+    jitter: Jitter = Field(default=ABSENT, description="full: a random part of the delay. Default: full.")
     on: list[ErrorPattern] = Field(default=ABSENT, description="Default: every error that is not permanent.")
-    except_: list[ErrorPattern] = Field(default=ABSENT, alias="except")
+    except_: list[ErrorPattern] = Field(default=ABSENT, alias="except", description="Errors that are not tried again.")
 
 
 class Catch(Language):
     """Handles the failure of the last attempt: goes on with another step, or succeeds with `output`."""
 
-    errors: list[ErrorPattern] = Field(min_length=1)
+    errors: list[ErrorPattern] = Field(min_length=1, description="The errors it handles.")
     then: StepName = Field(default=ABSENT)
-    output: Json = Field(default=ABSENT)
+    output: Json = Field(default=ABSENT, description="A template over `error`: the step succeeds with it.")
 
     @model_validator(mode="after")
     def _is_whole(self) -> Catch:
@@ -209,16 +211,16 @@ Priority = Literal["low", "normal", "high", "critical"]
 
 
 class Resources(Language):
-    cpu: Cpu = Field(default=ABSENT)
-    memory: Size = Field(default=ABSENT)
-    storage: Size = Field(default=ABSENT)
+    cpu: Cpu = Field(default=ABSENT, description="Virtual processors.")
+    memory: Size = Field(default=ABSENT, description="Main memory.")
+    storage: Size = Field(default=ABSENT, description="Temporary disk.")
 
 
 class TaskConcurrency(Language):
     """At most `limit` tasks with this key at once, across all runs."""
 
     key: Expression
-    limit: Count
+    limit: Count = Field(description="Tasks at once for each key.")
 
 
 class Simple(Language):
@@ -232,7 +234,7 @@ class Simple(Language):
     approval: Approval = Field(default=ABSENT)
     workflow: Child = Field(default=ABSENT)
     emit: Emit = Field(default=ABSENT)
-    fail: Fail = Field(default=ABSENT)
+    fail: Fail = Field(default=ABSENT, description="Fails with an error.")
 
 
 class Compensation(Simple):
@@ -240,9 +242,9 @@ class Compensation(Simple):
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [action]} for action in COMPENSATIONS]})
 
-    retry: Retry = Field(default=ABSENT)
+    retry: Retry = Field(default=ABSENT, description="Attempts of the undoing. Default: as the step's.")
     timeout: Duration = Field(default=ABSENT)
-    resources: Resources = Field(default=ABSENT)
+    resources: Resources = Field(default=ABSENT, description="What the undoing needs.")
 
 
 class Step(Simple):
@@ -259,16 +261,16 @@ class Step(Simple):
     for_each: Expression = Field(default=ABSENT, description="Gives a list or a map; the action runs once for each item.")
     max_concurrency: Count = Field(default=ABSENT, description="Items at once.")
     tolerate: Tolerate = Field(default=ABSENT, description="How many items may fail.")
-    repeat: Repeat = Field(default=ABSENT)
-    retry: Retry = Field(default=ABSENT)
+    repeat: Repeat = Field(default=ABSENT, description="Runs the action again and again.")
+    retry: Retry = Field(default=ABSENT, description="Attempts of the step, of each item or iteration.")
     timeout: Duration = Field(default=ABSENT, description="Of one attempt.")
     heartbeat: Duration = Field(default=ABSENT, description="An attempt that is silent for longer fails.")
-    catch: list[Catch] = Field(default=ABSENT)
+    catch: list[Catch] = Field(default=ABSENT, description="What handles its failure: the first entry that matches.")
     compensate: Compensation = Field(default=ABSENT)
     output: Json = Field(default=ABSENT, description="A template over `result`.")
-    cache: Cache = Field(default=ABSENT)
-    priority: Priority = Field(default=ABSENT)
-    resources: Resources = Field(default=ABSENT)
+    cache: Cache = Field(default=ABSENT, description="An earlier result of the same task and key is taken.")
+    priority: Priority = Field(default=ABSENT, description="The lane that the task waits in. Default: normal.")
+    resources: Resources = Field(default=ABSENT, description="What the task needs: it runs in the smallest pool that fits.")
     concurrency: TaskConcurrency = Field(default=ABSENT)
     idempotent: bool = Field(default=ABSENT, description="Running it twice does no harm.")
 

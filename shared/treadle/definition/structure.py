@@ -13,6 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import ErrorDetails
 
 from .diagnostics import MAX_PER_CODE, MEANING, Code, Fault, Path, kind, nearest
+from .examples import EXAMPLES
 from .model import Workflow, examples
 from .types import TAG
 
@@ -109,6 +110,8 @@ class _Generator(GenerateJsonSchema):
 @lru_cache(maxsize=1)
 def _generated() -> dict[str, Any]:
     generated = Workflow.model_json_schema(by_alias=True, schema_generator=_Generator)
+    for name, model in generated["$defs"].items():
+        model["examples"] = [EXAMPLES[name]]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "treadle workflow",
