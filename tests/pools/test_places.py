@@ -39,7 +39,7 @@ class Deadly:
     def holders(self) -> list[str]:
         calls, self.engine.cloud.store.calls = self.engine.cloud.store.calls, None
         try:
-            return of_tasks(self.engine.world, "local", '"k"').holders()
+            return of_tasks(self.engine.world, "local", '"k"').everybody()
         finally:
             self.engine.cloud.store.calls = calls
 
