@@ -67,6 +67,9 @@ class Resources:
 
     def _use(self, function: topology.Function, port: str, actions: Sequence[str]) -> Iterator[iam.PolicyStatement]:
         service = _SERVICE[port]
+        if "ListBucket" in actions:
+            yield self._list_own()
+            actions = [action for action in actions if action != "ListBucket"]
         if port != "queues":
             if arns := self._arns(port, function):
                 yield _allow(service, actions, arns)
@@ -78,6 +81,12 @@ class Resources:
             yield _allow(service, anywhere, sends_to)
         if own:
             yield _allow(service, own, self._own_queues(function))
+
+    def _list_own(self) -> iam.PolicyStatement:
+        """The bucket itself, and of it only what is some run's own."""
+        return iam.PolicyStatement(
+            actions=["s3:ListBucket"], resources=[self.blobs.bucket.bucket_arn], conditions={"StringLike": {"s3:prefix": "runs/*"}}
+        )
 
     def _arns(self, port: str, function: topology.Function) -> list[str]:
         return {

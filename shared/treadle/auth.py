@@ -45,6 +45,7 @@ class Permission(StrEnum):
     CONTROL = "control"  # signal, pause, resume, cancel, retry, decide, patch, checkpoint
     REGISTER = "register"
     APPROVE = "approve"  # approve and reject
+    HOLD = "hold"  # keep a run from being removed, and let it go
     AUDIT = "audit"  # read the audit trail
 
 
@@ -58,6 +59,7 @@ POLICY: Mapping[Permission, frozenset[Role]] = MappingProxyType(
         Permission.CONTROL: frozenset({Role.OPERATOR, Role.ADMIN}),
         Permission.REGISTER: frozenset({Role.AUTHOR, Role.ADMIN}),
         Permission.APPROVE: frozenset({Role.APPROVER, Role.ADMIN}),
+        Permission.HOLD: frozenset({Role.ADMIN}),
         Permission.AUDIT: frozenset({Role.AUDITOR, Role.ADMIN}),
     }
 )

@@ -21,6 +21,7 @@ from .engine.starting import Registered, StartRequest, latest_plan, note_unregis
 from .engine.triggers import listed_key
 from .given import Inputs
 from .health import Health
+from .holding import Holds
 from .ports import Item
 from .prospects import Prospects
 from .story import history
@@ -37,12 +38,10 @@ class Operations:
 
     def __init__(self, engine: Engine, checker: Checker) -> None:
         self.engine = engine
-        self.world = engine.world
+        self.world = world = engine.world
         self.checker = checker
-        self.dead_letters = DeadLetters(engine.world)
-        self.inputs = Inputs(engine.world)
-        self.prospects = Prospects(engine.world)
-        self.health = Health(engine.world)
+        self.dead_letters, self.inputs, self.prospects = DeadLetters(world), Inputs(world), Prospects(world)
+        self.health, self.holds = Health(world), Holds(world)
 
     # -------------------------------------------------------------------------------------------- definitions
 

@@ -209,6 +209,14 @@ class Blobs(Protocol):
         """Raises NotFound."""
         ...
 
+    def under(self, prefix: str) -> list[str]:
+        """All names that begin with it."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """One that is not there is as good as removed."""
+        ...
+
 
 class Secrets(Protocol):
     """What `secrets.NAME` stands for, asked by whoever is about to run a task."""

@@ -180,12 +180,13 @@ class Function:
 
 
 _TABLE_HOT = ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "DeleteItem", "Query")
-_ENGINE = {"table": _TABLE_HOT, "queues": ("SendMessage",), "bus": ("PutEvents",), "blobs": ("GetObject", "PutObject")}
+_ENGINE = {"table": _TABLE_HOT, "queues": ("SendMessage",), "bus": ("PutEvents",), "blobs": ("GetObject", "PutObject", "DeleteObject")}
+_REMOVES = ("GetObject", "PutObject", "DeleteObject", "ListBucket")  # whoever removes runs lists what is theirs
 _CONSUMER = {**_ENGINE, "queues": ("SendMessage", "ChangeMessageVisibility")}  # what cannot be done with now is put off
 
 FUNCTIONS = (
     Function("parser", memory_mb=512, timeout_s=60, uses={**_CONSUMER, "inbox": ("GetObject",)}),
-    Function("dispatcher", memory_mb=DEFAULT_POOL.memory_mb, uses={**_CONSUMER, "secrets": ("GetSecretValue",)}),
+    Function("dispatcher", memory_mb=DEFAULT_POOL.memory_mb, uses={**_CONSUMER, "blobs": _REMOVES, "secrets": ("GetSecretValue",)}),
     Function("completions", uses=_CONSUMER),
     Function("errors", uses=_CONSUMER),
     Function(

@@ -12,6 +12,7 @@ from .core.plan import Plan, Step
 from .deadletters import told_to
 from .engine.addresses import input_address, input_of_cause
 from .engine.items import REF, body_key, child_of, decode, error_of, is_ref, output_key, run_key
+from .engine.retention import HOLD
 from .engine.run import Run
 from .engine.snapshot import snapshot
 from .engine.world import World
@@ -47,7 +48,13 @@ def summary(control: Item) -> RunView:
         started_at=rfc3339(control["started_at"]),
         ended_at=rfc3339(ended_at) if ended_at else None,
         etag=str(control.get("rev", 0)),
+        legal_hold=_held(control),
     )
+
+
+def _held(control: Item) -> dict[str, Any] | None:
+    held = control.get(HOLD)
+    return None if held is None else {"by": held.get("by"), "reason": held["reason"], "at": rfc3339(held["at"])}
 
 
 def fresh(world: World, control: Item) -> RunView:

@@ -60,5 +60,6 @@ class RunView(View):
     etag: str = "0"
     steps: dict[str, StepView] = Field(default_factory=dict)
     steps_cursor: str | None = None
+    legal_hold: dict[str, Any] | None = None
     dead_letters: list[DeadLetterView] = Field(default_factory=list)
     cost: CostView = Field(default_factory=CostView)

@@ -155,6 +155,13 @@ class FakeOperations:
     def pause(self, tenant: str, run_id: str, **given: Any) -> Run:
         return self._act("pause", tenant, run_id, **given)
 
+    @property
+    def holds(self) -> Any:
+        return SimpleNamespace(
+            hold=lambda tenant, run, **given: self._act("hold", tenant, run, **given),
+            release=lambda tenant, run, **given: self._act("release", tenant, run, **given),
+        )
+
     def resume(self, tenant: str, run_id: str, **given: Any) -> Run:
         return self._act("resume", tenant, run_id, **given)
 

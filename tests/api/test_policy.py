@@ -31,6 +31,8 @@ TABLE: dict[str, tuple[set[Role], str, Any, bool]] = {
     "getHistory": (EVERYBODY, "/v1/runs/r1/history", None, True),
     "pauseRun": (OPERATORS, "/v1/runs/r1/pause", None, True),
     "resumeRun": (OPERATORS, "/v1/runs/r1/resume", None, True),
+    "holdRun": ({Role.ADMIN}, "/v1/runs/r1/hold", {"reason": "a claim"}, True),
+    "releaseRun": ({Role.ADMIN}, "/v1/runs/r1/release", None, True),
     "cancelRun": (OPERATORS, "/v1/runs/r1/cancel", None, True),
     "amendRun": (AUTHORS, "/v1/runs/r1/plan", DEFINITION, True),
     "retryRun": (OPERATORS, "/v1/runs/r1/retry", {}, True),

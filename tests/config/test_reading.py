@@ -141,6 +141,12 @@ def test_what_has_less_to_do_than_it_seems_is_told_where_it_stands() -> None:
             [("conflicting-settings", "/scalability/auto_scaling")],
             id="scaling without room",
         ),
+        pytest.param(
+            engine(data_retention={"workflows": {"order": "7d"}, "keep": ["order"]}),
+            [("conflicting-settings", "/data_retention/keep")],
+            id="a time and for ever",
+        ),
+        pytest.param(engine(data_retention={"runs": "a month"}), [("bad-duration", "/data_retention/runs")], id="no duration"),
         pytest.param(engine(scalability={"horizontal_scaling": False}), [], id="a default contradicts nobody"),
         pytest.param(engine(scalability={"resource_limits": {"memory": "64MB"}}), [("no-such-resources", LIMITS)], id="too small"),
         *(pytest.param(engine(scalability={"pools": {name: pool}}), [("bad-value", place)], id=id) for id, name, pool, place in BAD_POOLS),

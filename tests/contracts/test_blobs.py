@@ -23,3 +23,20 @@ def test_putting_twice_changes_nothing(world: World) -> None:
 def test_what_is_not_there_is_not_found(world: World) -> None:
     with pytest.raises(NotFound):
         world.blobs.get("nowhere")
+
+
+def test_names_are_found_by_what_they_begin_with(world: World) -> None:
+    for name in ("runs/a/1", "runs/a/2", "runs/ab/3", "4"):
+        world.blobs.put(name, b"1")
+    assert world.blobs.under("runs/a/") == ["runs/a/1", "runs/a/2"]
+    assert world.blobs.under("nothing/") == []
+
+
+def test_what_was_removed_is_gone_and_removing_it_again_changes_nothing(world: World) -> None:
+    world.blobs.put("a", b"1")
+    world.blobs.put("b", b"1")
+    world.blobs.remove("a")
+    world.blobs.remove("a")
+    with pytest.raises(NotFound):
+        world.blobs.get("a")
+    assert world.blobs.get("b") == b"1"

@@ -162,6 +162,14 @@ def cancel(request: Request, operations: Operations) -> Reply:
     return accepted(operations.cancel(request.tenant, request.path["run"], by=request.by, reason=request.body.reason))
 
 
+def hold(request: Request, operations: Operations) -> Reply:
+    return accepted(operations.holds.hold(request.tenant, request.path["run"], reason=request.body.reason, by=request.by))
+
+
+def release(request: Request, operations: Operations) -> Reply:
+    return accepted(operations.holds.release(request.tenant, request.path["run"], reason=request.body.reason, by=request.by))
+
+
 def retry(request: Request, operations: Operations) -> Reply:
     wanted: shapes.Retry = request.body
     more = {"by": request.by, "reason": wanted.reason}

@@ -167,6 +167,8 @@ ROUTES: tuple[Route, ...] = (
     ),
     _act("pause", "pauseRun", "Dispatch nothing new until it is resumed.", calls.pause, Permission.CONTROL, shapes.Reason),
     _act("resume", "resumeRun", "Go on after a pause.", calls.resume, Permission.CONTROL, shapes.Reason),
+    _act("hold", "holdRun", "Keep it, whatever `data_retention` says.", calls.hold, Permission.HOLD, shapes.Hold),
+    _act("release", "releaseRun", "End a legal hold.", calls.release, Permission.HOLD, shapes.Reason),
     _act("cancel", "cancelRun", "End the run; steps that run are told.", calls.cancel, Permission.CONTROL, shapes.Reason),
     Route(
         "PATCH",

@@ -75,6 +75,12 @@ class Decision(Shape):
     reason: Annotated[str, Field(max_length=2000)] | None = None
 
 
+class Hold(Shape):
+    """Why the run has to be kept; the audit trail and the history keep it."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
 class Reason(Shape):
     """Why; the history keeps it."""
 

@@ -30,5 +30,12 @@ class AwsBlobs:
             raise NotFound("object", name) from error
         return content
 
+    def under(self, prefix: str) -> list[str]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+        return ask(lambda: [each["Key"] for page in pages for each in page.get("Contents", ())])
+
+    def remove(self, name: str) -> None:
+        ask(self._client.delete_object, Bucket=self._bucket, Key=name)
+
     def _read(self, name: str) -> bytes:
         return self._client.get_object(Bucket=self._bucket, Key=name)["Body"].read()

@@ -36,6 +36,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "pause": ("steering", "Dispatch nothing new until the run is resumed."),
     "resume": ("steering", "Go on after a pause."),
     "cancel": ("steering", "End a run."),
+    "hold": ("steering", "Keep a run, whatever the engine's data_retention says."),
+    "release": ("steering", "End a hold."),
     "retry": ("steering", "Go on from the steps that failed."),
     "amend": ("steering", "Change what has not begun yet."),
     "update": ("people", "Change a run's attributes, metadata or status."),

@@ -36,6 +36,16 @@ def _plain(verb: str, what: str) -> click.Command:
     return command
 
 
+@click.command
+@click.argument("run")
+@click.option("--reason", required=True, help="Why it has to be kept; the audit trail keeps it.")
+@target_options
+@output_option()
+def hold(run: str, reason: str, form: str, **target: Any) -> None:
+    """Keep RUN, whatever the engine's data_retention says, until it is released."""
+    _done(form, remote(**target).act(run, "hold", {"reason": reason}), "is held")
+
+
 def _opinion(verb: str, what: str) -> click.Command:
     """`approve` and `reject`: who says it is whose token it is."""
 
@@ -206,6 +216,8 @@ COMMANDS = {
     "pause": _plain("pause", "pauses"),
     "resume": _plain("resume", "goes on"),
     "cancel": cancel,
+    "hold": hold,
+    "release": _plain("release", "is held by nobody"),
     "retry": retry,
     "amend": amend,
 }

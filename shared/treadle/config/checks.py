@@ -67,6 +67,9 @@ def _contradictions(config: Configuration, said: Collection[Path]) -> Iterator[T
     def conflict(message: str, *path: str) -> Trouble:
         return Trouble("conflicting-settings", message, path)
 
+    for name in config.data_retention.keep:
+        if name in config.data_retention.workflows:
+            yield conflict(f"{name} has a time in workflows, and is kept for ever", "data_retention", "keep")
     scale, trust, monitoring = config.scalability, config.reliability, config.initialization.monitoring
     if not scale.horizontal_scaling and scale.auto_scaling and ("scalability", "auto_scaling") in said:
         yield conflict("auto_scaling needs horizontal_scaling: there is nothing to scale to", "scalability", "auto_scaling")

@@ -10,7 +10,7 @@ from typing import Any
 from ..core.durations import parse_duration
 from ..core.resources import Pool, offered, parse_amount, parse_rate
 from ..engine import Settings
-from .model import Configuration, ErrorHandling, ResourceLimits, Scalability
+from .model import Configuration, DataRetention, ErrorHandling, ResourceLimits, Scalability
 from .pools import pool_of
 
 
@@ -49,6 +49,7 @@ def effects_of(config: Configuration) -> Effects:
         largest=_largest(scale.resource_limits),
         defaults=_defaults(init.error_handling),
         optimises=fast.resource_optimization,
+        retention=_retention(config.data_retention),
         one_at_a_time=not fast.parallel_execution,
         checkpoint_every_ms=None if trust.checkpoint_frequency is None else parse_duration(trust.checkpoint_frequency),
     )
@@ -91,6 +92,12 @@ def _defaults(handling: ErrorHandling) -> dict[str, Any]:
     elif handling.escalation_policy == "manual":
         given["onFailure"] = "wait"
     return given
+
+
+def _retention(said: DataRetention) -> dict[str, int]:
+    """As `Settings.retention` has it."""
+    kept = {"*": said.runs} if said.runs is not None else {}
+    return {name: max(1, parse_duration(text)) for name, text in {**kept, **said.workflows}.items()} | dict.fromkeys(said.keep, 0)
 
 
 def _as_written(model: Any) -> dict[str, Any]:

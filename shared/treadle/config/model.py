@@ -150,6 +150,14 @@ class TaskRules(Section):
     rate: Rate = Field(default=ABSENT, description="How many may begin in a second, a minute or an hour: 10/s, 30/m, 100/h.")
 
 
+class DataRetention(Section):
+    """How long what a run was given and came to is kept after its end."""
+
+    runs: Duration = Field(default=ABSENT, description="Of every workflow that is not named below. Default: for ever.")
+    workflows: dict[str, Duration] = Field(default_factory=dict, description="By workflow.")
+    keep: list[str] = Field(default_factory=list, description="Workflows whose runs are kept for ever.")
+
+
 class Configuration(Section):
     """What `workflow_engine` holds. Every section and key may be left out."""
 
@@ -158,6 +166,7 @@ class Configuration(Section):
     reliability: Reliability = Reliability()
     scalability: Scalability = Scalability()
     integration: Integration = Integration()
+    data_retention: DataRetention = DataRetention()
     tasks: dict[str, TaskRules] = Field(default_factory=dict, description="Rules of tasks, by their names.")
 
 

@@ -15,7 +15,7 @@ from ..core.errors import Conflict, Corrupted, Newer, NotFound
 from ..core.model import SCHEMA
 from ..ports import Message
 from ..topology import DUE_SHARDS, SWEEP_EVERY_S, lane
-from . import branches, chunks, heartbeat, quarantine
+from . import branches, chunks, heartbeat, quarantine, removal
 from .failures import on_failure
 from .items import is_fact, run_key, step_key
 from .reading import Unreadable
@@ -27,6 +27,7 @@ from .world import Settings, World
 __all__ = ["Engine", "Settings", "World"]
 
 MOVES_AGAIN_S = 10
+MOST_REMOVED = 50  # runs of one shard at each pass
 SWEEP_AHEAD_MS = (SWEEP_EVERY_S + 15) * 1000
 
 
@@ -40,6 +41,8 @@ class Engine:
         Raises Unavailable, Newer (the queue delivers again), Corrupted (a message that no version of the engine can have sent).
         """
         with self._while_it_is_there(body["run"], body["path"]):
+            if body["kind"] == "remove":
+                return removal.remove(self.world, body["run"], deadline)
             run = self._run_of(body)
             segment = Segment(run, deadline)
             segment.runs_tasks, segment.lost = True, body.get("lost")
@@ -146,10 +149,19 @@ class Engine:
         now = self.world.clock.now()
         found = [entry for shard in range(DUE_SHARDS) for entry in self.world.store.query_due(shard, now + SWEEP_AHEAD_MS)]
         messages = [_due_message(pk, sk, due - now) for (pk, sk), due in found]
+        messages += self._over(now)
         if messages:
             self.world.lanes.send(messages)
         heartbeat.beat(self.world, now, len(messages), min((due for _, due in found), default=None))
         return len(messages)
+
+    def _over(self, now: int) -> list[Message]:
+        """For runs whose time is over. They are in shards of their own: however many there are, no timer waits for them."""
+        if not self.world.settings.retention:
+            return []
+        shards = range(DUE_SHARDS, 2 * DUE_SHARDS)
+        found = [key for shard in shards for key, _ in self.world.store.query_due(shard, now, limit=MOST_REMOVED)]
+        return [Message(lane("low"), {"schema": SCHEMA, "kind": "remove", "run": pk, "path": ""}) for pk, _ in found]
 
 
 def _move(run: Run, body: Mapping[str, Any]) -> None:

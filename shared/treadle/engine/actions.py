@@ -17,7 +17,7 @@ from . import hooking, outgrown, rendered
 from .admission import give_place, keep_place, take_place
 from .callbacks import Tokens
 from .claims import Claim, renew
-from .items import cache_key, child_of, decode, digest, encode
+from .items import INLINE_LIMIT, cache_key, child_of, decode, digest, encode
 from .names import names
 from .rates import wait_for_turn
 from .results import Done, Failed, Held, Result, Waits
@@ -239,7 +239,7 @@ def _cached(run: Run, step: Step, bound: dict[str, Any]) -> Result | None:
 def _remember(run: Run, step: Step, bound: dict[str, Any], result: Done) -> None:
     pk, sk = _cache_key(run, step, bound)
     until = run.now + parse_duration((step.cache or {})["ttl"])
-    output = encode(run.kept(result.output))
+    output = encode(run.world.keep(encode(result.output), INLINE_LIMIT))  # no run's own: others read it when this one is gone
     run.world.store.put({"pk": pk, "sk": sk, "schema": 1, "output": output, "until": until, "expires": until // 1000 + 86_400})
 
 

@@ -22,8 +22,8 @@ from ..core.moments import rfc3339
 from ..core.plan import Plan, Scope, Step
 from ..ports import Absent, Item
 from . import compensation
-from .items import body_key, decode, digest, encode, is_fact, step_key
-from .run import Run
+from .items import INLINE_LIMIT, REF, body_key, decode, digest, encode, is_fact, is_ref, step_key
+from .run import Run, blobs_of
 from .snapshot import partitions_of, snapshot
 from .starting import StartRequest, start
 from .world import World
@@ -105,8 +105,9 @@ def copied(run: Run, why: Why = Why.ASKED, due: int | None = None) -> Checkpoint
     facts = [{name: value for name, value in items[key].items() if name not in OF_ITS_WRITER} for key in kept]
     lists = [page for key in kept for page in _lists(run, key, items[key])]
     body = run.world.store.get(body_key(run.id)) or {"input": "null"}
+    name = digest("checkpoint", run.id, why, str(due or run.now), str(run.generation if due else run.world.new_fence()))
     return Checkpoint(
-        id=digest("checkpoint", run.id, why, str(due or run.now), str(run.generation if due else run.world.new_fence())),
+        id=name,
         tenant=run.tenant,
         run_id=run.id,
         workflow=run.control["workflow"],
@@ -115,7 +116,7 @@ def copied(run: Run, why: Why = Why.ASKED, due: int | None = None) -> Checkpoint
         at=run.now,
         paths=tuple(_of_root(kept)),
         input=decode(body["input"]),
-        facts=run.kept([*facts, *lists]),
+        facts=run.world.keep(encode([*facts, *lists]), INLINE_LIMIT, owner=_blobs_of(name)),
         attributes=run.control.get("attributes"),
         priority=run.control.get("priority"),
         why=why,
@@ -240,8 +241,21 @@ def kept_by_itself(run: Run) -> list[Item]:
 
 def drop(run: Run, line: Item) -> None:
     """The checkpoint, then the line by which it is found: whoever dies in between is followed by one who finds it again."""
-    run.world.store.delete(checkpoint_key(line["sk"].rpartition("#")[2]))
+    drop_named(run.world, line["sk"].rpartition("#")[2])
     run.world.store.delete((line["pk"], line["sk"]))
+
+
+def drop_named(world: World, checkpoint_id: str) -> None:
+    """Its facts, where they lie in a blob, and the checkpoint."""
+    item = world.store.get(checkpoint_key(checkpoint_id))
+    facts = decode(item["facts"]) if item is not None else None
+    if is_ref(facts) and facts[REF][5:].startswith(_blobs_of(checkpoint_id)):  # others share theirs with whoever has the same
+        world.blobs.remove(facts[REF][5:])
+    world.store.delete(checkpoint_key(checkpoint_id))
+
+
+def _blobs_of(checkpoint_id: str) -> str:
+    return f"checkpoints/{checkpoint_id}/"
 
 
 def _lines(run: Run) -> list[Item]:
@@ -272,7 +286,7 @@ def restore(world: World, kept: Checkpoint, run_id: str, by: str | None, from_st
     left_out = from_on(world.plan(kept.plan), from_step) if from_step is not None else frozenset()
     for item in world.load(kept.facts):
         if _root_of(item) not in left_out:
-            world.store.put(_placed(run_id, item), Absent())
+            world.store.put(_own(world, kept.run_id, run_id, _placed(run_id, item)), Absent())
     attributes = decode(kept.attributes) if kept.attributes else {}
     value = world.load(kept.input) if given is None else given
     control, _ = start(world, StartRequest(kept.tenant, kept.plan, value, run_id, attributes, kept.priority, by=by))
@@ -297,6 +311,19 @@ def _root_of(copied: Item) -> str:
     """The step of the root scope that a copied fact, or a page of a loop's values (`#f#0`, `#g~2.f#0`), belongs to."""
     key = copied["page"][1:] if "page" in copied else copied["sk"][2:]
     return re.split(r"[.\[~#]", key, maxsplit=1)[0]
+
+
+def _own(world: World, old: str, new: str, item: Item) -> Item:
+    """With copies of the blobs that are the old run's own: they go with it one day."""
+
+    def copied(found: re.Match[str]) -> str:
+        content = world.blobs.get(found[1])
+        name = blobs_of(new) + found[1].rpartition("/")[2]
+        world.blobs.put(name, content)
+        return encode({REF: f"blob:{name}"})
+
+    of_the_old_one = re.compile(re.escape('{"$ref":"blob:') + f'({re.escape(blobs_of(old))}[^"/]+)' + re.escape('"}'))
+    return {name: of_the_old_one.sub(copied, value) if isinstance(value, str) else value for name, value in item.items()}
 
 
 def _placed(run_id: str, copied: Item) -> Item:

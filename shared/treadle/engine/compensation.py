@@ -42,8 +42,12 @@ def order_key(run: Run) -> tuple[str, str]:
     return run.id, f"comp#{run.generation}"
 
 
+def undo_page(run_id: str, page: int) -> str:
+    return f"{run_id}#undo#{page}"
+
+
 def undo_key(run: Run, number: int) -> tuple[str, str]:
-    return f"{run.id}#undo#{number // paths.PAGE}", f"undo#{run.generation}#{number:06d}"
+    return undo_page(run.id, number // paths.PAGE), f"undo#{run.generation}#{number:06d}"
 
 
 def go_on(run: Run, segment: Segment, ready: Ready) -> None:

@@ -15,6 +15,7 @@ from .failures import write_end
 from .items import encode, error_of, is_fact, run_key, step_key
 from .quarantine import fault_in, set_aside
 from .reading import Unreadable
+from .retention import MARK
 from .run import Run
 from .segment import Segment
 from .stopping import soon, stop_run
@@ -36,7 +37,7 @@ def open_run(world: World, run_id: str, tenant: str) -> Run:
     """Raises NotFound, for another tenant's run as well."""
     run = Run(world, run_id)
     run.read_control()
-    if run.tenant != tenant:
+    if run.tenant != tenant or MARK in run.control:
         raise NotFound("run", run_id)
     return run
 

@@ -17,8 +17,9 @@ from .actions import expression_error, reshape
 from .addresses import input_address, input_of_cause
 from .admission import leave
 from .claims import Claim, claim_of, stands, write_fact, write_failed_attempt
-from .items import INLINE_LIMIT, encode, is_fact, output_key, run_key, step_key, stop_key
+from .items import encode, is_fact, output_key, run_key, step_key, stop_key
 from .names import about, loop_names, names, steps_seen
+from .retention import when_over
 from .run import Run
 from .stopping import stop_run
 
@@ -161,7 +162,9 @@ def _close(
     condition: Condition | None = None,
     alive: tuple[str, ...] = ALIVE,
 ) -> bool:
-    told: dict[str, Any] = {"status": status.value, "ended_at": run.now}
+    ended_at = run.now
+    over = when_over(run, ended_at)
+    told: dict[str, Any] = {"status": status.value, "ended_at": ended_at, **over}
     if status is RunStatus.SUCCEEDED:
         told |= _kept_output(run, output)
     if error is not None:
@@ -169,7 +172,8 @@ def _close(
     if compensated is not None:
         told["compensated"] = compensated
     still_open = all_of(OneOf("status", alive), Equals("gen", run.generation), *([condition] if condition else []))
-    written = run.world.store.update(run_key(run.id), Change(set=told, add={"rev": 1}, remove=("due", "due_shard", "people")), still_open)
+    gone = ("people",) if over else ("due", "due_shard", "people")
+    written = run.world.store.update(run_key(run.id), Change(set=told, add={"rev": 1}, remove=gone), still_open)
     run.control = written.item or run.control
     if written.ok or run.status.is_final:
         tell(run, ready)
@@ -182,7 +186,7 @@ def _kept_output(run: Run, output: Json) -> dict[str, str]:
     if len(text.encode()) <= OUTPUT_IN_RUN:
         return {"output": text}
     pk, sk = output_key(run.id)
-    item: Item = {"pk": pk, "sk": sk, "schema": 1, "output": encode(run.world.keep(text, INLINE_LIMIT))}
+    item: Item = {"pk": pk, "sk": sk, "schema": 1, "output": encode(run.keep(text))}
     run.world.store.put(item | ({"expires": run.control["expires"]} if "expires" in run.control else {}))
     return {}
 

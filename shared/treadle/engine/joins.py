@@ -6,7 +6,7 @@ and then acted on, a repeated delivery changes nothing, and each branch costs on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ..core.advance import Edging, Tally
 from ..core.paths import PAGE
@@ -40,6 +40,17 @@ def add(run: Run, container: str, name: str, width: int, members: Mapping[int, E
         if not complete or width <= size:
             return top if complete else None
         level, members, width = level + 1, complete, -(-width // size)
+
+
+def nodes_of(width: int) -> Iterator[tuple[int, int]]:
+    """(level, node) of all nodes that a join of so many edges may have."""
+    level = 0
+    while True:
+        count = -(-width // PAGE)
+        yield from ((level, node) for node in range(count))
+        if count <= 1:
+            return
+        level, width = level + 1, count
 
 
 def _add(run: Run, container: str, name: str, level: int, node: int, members: Mapping[int, Edging]) -> Item:

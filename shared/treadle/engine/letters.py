@@ -99,6 +99,7 @@ _OF_LANE = {
     "chunk": "items of loop {} may begin",
     "lane": "items of loop {} may begin, one after another",
     "wake": "step {} may go on",
+    "remove": "the time of the run's data is over: it is to be removed",
     "settle": "the run is to be looked at, and what is missing sent",
     "malformed": "it does not say what it is (kind)",
 }

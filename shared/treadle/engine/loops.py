@@ -20,7 +20,7 @@ from ..ports import Absent, Item, Key, Message
 from . import ending, joins, outputs, tolerance
 from .actions import boolean, expression_error
 from .claims import Claim, claim_of, stands, write_state
-from .items import INLINE_LIMIT, cursor_key, encode, is_fact, step_key
+from .items import cursor_key, encode, is_fact, step_key
 from .names import names
 from .run import Run
 from .schedule import wake
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_ITEMS = 1_000_000
 LIST_IN_HEADER = 4 * 1024  # bytes; a longer list lies in pages beside the items
+ITEMS = "$items"  # the join of a loop's items
 MAX_LANES = 64  # of one cursor item
 
 
@@ -192,12 +193,12 @@ def members_ended(run: Run, loop: str, header: Item, members: dict[int, Edging],
     except outputs.TooLarge as fault:
         ending.fail_attempt(run, claim_of(header), StepError("PayloadTooLarge", str(fault), permanent=True), stands(header))
         return []
-    return ending.complete(run, claim_of(header), run.world.keep(text, INLINE_LIMIT), last, stands(header))
+    return ending.complete(run, claim_of(header), run.keep(text), last, stands(header))
 
 
 def _are_all_in(run: Run, loop: str, header: Item, members: dict[int, Edging]) -> bool:
     if not is_tried_anew(run, header):
-        return joins.add(run, loop, "$items", header["n"], members) is not None
+        return joins.add(run, loop, ITEMS, header["n"], members) is not None
     return _have_all_facts(run, loop, header["n"], min(members))
 
 

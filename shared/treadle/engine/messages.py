@@ -22,7 +22,9 @@ KINDS: Mapping[str, Mapping[str, type]] = {
     "lane": {"lane": int},
     "wake": {},
     "settle": {},
+    "remove": {},
 }
+_OF_RUNS = ("settle", "remove")
 _COMMON: Mapping[str, type] = {"run": str, "path": str}
 _OPTIONAL: Mapping[str, type] = {"plan": str, "gen": int, "seq": int, "also": list, "lost": int}
 _NAMES = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
@@ -44,7 +46,7 @@ def of_lane(text: str) -> dict[str, Any]:
         raise Corrupted(f"a message of kind {kind!r}: there are {', '.join(KINDS)}")
     _need(f"a message of kind {kind}", body, {**_COMMON, **KINDS[kind]})
     _fit(f"a message of kind {kind}", body, {name: known for name, known in _OPTIONAL.items() if name in body})
-    if not body["run"] or (not body["path"] and kind != "settle") or ("plan" in body and "gen" not in body):
+    if not body["run"] or (not body["path"] and kind not in _OF_RUNS) or ("plan" in body and "gen" not in body):
         raise Corrupted(f"a message of kind {kind} that does not say whose it is")
     return body
 

@@ -12,9 +12,10 @@ from ..core import paths
 from ..core.errors import NotFound, WrongState
 from ..core.model import Json, Outcome, RunStatus, State
 from ..core.plan import Scope, Step
-from ..ports import Change, Equals, Item, OneOf, all_of
+from ..ports import Absent, Change, Equals, Item, OneOf, all_of
 from . import compensation
-from .items import INLINE_LIMIT, body_key, decode, encode, is_fact, run_key, shard_of, stop_key
+from .items import body_key, decode, encode, is_fact, run_key, shard_of, stop_key
+from .retention import MARK
 from .run import Run
 from .snapshot import snapshot
 
@@ -26,7 +27,7 @@ def retry(run: Run, from_step: str | None, given: Json) -> None:
     """Raises WrongState, NotFound (no such step in the root scope)."""
     _check_step(run, from_step)
     if given is not None:
-        kept = encode(run.world.keep(encode(given), INLINE_LIMIT))
+        kept = encode(run.kept(given))
         run.world.store.update(body_key(run.id), Change(set={"input": kept}))
     change = Change(
         set={"status": RunStatus.RETRYING.value, "due": run.now + LOOK_AGAIN_MS, "due_shard": shard_of(run.id)}
@@ -34,7 +35,7 @@ def retry(run: Run, from_step: str | None, given: Json) -> None:
         add={"rev": 1, "gen": 1},
     )
     is_over = OneOf("status", tuple(status.value for status in RETRIABLE))
-    written = run.world.store.update(run_key(run.id), change, all_of(is_over, Equals("gen", run.generation)))
+    written = run.world.store.update(run_key(run.id), change, all_of(is_over, Equals("gen", run.generation), Absent(MARK)))
     run.control = written.item or run.control
     if not written.ok:
         raise _not_now(run)

@@ -26,6 +26,11 @@ _UNREAD: Json = object()
 ROWS_PER_EVENT = 2000  # completions in one packed event: 160 bytes each at most, 1 MiB an event
 
 
+def blobs_of(run_id: str) -> str:
+    """What the names of a run's own blobs begin with."""
+    return f"runs/{run_id}/"
+
+
 class Gate(Enum):
     """What control says to somebody who wants to start a step."""
 
@@ -200,7 +205,11 @@ class Run:
 
     def kept(self, value: Json, limit: int = INLINE_LIMIT) -> Json:
         """A payload as an item may hold it: itself, or a reference to the blob that it was put into."""
-        return self.world.keep(encode(value), limit)
+        return self.keep(encode(value), limit)
+
+    def keep(self, text: str, limit: int = INLINE_LIMIT) -> Json:
+        """The same of a JSON text. Where runs are removed one day their blobs are their own, and go with them."""
+        return self.world.keep(text, limit, owner=blobs_of(self.id) if self.world.settings.retention else "")
 
     # -------------------------------------------------------------------------------------------- sending
 

@@ -61,7 +61,7 @@ def start(world: World, request: StartRequest) -> tuple[Item, bool]:
     same = digest(text, request.plan, encode(dict(request.attributes)))
     control = _control(world, request, same)
     pk, sk = body_key(request.run_id)
-    body: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "input": encode(world.keep(text, INLINE_LIMIT))}
+    body: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "input": encode(Run(world, request.run_id).keep(text))}
     if request.by:
         body["by"] = request.by
     check_room(world, request.tenant, world.plan(request.plan), control.get("slot"), request.run_id)

@@ -8,6 +8,9 @@ all of them. Each failure costs one small write a level: two for some thousands 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from ..core import paths
 from ..core.model import State, StepError
 from ..core.plan import Step
 from ..ports import Absent, AtMost, Change, Equals, Item, Key, any_of
@@ -58,6 +61,27 @@ def _count_of_many(run: Run, loop: str, header: Item, number: int) -> int:
     return found
 
 
+def keys_of(run: Run, loop: str, count: int) -> Iterator[Key]:
+    """All nodes that the loop may have had, in each generation and attempt of its."""
+    step, arity = run.plan.steps.get(paths.step_id(loop)), run.world.settings.tally
+    if step is None or most(step, count) <= arity:
+        return
+    attempts = step.retry.max_attempts if step.retry else 1
+    for generation in range(1, run.generation + 1):
+        for attempt in range(1, attempts * run.generation + 1):
+            nodes, level = -(-count // arity), 0
+            while True:
+                header = {"attempt": attempt}
+                yield from (_key_of(run, generation, loop, header, level, node) for node in range(nodes))
+                if nodes <= 1:
+                    break
+                nodes, level = -(-nodes // arity), level + 1
+
+
 def _node_key(run: Run, loop: str, header: Item, level: int, node: int) -> Key:
     """Of this generation of the run and this attempt of the loop: what failed before is tried again in them."""
-    return f"{run.id}#failed#{run.generation}#{loop}#{header.get('attempt', 1)}#{level}.{node}", "failed"
+    return _key_of(run, run.generation, loop, header, level, node)
+
+
+def _key_of(run: Run, generation: int, loop: str, header: Item, level: int, node: int) -> Key:
+    return f"{run.id}#failed#{generation}#{loop}#{header.get('attempt', 1)}#{level}.{node}", "failed"

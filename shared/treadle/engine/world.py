@@ -91,6 +91,11 @@ class Settings:
     checkpoint_every_ms: int | None = None  # of long runs, where their definitions say nothing; None: nobody takes one by itself
     one_at_a_time: bool = False  # of the tasks of one run
     optimises: bool = False  # pools are chosen by what tasks were seen to need
+    retention: Mapping[str, int] = field(default_factory=dict)  # by workflow, or `*`: ms that a run is kept after its end; 0: for ever
+
+    def kept_ms(self, workflow: str) -> int | None:
+        """None: for ever."""
+        return self.retention.get(workflow, self.retention.get("*", 0)) or None
 
 
 @dataclass
@@ -205,8 +210,9 @@ class World:
             return decode(self.blobs.get(value[REF][5:]).decode())
         return value
 
-    def keep(self, text: str, limit: int) -> Any:
-        """A JSON text as it goes into an item: decoded if it is small, else put as a blob first and referred to.
+    def keep(self, text: str, limit: int, *, owner: str = "") -> Any:
+        """A JSON text as it goes into an item: decoded if it is small, else put as a blob first and referred to. `owner`: what the
+        blob's name begins with, where it goes one day with what it belongs to.
 
         A user's value that looks like a reference goes into a blob as well: what `load` resolves is always the engine's own.
         """
@@ -214,7 +220,7 @@ class World:
         value = decode(text) if len(content) <= limit else None
         if len(content) <= limit and not is_ref(value):
             return value
-        name = digest(text)
+        name = owner + digest(text)
         try:
             self.blobs.put(name, content)
         except Unavailable:

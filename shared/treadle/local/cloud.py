@@ -162,11 +162,13 @@ class Cloud:
         moments = [self.queues[queue.name].next_visible_ms() for queue in self.consumed]
         return min((moment for moment in moments if moment is not None), default=None)
 
-    def next_due_ms(self, *, schedules: bool = True) -> int | None:
-        """The earliest `due` of the sparse index, with or without those of workflows' schedules; None: nothing is due, ever."""
+    def next_due_ms(self, *, schedules: bool = True, over: bool = False) -> int | None:
+        """The earliest `due` of the sparse index, with or without those of workflows' schedules and of runs whose time will be over;
+        None: nothing is due, ever."""
         with patches.request_of(self.account):
             table = patches.fast_table(self.account, REGION, self.names.table)
-            return table.earliest(topology.DUE.name, but_not=None if schedules else LISTED)
+            below = topology.DUE_SHARDS * (2 if over else 1)
+            return table.earliest(topology.DUE.name, below=below, but_not=None if schedules else LISTED)
 
     def items(self) -> list[Item]:
         """All there are in the table: for whoever looks whether something was left over."""

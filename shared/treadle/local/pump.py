@@ -334,7 +334,7 @@ class Pump:
         next_minute = self._last_sweep_ms + topology.SWEEP_EVERY_S * 1000
         if not self.clock.skip:
             return next_minute
-        due = self.cloud.next_due_ms(schedules=schedules)
+        due = self.cloud.next_due_ms(schedules=schedules, over=bool(self._alarms))  # for no other sake is a month skipped
         if due is None:
             return None
         return due if due > self._last_sweep_ms else next_minute

@@ -325,10 +325,10 @@ class Fast:
         """Shared: to be copied before it is given away or changed."""
         return [self._item(pk, sk, item).wire for pk, inside in list(self.table.items.items()) for sk, item in list(inside.items())]
 
-    def earliest(self, index_name: str, *, but_not: str | None = None) -> int | None:
-        """The smallest range value of a numeric index, but for items whose `pk` begins with `but_not`."""
+    def earliest(self, index_name: str, *, below: int, but_not: str | None = None) -> int | None:
+        """The smallest range value of a numeric index with a hash value below that, but for items whose `pk` begins with `but_not`."""
         self._refresh()
-        per_shard = self._indexes[index_name].entries.values()
+        per_shard = [entries for shard, entries in self._indexes[index_name].entries.items() if shard < below]
         firsts = (next((moment for moment, pk, _ in entries if not (but_not and pk.startswith(but_not))), None) for entries in per_shard)
         return min((moment for moment in firsts if moment is not None), default=None)
 

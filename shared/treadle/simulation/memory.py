@@ -72,6 +72,15 @@ class MemoryBlobs:
                 raise NotFound("object", name)
             return self._contents[name]
 
+    @watched("blobs.under")
+    def under(self, prefix: str) -> list[str]:
+        return [name for name in self.names() if name.startswith(prefix)]
+
+    @watched("blobs.remove")
+    def remove(self, name: str) -> None:
+        with self._lock:
+            self._contents.pop(name, None)
+
     def names(self) -> list[str]:
         with self._lock:
             return sorted(self._contents)

@@ -20,7 +20,7 @@ _METHODS = {
     "store": ("get", "get_many", "put", "update", "delete", "query", "query_due", "query_list"),
     "lanes": ("send", "defer"),
     "bus": ("put",),
-    "blobs": ("get", "put"),
+    "blobs": ("get", "put", "under", "remove"),
     "inbox": ("get", "put"),
     "secrets": ("get",),
 }
