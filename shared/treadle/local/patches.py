@@ -9,7 +9,7 @@ moto as it comes; the differences that are meant are listed there.
    hold the lock.
 4. PutEvents parses a detail once, not three times for each rule, and copies it only for rules that match. The default input is
    the event, not a template rendered through eight JSON paths.
-5. Objects are not kept for ever for moto's dashboard (messages, items, and what was deleted from S3 would be).
+5. Nothing is kept for ever for moto's dashboard (messages, items, and what was deleted from S3 would be).
 6. A table that moto itself wrote to (a request that is not plain, see table.py) has its sparse indexes built again.
 """
 
@@ -27,12 +27,11 @@ import moto.core.utils
 import moto.s3.notifications
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
+from moto.core.common_models import BaseModel
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
-from moto.dynamodb.models.dynamo_type import Item
 from moto.events.models import EventBus, EventPattern, EventsBackend, Rule, events_backends
 from moto.events.utils import _BASE_EVENT_MESSAGE, EventTemplateParser
-from moto.s3.models import FakeKey
 from moto.sqs.models import Message, SQSBackend
 
 from .clock import LocalClock
@@ -149,9 +148,7 @@ def _apply() -> None:
         (EventsBackend, "put_events", _put_events),
         (moto.s3.notifications, "_send_event_bridge_message", _tell_of_object),
         (EventTemplateParser, "parse", staticmethod(_from_template)),
-        (Message, "__new__", _untracked),
-        (Item, "__new__", _untracked),
-        (FakeKey, "__new__", _untracked),
+        (BaseModel, "__new__", _untracked),
     ):
         setattr(owner, name, replacement)
 
