@@ -22,6 +22,7 @@ _FILES = {
     "R": "tests/config/test_reading.py",
     "N": "tests/config/test_notified.py",
     "I": "tests/infra/test_configuration.py",
+    "H": "tests/people/test_retention.py",
     "P": "tests/pools/test_rates.py",
     "T": "tests/tasks/test_opentelemetry.py",
 }
@@ -57,6 +58,9 @@ ROWS: dict[str, tuple[str, ...]] = {
         "I a_copy_needs_a_key_of_its_region",
     ),
     "reliability.checkpoint_frequency": ("E a_long_run_keeps_checkpoints_as_often_as_the_engine_says",),
+    "data_retention.runs": ("H on_the_local_stack_a_run_is_removed_when_time_has_passed",),
+    "data_retention.workflows": ("H on_the_local_stack_a_run_is_removed_when_time_has_passed",),
+    "data_retention.keep": ("H on_the_local_stack_a_run_is_removed_when_time_has_passed",),
     "scalability.horizontal_scaling": ("I scaling_is_the_concurrency_of_the_workers",),
     "scalability.auto_scaling": ("I scaling_is_the_concurrency_of_the_workers",),
     "scalability.resource_limits.cpu": ("E no_step_may_ask_for_more_than_the_resource_limits",),

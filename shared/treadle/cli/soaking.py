@@ -25,7 +25,12 @@ def soak(runs: int, seed: int, share: float | None, wave: int | None, form: str)
     nothing is left over, and that the process does not grow."""
     from ..soak import drive
 
+    told: set[str] = set()
+
     def show(report: Report) -> None:
+        for line in {*report.wrong, *report.orphans} - told:
+            click.secho(line, fg="red", err=True)
+            told.add(line)
         click.echo(f"{report.runs} of {runs} runs, {report.killed} workers died, {_trouble(report)}, {report.seconds:.0f} s", err=True)
 
     report = drive.soak(runs, seed, share=drive.SHARE if share is None else share, wave=drive.WAVE if wave is None else wave, progress=show)
