@@ -19,6 +19,7 @@ from .ports import Item
 
 PREFIX = "act#"
 NOTIFIED = "notified"  # the engine's own: somebody was told of the run, or could not be
+ESCALATED, THRESHOLD = "escalate", "threshold"  # its own as well (`engine.escalation`): a rung was reached, too much had failed
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 Each entry has `at`, `what` and `path` (None: the run as a whole). `what` is `RunStarted`, `Acted` (somebody did something: `act`,
 `by`, and what was said with it), `StepStarted`, `AttemptFailed` (one that was not the step's last), `StepWaits` (now, and for
-what: `why`), `StepEnded`, `UndoStarted` and `UndoEnded` (of a step's compensation), `RunEnded`, `Notified` or
-`NotificationFailed` (a `target`, of an `event`), or `MessageGivenUp` (of a dead letter, with its `queue`, its `kind` and `why`).
-What a retry took back has the `generation` it was of.
+what: `why`), `StepEnded`, `UndoStarted` and `UndoEnded` (of a step's compensation), `RunEnded`, `Escalated` (a rung of the ladder
+was reached: its `level`, whom it is to `notify`, its `action`), `ThresholdExceeded` (with the `action` that the workflow has for
+it), `Notified` or `NotificationFailed` (a `target`, of an `event`), or `MessageGivenUp` (of a dead letter, with its `queue`, its
+`kind` and `why`). What a retry took back has the `generation` it was of.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .viewing import shown_status, step_view
 Entry = dict[str, Any]
 Place = tuple[int, list[int]]  # in the story: the time, and where among what happened at that time
 
+_OF_THE_ENGINE = {acts.ESCALATED: "Escalated", acts.THRESHOLD: "ThresholdExceeded"}
 _FIRST, _BEFORE, _UNDOING, _LAST = -2, -1, (1 << 60) - 1, 1 << 60
 
 
@@ -63,6 +65,9 @@ def _acted(act: acts.Act) -> tuple[Place, Entry]:
     entry: Entry = {"at": rfc3339(act.at), "what": "Acted", "path": None, "act": act.verb, "by": act.by, **act.told}
     if act.verb == acts.NOTIFIED:
         entry = {"at": entry["at"], "what": "NotificationFailed" if "error" in act.told else "Notified", "path": None, **act.told}
+    if act.verb in _OF_THE_ENGINE:
+        entry = {"at": entry["at"], "what": _OF_THE_ENGINE[act.verb], "path": None, **act.told}
+        return (act.at, [_LAST - 2 if act.verb == acts.THRESHOLD else _LAST - 3]), entry
     return (act.at, [_BEFORE]), entry
 
 

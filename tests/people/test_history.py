@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from treadle import TaskContext, TaskError, task
-from treadle.cli.telling import told
+from treadle.cli.telling import shortened, told
 from treadle.engine.items import step_key
 from treadle.engine.tries import MOST_BYTES
 from treadle.simulation.driver import TENANT, MemoryEngine
@@ -172,3 +172,39 @@ def test_whether_a_person_put_something_in_its_place_is_told(choice: Any, more: 
     engine.wait(run_id, "waiting")
     engine.operations.decide(TENANT, run_id, "a", choice, by="ann", reason="seen", **more)
     assert f'a ann {line} ("seen")' in sentences(engine, run_id)
+
+
+def test_what_the_engine_did_by_itself_is_told() -> None:
+    engine = MemoryEngine([fails_until(9)])
+    ladder = "[{afterAttempts: 1, notify: ops, severity: warning}, {afterFailure: 5m, notify: oncall}, {afterFailure: 1h, action: fail}]"
+    run_id = engine.start(document("{id: a, task: pay}", f"{{onFailure: wait, escalation: {ladder}}}"))
+    engine.pass_time("2h")
+    assert [line for line in sentences(engine, run_id) if "rung" in line] == [
+        "a rung 1 of the escalation was reached (warning), for ops",
+        "a rung 2 of the escalation was reached (error), for oncall",
+        "a rung 3 of the escalation was reached (error): it fails",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("action", "then"), [("pause", ": the run is paused"), ("fail", ": it fails"), ("cancel", ": the run is cancelled")]
+)
+def test_why_the_engine_stopped_a_run_is_told(action: str, then: str) -> None:
+    engine = MemoryEngine([fails_until(9)])
+    steps = ", ".join(f"{{id: {name}, task: pay}}" for name in "abc")
+    run_id = engine.start(document(steps, f"{{onFailure: continue, thresholds: {{maxFailedSteps: 1, action: {action}}}}}"))
+    engine.pass_time("1m")
+    told_of = [line.partition(" ")[2] for line in sentences(engine, run_id) if "too much" in line]
+    assert told_of == [f"with this too much has failed{then}"]
+
+
+def test_of_long_loops_what_failed_is_told_and_the_rest_on_demand() -> None:
+    engine = MemoryEngine([fails_until(9)])
+    group = "group: {steps: [{id: x, when: 'item == 7', task: pay}]}"
+    steps = f"{{id: f, forEach: input.long, tolerate: {{failures: 1}}, {group}}}, {{id: s, forEach: input.short, set: 1}}"
+    run_id = engine.start(document(steps), {"long": list(range(30)), "short": [1, 2]})
+    engine.wait(run_id)
+    whole = engine.history(run_id)
+    paths = {entry["path"] for entry in shortened(whole)} - {None}
+    assert paths == {"f", "f[7]", "f[7].x", "s", "s[0]", "s[1]"}
+    assert {entry["path"] for entry in whole} > {"f[3]", "f[3].x"}

@@ -15,7 +15,7 @@ from .options import SOURCE, input_option, output_option, pair, target_options, 
 from .output import print_json, print_lines, print_list, print_run, print_table, print_value
 from .remote import Remote, changes, is_final
 from .target import remote
-from .telling import told
+from .telling import shortened, told
 
 LOOK_EVERY_S = 0.5
 
@@ -140,17 +140,21 @@ def watch(run: str, timeout_s: float | None, form: str, **target: Any) -> int:
 
 @click.command
 @click.argument("run")
+@click.option("--all", "is_whole", is_flag=True, help="Each item of long loops as well, not only those that failed.")
 @target_options
 @output_option()
-def history(run: str, form: str, **target: Any) -> None:
+def history(run: str, is_whole: bool, form: str, **target: Any) -> None:
     items = remote(**target).history(run)
     if form == "json":
         print_json(items)
     elif form == "jsonl":
         print_lines(items)
     else:
-        lines = [{"at": item["at"], "path": item["path"], "what": told(item)} for item in items]
+        shown = items if is_whole else shortened(items)
+        lines = [{"at": item["at"], "path": item["path"], "what": told(item)} for item in shown]
         print_table(lines, ("at", "path", "what"), whole="what")
+        if len(shown) < len(items):
+            click.echo(f"{len(items) - len(shown)} lines of items that did well are left out: --all", err=True)
 
 
 def _follow(engine: Remote, run: str, form: str, timeout_s: float | None) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+MOST_ITEMS = 10  # of one loop that did well, and are all told of
 _ACTS = {
     "pause": "paused the run",
     "resume": "let the run go on",
@@ -30,6 +31,11 @@ def told(entry: Mapping[str, Any]) -> str:
             return _run_ended(entry)
         case "StepWaits":
             return str(entry["why"])
+        case "Escalated":
+            whom = f", for {entry['notify']}" if entry.get("notify") else ""
+            return f"rung {entry['level']} of the escalation was reached ({entry['severity']}){whom}" + _then(entry)
+        case "ThresholdExceeded":
+            return "with this too much has failed" + _then(entry)
         case "UndoStarted":
             return "is being undone"
         case "UndoEnded":
@@ -46,6 +52,10 @@ def told(entry: Mapping[str, Any]) -> str:
             return _notified(entry)
         case _:
             return _acted(entry)
+
+
+def _then(entry: Mapping[str, Any]) -> str:
+    return {"pause": ": the run is paused", "fail": ": it fails", "cancel": ": the run is cancelled"}.get(entry.get("action", ""), "")
 
 
 def _run_ended(entry: Mapping[str, Any]) -> str:
@@ -88,8 +98,15 @@ def _in_generation(entry: Mapping[str, Any]) -> str:
     return " (taken back by a retry)" if "generation" in entry else ""
 
 
-def _with(entry: Mapping[str, Any]) -> str:
-    return {"input": " with another input", "output": " with an output"}.get(entry.get("given", ""), "")
+def _with(entry: Mapping[str, Any], comma: str = "") -> str:
+    return {"input": f"{comma} with another input", "output": f"{comma} with an output"}.get(entry.get("given", ""), "")
+
+
+def _before(entry: Mapping[str, Any]) -> str:
+    """How the run had ended that somebody retried."""
+    error = entry.get("error")
+    step = f", step {error['step']}" if isinstance(error, dict) and error.get("step") else ""
+    return f"{entry.get('after')}" + (f" ({error_told(error)}{step})" if isinstance(error, dict) and "name" in error else "")
 
 
 def _acted(entry: Mapping[str, Any]) -> str:
@@ -97,10 +114,25 @@ def _acted(entry: Mapping[str, Any]) -> str:
     more = {
         "decide": f": {entry.get('choice')}{_with(entry)}",
         "signal": f" {entry.get('name')}",
-        "retry": f", which was {entry.get('after')}" + (f", from {entry['from']}" if entry.get("from") else "") + _with(entry),
+        "retry": f", which was {_before(entry)}" + (f", from {entry['from']}" if entry.get("from") else "") + _with(entry, ","),
         "cancel": f": only {entry['path']}" if entry.get("path") else "",
         "amend": "".join(f"; {name}: {', '.join(entry[name])}" for name in ("added", "changed", "removed") if entry.get(name)),
         "update": f": {', '.join(entry.get('changes', ()))}",
     }.get(act, "")
     said = entry.get("comment") or entry.get("reason")
     return f"{who} {_ACTS.get(act, act)}{more}" + (f' ("{said}")' if said else "")
+
+
+def shortened(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Without what is told of single items of long loops that did well: of these a person wants to know what did not."""
+    well: dict[str, set[str]] = {}
+    for entry in items:
+        if entry["what"] == "StepEnded" and entry["status"] == "succeeded" and entry["path"].endswith("]"):
+            well.setdefault(entry["path"].rpartition("[")[0], set()).add(entry["path"])
+    dull = {path for paths in well.values() if len(paths) > MOST_ITEMS for path in paths}
+    return [entry for entry in items if not (entry["what"] in ("StepStarted", "StepEnded") and dull.intersection(_around(entry["path"])))]
+
+
+def _around(path: str) -> list[str]:
+    """`f[1].g[2].x` -> [`f[1]`, `f[1].g[2]`]"""
+    return [path[: at + 1] for at, char in enumerate(path) if char == "]"]

@@ -12,12 +12,12 @@ from typing import Any
 from ..core import paths
 from ..core.advance import Fact
 from ..core.durations import parse_duration
-from ..core.model import Outcome, RunStatus, State, StepError
+from ..core.model import SCHEMA, Outcome, RunStatus, State, StepError
 from ..ports import Change, Event, Item, OneOf
 from .addresses import input_address
 from .asking import asks
 from .claims import claim_of, stands, write_state
-from .items import digest, is_fact, run_key
+from .items import digest, encode, is_fact, run_key
 from .run import Run
 from .snapshot import one_by_one
 from .stopping import stop_run
@@ -25,8 +25,8 @@ from .stopping import stop_run
 Rung = Mapping[str, Any]
 
 
-def raise_rung(run: Run, key: str, number: int, rung: Rung, error: StepError, attempt: int) -> None:
-    """Raises Unavailable: nothing is written then."""
+def raise_rung(run: Run, key: str, number: int, rung: Rung, error: StepError, attempt: int, at: int) -> None:
+    """`at`: ms, when it was due: it is in the run's history then, once however often it is raised. Raises Unavailable."""
     told = {
         "run": run.id, "workflow": run.control["workflow"], "tenant": run.tenant, "path": paths.shown(key), "attempt": attempt,
         "rung": number, "level": number + 1, "notify": rung.get("notify"), "severity": rung.get("severity", "error"),
@@ -34,14 +34,22 @@ def raise_rung(run: Run, key: str, number: int, rung: Rung, error: StepError, at
     }  # fmt: skip
     identity = digest(run.id, key, str(run.generation), "rung", str(number))
     run.world.tell([Event("EscalationRaised", identity, run.id, run.now, told)])
+    _note(run, "escalate", identity, at, **{name: told[name] for name in ("path", "level", "notify", "severity", "action")})
 
 
-def after_attempt(run: Run, key: str, attempt: int, error: StepError) -> None:
+def _note(run: Run, verb: str, identity: str, at: int, **told: Any) -> None:
+    """A line in the run's history, as what people do has one (`acts`)."""
+    item: Item = {"pk": run.id, "sk": f"act#{at:015d}#{identity}", "schema": SCHEMA, "at": at, "verb": verb}
+    item["told"] = encode({name: value for name, value in told.items() if value is not None})
+    run.world.store.put(item | ({"expires": run.control["expires"]} if "expires" in run.control else {}))
+
+
+def after_attempt(run: Run, key: str, attempt: int, error: StepError, failed_at: int) -> None:
     """Rungs by number of attempts: raised by the attempt that reaches them. One that says `fail` made it the last one."""
     for number, rung in enumerate(run.plan.escalation):
         if rung.get("afterAttempts") != attempt:
             continue
-        raise_rung(run, key, number, rung, error, attempt)
+        raise_rung(run, key, number, rung, error, attempt, failed_at)
         match rung.get("action"):
             case "pause":
                 pause(run)
@@ -64,7 +72,7 @@ def climb(run: Run, item: Item, error: StepError) -> tuple[Item, str | None]:
     while due is not None and due[1] <= run.now:
         number, _ = due
         rung = run.plan.escalation[number]
-        raise_rung(run, item["sk"][2:], number, rung, error, item["attempt"])
+        raise_rung(run, item["sk"][2:], number, rung, error, item["attempt"], due[1])
         action = rung.get("action")
         if action in ("fail", "cancel"):
             return item, action  # the rung stays until that is done: it ends the step
@@ -97,17 +105,22 @@ def check_thresholds(run: Run, fact: Fact) -> None:
     limits = run.plan.thresholds
     if limits is None or not _are_exceeded(run, limits):
         return
-    error = {**(fact.error or StepError("TaskFailed")).brief(), "step": paths.shown(fact.key)}
-    if limits.get("action", "pause") == "pause":
-        pause(run)
+    action, path = limits.get("action", "pause"), paths.shown(fact.key)
+    if action == "pause":
+        is_first = pause(run)
     else:
-        stop_run(run, "cancel" if limits.get("action") == "cancel" else "stop", error)
+        error = {**(fact.error or StepError("TaskFailed")).brief(), "step": path}
+        is_first = stop_run(run, "cancel" if action == "cancel" else "stop", error)
+    if is_first:
+        _note(run, "threshold", digest(run.id, fact.key, str(run.generation), "threshold"), fact.ended_at, path=path, action=action)
 
 
-def pause(run: Run) -> None:
+def pause(run: Run) -> bool:
+    """False: somebody was faster."""
     alive = OneOf("status", (RunStatus.RUNNING.value, RunStatus.WAITING.value))
     written = run.world.store.update(run_key(run.id), Change(set={"status": RunStatus.PAUSED.value}, add={"rev": 1}), alive)
     run.control = written.item or run.control
+    return written.ok
 
 
 def _are_exceeded(run: Run, limits: Mapping[str, Any]) -> bool:

@@ -40,7 +40,8 @@ def on_failure(segment: Segment, key: str, attempt: int) -> None:
     if is_fact(item):
         segment.follow(item)
     elif item["state"] == State.RETRY and item["attempt"] == attempt:
-        after_attempt(run, key, claim_of(item).number, error_of(item["error"]) or StepError("TaskFailed"))
+        error = error_of(item["error"]) or StepError("TaskFailed")
+        after_attempt(run, key, claim_of(item).number, error, item.get("failed_at", run.now))
         if "until" in item:
             run.send(wake(run, key, item["until"]))
             segment.loose[key] = None
