@@ -32,7 +32,8 @@ class AwsBlobs:
 
     def under(self, prefix: str) -> list[str]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-        return ask(lambda: [each["Key"] for page in pages for each in page.get("Contents", ())])
+        names: list[str] = ask(lambda: [each["Key"] for page in pages for each in page.get("Contents", ())])
+        return names
 
     def remove(self, name: str) -> None:
         ask(self._client.delete_object, Bucket=self._bucket, Key=name)

@@ -81,9 +81,9 @@ class ErrorHandling(Language):
     thresholds: Thresholds = Field(default=ABSENT, description="When so much has failed, the run is paused, failed or cancelled.")
     retry_attempts: Retries = Field(default=ABSENT, description="Retries after the first attempt.")
     backoff_strategy: Backoff = Field(default=ABSENT, description="Older name of `retry.backoff`.")
-    escalation_policy: either(str=Policy, list=list[Rung]) = Field(
+    escalation_policy: either(str=Policy, list=list[Rung]) = Field(  # type: ignore[valid-type]
         default=ABSENT, description="Older name of `escalation`; `manual`: a failed step waits for a person."
-    )  # type: ignore[valid-type]
+    )
     error_thresholds: Thresholds = Field(default=ABSENT, description="Older name of `thresholds`.")
 
     @model_validator(mode="after")

@@ -115,9 +115,9 @@ class Case(Language):
 
 
 class Else(Language):
-    else_: either(str=StepName, list=list[StepName]) = Field(
+    else_: either(str=StepName, list=list[StepName]) = Field(  # type: ignore[valid-type]
         alias="else", description="The step, or steps, that are chosen when no case holds."
-    )  # type: ignore[valid-type]
+    )
 
 
 CaseOrElse = Annotated[

@@ -248,7 +248,7 @@ def drop(run: Run, line: Item) -> None:
 def drop_named(world: World, checkpoint_id: str) -> None:
     """Its facts, where they lie in a blob, and the checkpoint."""
     item = world.store.get(checkpoint_key(checkpoint_id))
-    facts = decode(item["facts"]) if item is not None else None
+    facts: Any = decode(item["facts"]) if item is not None else None
     if is_ref(facts) and facts[REF][5:].startswith(_blobs_of(checkpoint_id)):  # others share theirs with whoever has the same
         world.blobs.remove(facts[REF][5:])
     world.store.delete(checkpoint_key(checkpoint_id))

@@ -150,6 +150,13 @@ class _Blobs(_Seen, Blobs):
         content: bytes = self._called(Touch("blobs.get", "blob", is_local=True), lambda: self._port.get(name))
         return content
 
+    def under(self, prefix: str) -> list[str]:
+        names: list[str] = self._called(Touch("blobs.under", "blob", looks=True), lambda: self._port.under(prefix))
+        return names
+
+    def remove(self, name: str) -> None:
+        self._called(Touch("blobs.remove", "blob", looks=True), lambda: self._port.remove(name))
+
 
 # ------------------------------------------------------------------------------------------------ which calls are local
 

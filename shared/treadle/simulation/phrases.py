@@ -15,7 +15,7 @@ PATTERNS = (
 )  # fmt: skip
 NAMES = ("Überweisung", "支払い", 'paid "in full"', "a.b[0] # c", "🎉")
 NUMBERS = (0, -1, 2**31, 2**53 + 1, 2**63 - 1, -(2**63), 0.1, 1e300, -2.5)
-VALUES = ("text", "grüße ${input.n} 🎉", "$${input.n}", "", [], {}, {"ключ": ["${input.n}", None]}, '\u2028\n\t"')
+VALUES: tuple[Any, ...] = ("text", "grüße ${input.n} 🎉", "$${input.n}", "", [], {}, {"ключ": ["${input.n}", None]}, '\u2028\n\t"')
 
 
 @dataclass
