@@ -269,7 +269,8 @@ def test_how_it_fails(engine: LocalEngine, step: dict[str, Any], name: str, told
 
 def test_its_error_arrives_whole(engine: LocalEngine) -> None:
     seen = engine.run(workflow(task="decline", timeout="60s", retry={"maxAttempts": 3}))
-    assert (seen.steps["a"].error, seen.steps["a"].attempts) == ({"name": "Declined", "message": "no", "details": {"n": 1}}, 1)
+    error = seen.steps["a"].error or {}
+    assert (error["name"], error["message"], error["details"], seen.steps["a"].attempts) == ("Declined", "no", {"n": 1}, 1)
 
 
 def test_results_of_any_size(engine: LocalEngine) -> None:
