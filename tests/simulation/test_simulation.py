@@ -76,6 +76,17 @@ def test_faults_reach_every_call_site_in_every_way_that_is_possible() -> None:
     assert len(SHAPES) >= 24
 
 
+def test_what_is_lost_goes_up_a_pool_and_finds_its_way_whatever_happens() -> None:
+    """The shapes with pools are about something: workers of each of them have something to do."""
+    who: dict[str, Counter[str]] = {}
+    for name in ("pools", "pools-wide", "pools-undo", "pools-grow", "pools-grow-lanes"):
+        explorer = Explorer(prepare(catalogue()[name]))
+        calls = [call for fault in list(explorer.singles())[::5] for call in explorer.with_faults(fault).calls]
+        who[name] = Counter(call.partition(" ")[0] for call in calls)
+    assert all(found["dispatcher-large"] > 0 for found in who.values())
+    assert who["pools"]["dispatcher-vast"] > 0
+
+
 @pytest.mark.parametrize("text", ["17:after", "1:partial", "250:frozen"])
 def test_a_fault_is_written_as_it_is_read(text: str) -> None:
     assert str(Fault.parse(text)) == text

@@ -295,7 +295,7 @@ class Scoped(Simulation):
         """By what it says: (queue, id) of one of the messages that say the same."""
         lanes = self.cloud.lanes
         found: dict[str, tuple[str, str]] = {}
-        for queue in topology.QUEUES:
+        for queue in self.deployed.queues:
             for message in lanes.visible(queue.name):
                 found.setdefault(f"{queue.name} {self.told(message, lanes.body_of(queue.name, message))}", (queue.name, message))
         return found

@@ -160,7 +160,7 @@ def _startable(scope_key: str, scope: Scope, steps: Mapping[str, Item]) -> list[
 
 
 def _nothing_left(simulation: Simulation, watch: Watch) -> None:
-    dead = {queue.name: len(found) for queue in topology.QUEUES if (found := simulation.cloud.lanes.dead(queue.name))}
+    dead = {queue.name: len(found) for queue in simulation.deployed.queues if (found := simulation.cloud.lanes.dead(queue.name))}
     if dead:
         watch.violated("I10", f"dead letters: {dead}")
 
@@ -176,7 +176,7 @@ def _told(simulation: Simulation, watch: Watch) -> None:
 
 def _kept(simulation: Simulation, watch: Watch) -> None:
     cloud, mark = simulation.cloud, MemorySecrets.MARK
-    letters = [body for queue in topology.QUEUES for body in (*cloud.lanes.bodies(queue.name), *cloud.lanes.dead(queue.name))]
+    letters = [body for queue in simulation.deployed.queues for body in (*cloud.lanes.bodies(queue.name), *cloud.lanes.dead(queue.name))]
     places: dict[str, list[Any]] = {
         "an item": cloud.store.peek_all(),
         "a message": letters,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from .. import topology
 from ..core import paths
 from ..core.model import RunStatus, State
 from ..ports import Item
@@ -26,7 +25,7 @@ class InOrder:
         if all(worker.stands for worker in simulation.workers):
             if is_due(simulation):
                 return Move("act")
-            for queue in topology.QUEUES:
+            for queue in simulation.deployed.queues:
                 if visible := simulation.cloud.lanes.visible(queue.name):
                     return Move("take", queue=queue.name, messages=tuple(visible[: queue.batch_size]))
             if is_resting(simulation):
@@ -100,7 +99,7 @@ class AtRandom:
     def _moves(self, simulation: Simulation) -> list[Move]:
         moves = [Move("go", worker) for worker in simulation.ready()] * 3
         if len(simulation.workers) < self.workers:
-            for queue in topology.QUEUES:
+            for queue in simulation.deployed.queues:
                 if visible := simulation.cloud.lanes.visible(queue.name):
                     size = self.random.randint(1, min(queue.batch_size, len(visible)))
                     moves.append(Move("take", queue=queue.name, messages=tuple(self.random.sample(visible, size))))

@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from .. import topology
 from ..core.durations import parse_duration
 from ..definition.reading import read
 from .actors import Move
@@ -126,7 +125,7 @@ class Prelude:
         if not is_asked_for and self._is_there(simulation):
             return None
         lanes = simulation.cloud.lanes
-        for queue in topology.QUEUES:
+        for queue in simulation.deployed.queues:
             for message in lanes.visible(queue.name):
                 if not any(fnmatchcase(lanes.body_of(queue.name, message), kept) for kept in self.scope.keep):
                     return Move("take", queue=queue.name, messages=(message,))

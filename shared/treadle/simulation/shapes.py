@@ -43,11 +43,13 @@ class Shape:
     advance: str = "inline"
     tally: int | None = None  # failed items that one item holds
     cold: bool = False  # its definition comes with the request, and no worker keeps a plan
+    pools: Mapping[str, Mapping[str, Any]] | None = None  # of workers, as `Settings` has them
+    optimises: bool = False  # what is lost goes up a pool
     sweeps: bool = False  # it waits for longer than a message can, so that the sweeper comes by although nothing goes wrong
 
     @property
     def settings(self) -> Settings:
-        own = Settings(self.advance, caching=not self.cold)
+        own = Settings(self.advance, caching=not self.cold, pools=self.pools, optimises=self.optimises)
         return own if self.tally is None else replace(own, tally=self.tally)
 
 
@@ -66,6 +68,7 @@ def shape_from(name: str, written: dict[str, Any]) -> Shape:
     loose, ends = (tuple(written.pop(key, ())) for key in ("loose", "ends"))
     more = {"is_small": written.pop("small", False), "advance": written.pop("advance", "inline"), "sweeps": written.pop("sweeps", False)}
     more |= {"cold": written.pop("cold", False), "tally": written.pop("tally", None)}
+    more |= {"pools": written.pop("pools", None), "optimises": written.pop("optimises", False)}
     return Shape(name, _workflow(name, written), None, acts, children, loose, ends, **more)
 
 

@@ -25,9 +25,9 @@ from ..engine import World
 from ..engine.items import run_key
 from ..operations import Operations
 from ..ports import Item
-from ..topology import Names
 from ..wiring import Wiring, using
 from .actors import Context, Move, Observer, OwnClock, Schedule, SeenEngine, Worker, handler_of
+from .deployed import deployed, unmeasured
 from .faults import Crash, Faults, Kind, Refused
 from .outages import Outage
 from .places import calling
@@ -43,9 +43,6 @@ MAX_SWEEPS = 1000  # that found something
 CLIENT_TIMEOUT_S = 29  # of a request to the API
 CLIENT_PAUSE_MS = 2000  # until a request that was answered 409 or 503 is made again
 START = Act("start")
-_CONSUMERS = {queue.name: queue for queue in topology.QUEUES}
-_FUNCTIONS = {function.name: function for function in topology.FUNCTIONS}
-_NAMES = Names("table", "bus", "blobs", "inbox", {queue.name: queue.name for queue in topology.QUEUES})
 
 
 @dataclass
@@ -84,6 +81,8 @@ class Simulation:
         self._count = 0
         self.swept_at = self.cloud.clock.now()
         self._hub = getcurrent()
+        self.deployed = deployed(self.prepared.shape.pools)
+        self.cloud.lanes.deploy(self.deployed.queues)
         self.wiring = self._wire()
 
     def _wire(self) -> Wiring:
@@ -93,13 +92,18 @@ class Simulation:
         tasks = Tasks(self, prepared.registry)
         world = World(cloud.store, cloud.lanes, cloud.bus, cloud.blobs, OwnClock(self), expressions(), tasks, cloud.secrets,
                       settings=prepared.shape.settings, random=Random(self.seed))  # fmt: skip
+        unmeasured(world)
         world.plans.update({} if prepared.shape.cold else prepared.plans)
         self._world = world
-        engine = SeenEngine(self.wrap(world), lambda fault: self.observer.failed(self, fault))
-        wiring = Wiring(engine, tasks, _NAMES, cloud.inbox, TENANT)  # type: ignore[arg-type]
+        engine = self._engine(self.wrap(world))
+        wiring = Wiring(engine, tasks, self.deployed.names, cloud.inbox, TENANT)  # type: ignore[arg-type]
+        self._wirings = self.deployed.wirings(wiring, self._engine)
         wiring.__dict__["operations"] = Operations(engine, prepared.checker)
         cloud.listen(self._call)
         return wiring
+
+    def _engine(self, world: World) -> SeenEngine:
+        return SeenEngine(world, lambda fault: self.observer.failed(self, fault))
 
     @property
     def now(self) -> int:
@@ -173,7 +177,7 @@ class Simulation:
 
     def _live(self, worker: Worker) -> None:
         try:
-            with using(self.wiring):
+            with using(self._wirings.get(worker.function, self.wiring)):
                 worker.body()
         except Crash:
             self._died(worker)
@@ -269,8 +273,8 @@ class Simulation:
         if not messages:
             return
         self.deliveries += 1
-        function = _CONSUMERS[queue].consumer
-        self._begin(function, _FUNCTIONS[function].timeout_s, lambda: self._handle(function, messages), messages)
+        function = self.deployed.functions[self.deployed.consumers[queue]]
+        self._begin(function.name, function.timeout_s, lambda: self._handle(function.code, messages), messages)
 
     def _handle(self, function: str, messages: tuple[Received, ...]) -> None:
         """As Lambda's event source mapping does: what was handled is acknowledged, what was not comes back in its time."""
@@ -349,7 +353,7 @@ class Simulation:
         if sweep is not None and sweep <= self.now:
             self.swept_at = sweep
             self.sweeps += 1
-            self._begin("sweeper", _FUNCTIONS["sweeper"].timeout_s, self._sweep)
+            self._begin("sweeper", self.deployed.functions["sweeper"].timeout_s, self._sweep)
 
     def _sweep(self) -> None:
         try:
