@@ -211,7 +211,7 @@ def test_nothing_fails_for_want_of_it() -> None:
     kept.observed = Observed(Away(), kept.clock, kept.gauge)
     kept.see(300)
     assert kept.observed.of("work") is None
-    kept.observed._store = kept.store
+    kept.observed.store = kept.store
     kept.clock.advance(WRITE_EVERY_MS)
     kept.observed.flush()
     assert (seen := kept.anew())

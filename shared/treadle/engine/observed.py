@@ -49,7 +49,7 @@ class _Account:
 
 class Observed:
     def __init__(self, store: Store, clock: Clock, gauge: Gauge | None = None) -> None:
-        self._store = store
+        self.store = store
         self._clock = clock
         self._gauge = gauge or ProcessGauge()
         self._lock = threading.Lock()
@@ -112,8 +112,8 @@ class Observed:
         more = Change(set={"peak": fresh.peak_mb}, keep={"schema": SCHEMA, "expires": expires}, add=added)
         nobody_saw_more = any_of(Absent("peak"), AtMost("peak", fresh.peak_mb))
         try:
-            if not self._store.update(seen_key(week, task), more, nobody_saw_more).ok:
-                self._store.update(seen_key(week, task), Change(add=added))
+            if not self.store.update(seen_key(week, task), more, nobody_saw_more).ok:
+                self.store.update(seen_key(week, task), Change(add=added))
         except Unavailable as outage:
             log.warning("what a task was seen to need could not be written", extra={"task": task, "why": str(outage)})
             self._note(task, fresh)
@@ -133,7 +133,7 @@ class Observed:
         week = now // WEEK_MS
         keys = {seen_key(at, name): name for name in wanted for at in (week, week - 1)}
         try:
-            items = self._store.get_many(list(keys), consistent=False)
+            items = self.store.get_many(list(keys), consistent=False)
         except Unavailable:
             items = {}
         found: dict[str, tuple[int, Seen | None]] = dict.fromkeys(wanted, (now + READ_EVERY_MS, None))
