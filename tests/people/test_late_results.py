@@ -17,6 +17,7 @@ class Late:
 
     def __init__(self) -> None:
         self.begun: list[str] = []
+        self.has_begun = threading.Event()
         self.may_end = threading.Event()
         self.ended = threading.Event()
         self.undone: list[Any] = []
@@ -26,6 +27,7 @@ class Late:
         def charge(given: Any, context: TaskContext) -> Any:
             self.begun.append(context.idempotency_key)
             number = len(self.begun)
+            self.has_begun.set()
             if number == 1:
                 self.may_end.wait(PATIENCE_S)
                 self.ended.set()
@@ -33,6 +35,7 @@ class Late:
 
         @task
         def fails(given: Any) -> Any:
+            self.has_begun.wait(PATIENCE_S)
             raise TaskError("Broken", "as it should", permanent=True)
 
         @task
@@ -56,7 +59,7 @@ def test_a_success_that_comes_while_the_run_fails_is_recorded_and_undone(late: L
     steps = "{id: a, task: charge, compensate: {task: refund, with: '${output}'}}, {id: b, task: fails}"
     with LocalEngine(late.tasks()) as engine:
         run_id = engine.start(document(steps, "errorHandling: {onFailure: compensate}\n"))
-        engine.stack.pump.wait(lambda: late.begun and engine.show(run_id).steps["b"].status == "failed", PATIENCE_S)
+        assert engine.stack.pump.wait(lambda: engine.show(run_id).steps["b"].status == "failed" or None, PATIENCE_S)
         assert engine.show(run_id).status not in ("failed", "compensating")  # as long as something may still succeed
         late.may_end.set()
         run = engine.wait(run_id, timeout=PATIENCE_S)
@@ -82,7 +85,7 @@ def test_a_result_of_an_attempt_that_was_given_up_is_ignored_even_after_a_retry_
 def test_a_success_that_comes_after_a_cancel_is_what_the_step_came_to(late: Late) -> None:
     with LocalEngine(late.tasks()) as engine:
         run_id = engine.start(document("{id: a, task: charge}, {id: z, after: [a], set: 1}"))
-        engine.stack.pump.wait(lambda: late.begun or None, PATIENCE_S)
+        assert late.has_begun.wait(PATIENCE_S)
         engine.cancel(run_id)
         late.may_end.set()
         run = engine.wait(run_id, timeout=PATIENCE_S)
