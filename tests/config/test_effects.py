@@ -104,13 +104,15 @@ def test_thresholds_and_ladders_of_the_engine_are_those_of_a_definition_without(
         assert engine.run(goes_on).status == "cancelled"
 
 
+CACHES = ("PlanHits", "PlanMisses", "PlanEvictions", "ResultHits", "ResultMisses")
 COUNTS = ("FailedAttempts", "EndedSteps", "FailedSteps", "EndedRuns", "FailedRuns")
 
 
 @pytest.mark.parametrize(
     ("monitoring", "names"),
     [
-        pytest.param({}, {"AttemptLatency", "RunLatency", "WorkerMemory", *COUNTS}, id="all groups"),
+        pytest.param({}, {"AttemptLatency", "RunLatency", "WorkerMemory", *COUNTS, *CACHES}, id="all groups"),
+        pytest.param({"metrics": ["caching"]}, {*CACHES}, id="what the caches had"),
         pytest.param({"metrics": ["utilisation"]}, {"WorkerMemory"}, id="what the worker had"),
         pytest.param({"metrics": ["latency"]}, {"AttemptLatency", "RunLatency"}, id="one group"),
         pytest.param({"metrics": ["satisfaction"], "objectives": {"made": "1m"}}, {"Satisfaction"}, id="an objective"),
@@ -122,6 +124,7 @@ COUNTS = ("FailedAttempts", "EndedSteps", "FailedSteps", "EndedRuns", "FailedRun
 def test_the_groups_that_are_named_are_emitted(monitoring: dict[str, Any], names: set[str]) -> None:
     with LocalEngine([fails], config=config(initialization={"monitoring": monitoring, "extensions": []})) as engine:
         engine.run(workflow({"id": "try", "task": "fails"}))
+        assert engine.stack.pump.quiet()  # the end of a run is there before it is told
         lines = [json.loads(line) for line in engine.stack.metrics]
     assert {metric["Name"] for line in lines for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]} == names
     assert all(line["workflow"] == "made" for line in lines)

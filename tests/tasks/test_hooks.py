@@ -85,7 +85,8 @@ def test_the_moments_of_a_run() -> None:
     found, _ = run(workflow(DOUBLE, {"id": "b", "after": ["a"], "set": 1}), notes)
     assert found.status == "succeeded"
     moments = notes.moments()
-    assert [moment for moment, step in moments if step is None] == ["before_run", "after_run"]
+    assert [moment for moment, step in moments if step is None and moment != "after_delivery"] == ["before_run", "after_run"]
+    assert {what for event in notes.told for what in event.get("caches", ())} == {"planHits"}
     assert [moment for moment, step in moments if step == "a"] == ["before_step", "before_attempt", "after_attempt", "after_step"]
     assert [moment for moment, step in moments if step == "b"] == ["before_step", "after_step"]
     for event in notes.told:

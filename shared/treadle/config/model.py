@@ -30,8 +30,8 @@ class ErrorHandling(Section):
     error_thresholds: Thresholds = Field(default=ABSENT)
 
 
-Metric = Literal["latency", "throughput", "failures", "satisfaction", "utilisation"]
-METRICS: tuple[Metric, ...] = ("latency", "throughput", "failures", "satisfaction", "utilisation")
+Metric = Literal["latency", "throughput", "failures", "satisfaction", "utilisation", "caching"]
+METRICS: tuple[Metric, ...] = ("latency", "throughput", "failures", "satisfaction", "utilisation", "caching")
 
 
 class Monitoring(Section):

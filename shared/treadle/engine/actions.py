@@ -15,6 +15,7 @@ from ..core.plan import Step
 from ..tasks.registry import Task, TaskContext
 from . import hooking, outgrown, rendered
 from .admission import give_place, keep_place, take_place
+from .caches import RESULT_HITS, RESULT_MISSES
 from .callbacks import Tokens
 from .claims import Claim, renew
 from .items import INLINE_LIMIT, cache_key, child_of, decode, digest, encode
@@ -232,7 +233,9 @@ def _cached(run: Run, step: Step, bound: dict[str, Any]) -> Result | None:
         return None
     item = run.world.store.get(_cache_key(run, step, bound), consistent=False)
     if item is None or item["until"] <= run.now:
+        run.world.caches.count(RESULT_MISSES)
         return None
+    run.world.caches.count(RESULT_HITS)
     return Done(run.world.load(decode(item["output"])))
 
 

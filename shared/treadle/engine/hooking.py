@@ -40,6 +40,12 @@ def published(run: Run, rows: Sequence[Sequence[Any]], events: Sequence[Event]) 
             _tell(run, _MOMENTS[event.kind], told)
 
 
+def delivered(run: Run) -> None:
+    """A delivery is about to end: how the worker's caches have done since the last one did."""
+    if counted := run.world.caches.untold():
+        _tell(run, "after_delivery", {"caches": dict(counted)})
+
+
 def step_begins(run: Run, claim: Claim) -> None:
     """The first attempt of a step, an item or an iteration."""
     if run.world.hooks is not None and claim.attempt == 1 and not claim.losses:

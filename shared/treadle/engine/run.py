@@ -252,4 +252,5 @@ class Run:
         if events:
             self.world.tell(events)
         if self.world.hooks is not None:
+            hooking.delivered(self)
             self.world.hooks.flush()

@@ -6,7 +6,7 @@ import math
 import random
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,8 +17,9 @@ from ..core.plan import Plan, Step
 from ..core.resources import DEFAULT, Needs, Pool, fitted, pools_of
 from ..ports import Blobs, Bus, Clock, Event, Lanes, Secrets, Store
 from ..topology import ATTEMPT_TIMEOUT_S, BEGIN_MARGIN_S, LEASE_S, SWEEP_EVERY_S, times_of
-from . import outbox
+from . import caches, outbox
 from .attempts import Attempts
+from .caches import Caches
 from .items import REF, decode, digest, is_ref, plan_key
 from .reading import Checked
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from .triggers import Triggered
 
 NEVER = 1 << 62
-MAX_PLANS = 64  # kept compiled in one process
 LARGEST_INLINE = 200 * 1024  # bytes of a payload that an item takes while there is no object storage; an item has at most 400 KB
 
 
@@ -114,7 +114,8 @@ class World:
     url: str | None = None  # of the HTTP API, where callbacks are posted to; None: there is none
     attempts: Attempts = field(default_factory=Attempts)
     random: random.Random = field(default_factory=random.Random)
-    plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)
+    plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)  # the one used last is the last
+    caches: Caches = field(default_factory=Caches)
     triggers: dict[str, tuple[int, Sequence[Triggered]]] = field(default_factory=dict)  # by tenant, with when they were read
     bus_again_at: int = 0  # ms; the bus failed a moment ago: until then it is not asked
     pool: str = DEFAULT  # that this worker belongs to
@@ -185,7 +186,11 @@ class World:
         """Raises NotFound. Plans never change, so a cached one is as good as a read."""
         cached = self.plans.get(name)
         if cached is not None:
+            self.caches.count(caches.PLAN_HITS)
+            with suppress(KeyError):  # another thread has just made room
+                self.plans.move_to_end(name)
             return cached
+        self.caches.count(caches.PLAN_MISSES)
         item = self.store.get(plan_key(name), consistent=False) or self.store.get(plan_key(name))
         if item is None:
             raise NotFound("plan", name)
@@ -194,8 +199,9 @@ class World:
     def remember(self, plan: Plan, name: str) -> Plan:
         if self.settings.caching:
             self.plans[name] = plan
-        while len(self.plans) > MAX_PLANS:
+        while len(self.plans) > caches.MAX_PLANS:
             self.plans.popitem(last=False)
+            self.caches.count(caches.PLAN_EVICTIONS)
         return plan
 
     def checkpoint_every(self, plan: Plan) -> int | None:

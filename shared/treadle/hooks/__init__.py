@@ -23,7 +23,7 @@ from ..core.model import Json
 __all__ = ["INTERFACE", "MOMENTS", "Extension", "Hooks", "Instead", "Timing"]
 
 INTERFACE: Final = 1  # what a hook's attribute `interface` says that it was written for; later ones are refused
-MOMENTS: Final = ("before_run", "after_run", "before_step", "after_step", "before_attempt", "after_attempt")
+MOMENTS: Final = ("before_run", "after_run", "before_step", "after_step", "before_attempt", "after_attempt", "after_delivery")
 REPLACING: Final = ("before_attempt", "after_attempt")
 
 log = logging.getLogger("treadle.hooks")

@@ -52,6 +52,9 @@ class CustomLogger:
         level = "warning" if event["outcome"] == "failed" else "debug"
         self._write(level, f"{event['step']}: attempt {event['attempt']} of {event['task']} has ended: {event['outcome']}", event)
 
+    def after_delivery(self, event: dict[str, Any]) -> None:
+        self._write("debug", f"a delivery is done with; caches: {event['caches']}", event)
+
     def _write(self, level: str, message: str, event: dict[str, Any]) -> None:
         if LEVELS.index(level) < self._least:
             return

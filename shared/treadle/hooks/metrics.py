@@ -2,9 +2,9 @@
 
 Groups: `latency` (how long attempts and runs took), `throughput` (steps and runs that ended), `failures` (attempts, steps and runs
 that failed), `satisfaction` (of workflows with an objective), `utilisation` (the most memory that the worker of an attempt has had
-so far; in a Lambda, also as a part of what it has). Dimension: the workflow. Of the other hooks, by their names, how long their calls
-took (`latency`) and how many failed (`failures`), once for each delivery. A moment that is told again counts again:
-rates are right, sums are at least what happened.
+so far; in a Lambda, also as a part of what it has), `caching` (plans and results that a worker had, or had not, at hand). Dimension:
+the workflow. Of the other hooks, by their names, how long their calls took (`latency`) and how many failed (`failures`), once for each
+delivery. A moment that is told again counts again: rates are right, sums are at least what happened.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+COUNTS: Final = ("planHits", "planMisses", "planEvictions", "resultHits", "resultMisses")  # engine.caches
 NAMESPACE: Final = "treadle"
-GROUPS: Final = ("latency", "throughput", "failures", "satisfaction", "utilisation")
+GROUPS: Final = ("latency", "throughput", "failures", "satisfaction", "utilisation", "caching")
 ANY: Final = "*"  # every workflow that has no objective of its own
 TOLERABLE: Final = 4  # times the objective: Apdex
 _UNITS: Final = {  # the others are counts
@@ -72,6 +73,10 @@ class Metrics:
         """What another hook did in a delivery."""
         event = {"hook": hook, "at": self._at}
         self._emit(event, "hook", latency={"HookLatency": round(total_ms / calls, 3)}, failures={"FailedHookCalls": failures})
+
+    def after_delivery(self, event: dict[str, Any]) -> None:
+        """All of them, so that a rate can be made of two: `PlanHits` and so on."""
+        self._emit(event, caching={name[0].upper() + name[1:]: event["caches"].get(name, 0) for name in COUNTS})
 
     def _utilisation(self, peak_mb: int) -> dict[str, float]:
         used = {"WorkerMemory": float(peak_mb)}
