@@ -78,7 +78,8 @@ def _input_of(run: Run, key: str) -> _Input:
     if item is None or not item.get("attempt"):
         raise NotFound("input", f"of step {path}", f"no attempt of it was begun in run {run.id}")
     template = _template_of(step)
-    value, error = None, None
+    value: Json = None
+    error: StepError | None = None
     if "given" in item:
         value = run.world.load(decode(item["given"]))
     else:

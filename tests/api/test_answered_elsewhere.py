@@ -33,7 +33,7 @@ def engine() -> MemoryEngine:
 
 def post(engine: MemoryEngine, path: str, body: Any = None, **more: Any) -> tuple[int, str | None]:
     """(status, code) of the answer."""
-    given = {"roles": None} if "/callbacks/" in path else {"tenant": TENANT}
+    given: dict[str, Any] = {"roles": None} if "/callbacks/" in path else {"tenant": TENANT}
     answered = answer(event("POST", path, body=body, **given, **more), engine.operations)
     said = json.loads(answered["body"]) if answered.get("body") else {}
     return answered["statusCode"], said.get("code")

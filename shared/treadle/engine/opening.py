@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..core import paths
+from ..core.advance import Fact
 from ..core.errors import ExpressionFault
 from ..core.model import Json, Outcome, State, StepError
 from ..core.plan import Step
@@ -59,7 +60,8 @@ def _open_repeat(segment: Segment, claim: Claim, step: Step) -> Claim | None:
 
 def _kept(run: Run, claim: Claim) -> tuple[int, Json]:
     """A person had the loop tried again: (the first iteration that is not there, what the one before it gave)."""
-    number, last = 0, None
+    number = 0
+    last: Fact | None = None
     while (found := run.find_facts([key := paths.item(claim.key, number)])) and found[key].outcome is Outcome.SUCCEEDED:
         number, last = number + 1, found[key]
     return number, None if last is None else run.output_of(last)
