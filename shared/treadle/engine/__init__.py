@@ -15,7 +15,7 @@ from ..core.errors import Conflict, Corrupted, Newer, NotFound
 from ..core.model import SCHEMA
 from ..ports import Message
 from ..topology import DUE_SHARDS, SWEEP_EVERY_S, lane
-from . import branches, chunks, heartbeat, quarantine, removal
+from . import branches, chunks, heartbeat, quarantine, removal, waits
 from .failures import on_failure
 from .items import is_fact, run_key, step_key
 from .reading import Unreadable
@@ -112,6 +112,7 @@ class Engine:
             segment.begin(key)
         elif is_fact(item):
             segment.follow(item)
+            waits.ended_otherwise(run, item)
         else:
             segment.meet(key, item)
 

@@ -10,11 +10,11 @@ from collections.abc import Iterable
 
 from ..core import paths
 from ..core.errors import NotFound, WrongState
-from ..core.model import Json, Outcome, RunStatus, State
+from ..core.model import SCHEMA, Json, Outcome, RunStatus, State
 from ..core.plan import Scope, Step
 from ..ports import Absent, Change, Equals, Item, OneOf, all_of
 from . import compensation
-from .items import body_key, decode, encode, is_fact, run_key, shard_of, stop_key
+from .items import body_key, decode, encode, is_fact, run_key, shard_of, step_key, stop_key
 from .retention import MARK
 from .run import Run
 from .snapshot import snapshot
@@ -90,6 +90,14 @@ class Reopening:
 
     def work(self) -> None:
         self.scope("", self.run.plan.root)
+
+    def _given_back(self, key: str) -> Item:
+        """In place of a fact that the one before it may have held for its worker (`next`), who may still be at it: his write would need
+        nothing but that there is no item. While `next` is open no run ends, so each such step has one to be replaced."""
+        pk, sk = step_key(self.run.id, key)
+        item: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "state": State.RELEASED.value, "fence": self.run.world.new_fence()}
+        kept = {"expires": self.run.control["expires"]} if "expires" in self.run.control else {}
+        return item | {"attempt": 1, "gen": self.run.generation} | kept
 
     def scope(self, scope_key: str, scope: Scope) -> None:
         """Reopen what must be run again in the scope, whole or only where it failed inside."""
@@ -172,7 +180,12 @@ class Reopening:
         item = self.items[key]
         generation = self.run.generation - 1
         self.run.world.store.put({**item, "sk": f"a#{generation}#{key}", "archived": generation})
-        self.run.world.store.delete((item["pk"], item["sk"]), Equals("fence", item["fence"]))
+        as_it_was = Equals("fence", item["fence"])
+        sources = {edge.source for edge in self.run.step(key).edges}
+        if paths.index(key) is None and len(sources) == 1:  # it may have been held by the fact before it
+            self.run.world.store.put(self._given_back(key), as_it_was)
+        else:
+            self.run.world.store.delete((item["pk"], item["sk"]), as_it_was)
 
     def _descendants(self, scope_key: str, scope: Scope, sources: set[str]) -> set[str]:
         """Everything that comes after the sources, they themselves left out."""

@@ -1,7 +1,8 @@
 """A run as one invocation sees it: its plan, the control item as last read, and the facts it has come across.
 
-Facts never change, so what was read once stays true. Control does change: it is read again, strongly consistent, after
-each claim (whoever controls a run writes first and then reads the claims; one of the two always sees the other).
+Facts never change, so what was read once stays true, until a person has the run tried again (`still_stands`). Control does change:
+it is read again, strongly consistent, after each claim (whoever controls a run writes first and then reads the claims; one of the two
+always sees the other).
 """
 
 from __future__ import annotations
@@ -180,6 +181,16 @@ class Run:
         fact = fact_of(item)
         self.facts[fact.key] = fact
         return fact
+
+    def still_stands(self, item: Item) -> bool:
+        """A fact that was read before control. A retry of the run takes facts away: one of an earlier generation is read again. Whoever
+        retries goes on from what is left, and from all of it when it has been reopened."""
+        if self.status is RunStatus.RETRYING:
+            return False
+        if item.get("gen", 1) == self.generation:
+            return True
+        standing = self.world.store.get((item["pk"], item["sk"]))
+        return standing is not None and is_fact(standing) and bool(standing["fence"] == item["fence"])
 
     def find_facts(self, keys: Iterable[str]) -> dict[str, Fact]:
         """Those of the steps that have ended, strongly consistent: an eventually consistent read could miss a sibling and strand a join."""

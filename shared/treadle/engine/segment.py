@@ -52,6 +52,7 @@ class Segment:
         self.runs_tasks = False  # only a worker of the lanes may do what tasks do; elsewhere they go to the lanes
         self.collected: list[Fact] | None = None  # of a batch: facts whose joins are counted together
         self.lost: int | None = None  # fence of a claim that was lost in a smaller pool
+        self.recorded: set[str] = set()  # keys whose facts were written here
         self.repair = False  # send again what shows no sign of being under way
 
     @property
@@ -155,6 +156,7 @@ class Segment:
         self.run.read_control()
         if self.run.is_over:
             tell_again(self.run, self)
+        if self.run.is_over or not self.run.still_stands(item):
             return
         while True:
             fact = self.run.note(item)
@@ -316,6 +318,7 @@ class Segment:
             if is_fact(written.item):
                 self.follow(written.item or {})
             return None
+        self.recorded.add(fact.key)
         run.has_ended(fact)
         if inline and following is None and self.collected is not None:
             self.collected.append(fact)

@@ -9,21 +9,23 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ..core import paths
 from ..core.errors import ExpressionFault, NotFound, Rejected, Unavailable
-from ..core.model import SCHEMA, Json, RunStatus, State, StepError
+from ..core.model import SCHEMA, Json, Outcome, RunStatus, State, StepError
 from ..ports import Absent, Change, Equals, Item, OneOf
 from . import ending
 from .actions import expression_error, reshape
 from .asking import asks
 from .callbacks import answer_to
 from .claims import Claim, claim_of, stands, write_state
-from .items import decode, encode, mailbox_key, output_key, run_key
+from .items import decode, encode, fact_of, mailbox_key, output_key, run_key
 from .names import names
 from .results import Waits
 from .run import Run
 from .schedule import wake
 from .starting import StartRequest, latest_plan, start
 from .stopping import stop_run
+from .tries import tries_of
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 PEOPLE = ("approval", "signal", "person")  # nothing goes on by itself while only these are waited for
 OPENING_MS = 60_000  # after its start a child may still lack its first messages
 MAX_TRIES = 20  # of a write that lost to another one
+_OF_MAILBOX = ("queue", "taken", "by", "waiters")
 
 __all__ = ["enter", "look", "resolve", "wake"]
 
@@ -100,10 +103,9 @@ def resolve(segment: Segment, item: Item, result: Json) -> bool:
     except ExpressionFault as fault:
         segment.failed(claim, expression_error(fault), stands(item))
         return True
-    before = len(run.completed)
     following = segment.record(claim, done, stands(item))
     segment.chain(following)
-    return len(run.completed) > before
+    return claim.key in segment.recorded
 
 
 # ------------------------------------------------------------------------------------------------ callbacks
@@ -127,23 +129,44 @@ def _try_answer(segment: Segment, item: Item) -> bool:
 def _try_signal(segment: Segment, item: Item) -> bool:
     """Take the oldest signal of the name, write the fact, and give back if another fact stands. False: none is there."""
     run, name = segment.run, item["wait"]["name"]
-    key = item["sk"][2:]
-    taken = _change_mailbox(run, name, lambda box: _take(box, key))
+    taken = _change_mailbox(run, name, lambda box: _take(box, item))
     if taken is None:
         return False
     payload = run.world.load(decode(taken))
     if not resolve(segment, item, payload):
-        _change_mailbox(run, name, lambda box: _give_back(box, key))
+        give_back(run, name, item)
     return True
 
 
-def _take(box: Item, key: str) -> str | None:
-    """The payload that the step took before, or the oldest; None: it waits in line."""
+def give_back(run: Run, name: str, item: Item) -> None:
+    """The step ended otherwise. What it had taken is the next one's, who may have looked in vain meanwhile. Safe to repeat."""
+    for key in _change_mailbox(run, name, lambda box: _give_back(box, item)):
+        run.send([run.message("wake", key, plan=run.control["plan"], gen=run.generation)])
+
+
+def ended_otherwise(run: Run, fact: Item) -> None:
+    """A message about a step that has ended: whoever took a signal for it may have died before he gave it back."""
+    step = run.plan.steps.get(paths.step_id(fact["sk"][2:]))
+    if step is not None and step.action == "signal" and not (run.is_over or _came(fact)):
+        give_back(run, str(step.spec["name"]), fact)
+
+
+def _came(fact: Item) -> bool:
+    """The step ended with what it waited for; not by its failure, even where `catch` gave it an output."""
+    tries = tries_of(fact)
+    is_caught = bool(tries) and tries[-1].number == fact_of(fact).attempts
+    return fact["outcome"] == Outcome.SUCCEEDED and not is_caught
+
+
+def _take(box: Item, item: Item) -> str | None:
+    """The payload that the step took before, in whichever attempt, or the oldest; None: it waits in line."""
+    key = item["sk"][2:]
     if key in box["taken"]:
+        box["by"][key] = item["fence"]
         return str(box["taken"][key])
     if box["queue"]:
         payload = str(box["queue"].pop(0))
-        box["taken"][key] = payload
+        box["taken"][key], box["by"][key] = payload, item["fence"]
         if key in box["waiters"]:
             box["waiters"].remove(key)
         return payload
@@ -152,10 +175,13 @@ def _take(box: Item, key: str) -> str | None:
     return None
 
 
-def _give_back(box: Item, key: str) -> None:
-    payload = box["taken"].pop(key, None)
-    if payload is not None:
-        box["queue"].insert(0, payload)
+def _give_back(box: Item, item: Item) -> list[str]:
+    """Whom it may concern. Another attempt of the step may have it by now: then it stays there."""
+    key = item["sk"][2:]
+    if key in box["taken"] and box["by"].get(key, item["fence"]) == item["fence"]:
+        box["queue"].insert(0, box["taken"].pop(key))
+        box["by"].pop(key, None)
+    return [waiter for waiter in box["waiters"] if waiter != key] if box["queue"] else []
 
 
 def post(run: Run, name: str, payload: Json) -> list[str]:
@@ -175,9 +201,10 @@ def _change_mailbox(run: Run, name: str, change: Any) -> Any:
     for _ in range(MAX_TRIES):
         standing = run.world.store.get((pk, sk))
         box = standing or {"pk": pk, "sk": sk, "schema": SCHEMA, "rev": 0, "queue": [], "taken": {}, "waiters": []}
-        before = encode({name: box[name] for name in ("queue", "taken", "waiters")})
+        box.setdefault("by", {})  # the fences of those who took
+        before = encode({name: box[name] for name in _OF_MAILBOX})
         result = change(box)
-        if encode({name: box[name] for name in ("queue", "taken", "waiters")}) == before:
+        if encode({name: box[name] for name in _OF_MAILBOX}) == before:
             return result
         condition = Equals("rev", box["rev"]) if standing else Absent()
         if run.world.store.put({**box, "rev": box["rev"] + 1}, condition).ok:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from copy import copy, deepcopy
+from copy import copy
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from hashlib import sha256
@@ -32,6 +32,7 @@ from .queues import Received
 from .shapes import Act
 from .simulator import FROZEN_MS, Simulation
 from .watched import WitnessedCloud
+from .windows import Window
 
 LOCAL = Touch("", is_local=True)
 TIME = Touch("time")
@@ -117,7 +118,7 @@ class Moment:
     @classmethod
     def of(cls, simulation: Scoped, watch: Watch) -> Moment:
         told = {name: copy(getattr(simulation, name)) for name in _COPIED}
-        return cls(simulation.cloud.saved(), simulation.known_plans(), copy(simulation.faults.fired), told, deepcopy(watch))
+        return cls(simulation.cloud.saved(), simulation.known_plans(), copy(simulation.faults.fired), told, watch.copied())
 
     def begin(self, simulation: Scoped) -> None:
         self.cloud(simulation.cloud)
@@ -131,7 +132,7 @@ class Moment:
 class Scoped(Simulation):
     """`start`: where it begins; None: nothing was asked for yet. `allowed`: the faults. `together`: requests are made at once, else one
     after another's answer. `promptly`: time does not pass while a request can be made. `insists`: who gets no answer asks again.
-    `certain`: faults happen wherever they may, not only perhaps."""
+    `certain`: faults happen wherever they may, not only perhaps. `window`: outside of it all goes in order."""
 
     start: Moment | None = None
     allowed: Mapping[str, Allowance] = field(default_factory=dict)
@@ -139,6 +140,7 @@ class Scoped(Simulation):
     promptly: bool = False
     insists: bool = True
     certain: bool = False
+    window: Window = field(default_factory=Window)
 
     def __post_init__(self) -> None:
         wrap = self.wrap
@@ -258,6 +260,9 @@ class Scoped(Simulation):
         workers = [found for worker in self.ready() if (found := self._of_worker(worker))]
         messages = [self._of_message(told) for told in sorted(self._visible())]
         acts = [Choice("act", _label(act), LOCAL) for act in self._possible_acts()]
+        if not self.window.is_open(self.happened):
+            in_order = [choice for some in (*workers, acts, *messages) for choice in some]
+            return in_order[:1] or ([Choice("time", "time", TIME)] if self.next_time() is not None else [])
         if reduced and self._left("late") == 0:
             if messages or (self.promptly and acts):
                 return messages[0] if messages else acts[:1]
@@ -268,6 +273,10 @@ class Scoped(Simulation):
         if not now and not (self.promptly and acts) and self.next_time() is not None:
             now.append(Choice("time", "time", TIME))
         return now + acts
+
+    def ready(self) -> Iterator[Worker]:
+        sleeps = not self.window.may_wake(self.happened)
+        return (worker for worker in super().ready() if not (sleeps and worker.outlives))
 
     def _left(self, kind: str) -> int:
         allowance = self.allowed.get(kind)
@@ -297,11 +306,15 @@ class Scoped(Simulation):
         found: dict[str, tuple[str, str]] = {}
         for queue in self.deployed.queues:
             for message in lanes.visible(queue.name):
+                if self.window.leaves_alone(lanes.body_of(queue.name, message), self.happened):
+                    continue
                 found.setdefault(f"{queue.name} {self.told(message, lanes.body_of(queue.name, message))}", (queue.name, message))
         return found
 
     def _possible_acts(self) -> Iterator[Act]:
-        if self.now < self.asks_again_at or (not self.together and any(worker.act for worker in self.workers)):
+        if self.now < self.asks_again_at or not self.window.may_ask(self.happened):
+            return
+        if not self.together and any(worker.act for worker in self.workers):
             return
         for act in self.acts if self.together else self.acts[:1]:
             if self._is_possible(act):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -33,18 +33,28 @@ class Touch:
     def depends_on(self, other: Touch) -> bool:
         """Whether it matters which of the two comes first.
 
-        Any two writes count as dependent, whatever their keys: the invariants are looked at at every write, and what they read is
-        not only what is written. For the same reason a task that begins or ends (`looks`) depends on every write.
+        Any two writes of runs and steps count as dependent, whatever their keys: the invariants are looked at at each of them, and
+        what they read is not only what is written. For the same reason a task that begins or ends (`looks`) depends on every write.
         """
         if self.is_local or other.is_local:
             return False
-        if self.writes and other.writes:
+        if self._is_watched and other._is_watched:
             return True
         if self.looks and other.looks:
             return self.call == "task" == other.call
         if self.looks or other.looks:
             return bool(self.writes or other.writes)
-        return not (self.reads.isdisjoint(other.writes) and other.reads.isdisjoint(self.writes))
+        return not all(one.isdisjoint(other) for one, other in self._clashes(other))
+
+    def _clashes(self, other: Touch) -> Iterator[tuple[frozenset[Key], frozenset[Key]]]:
+        yield self.reads, other.writes
+        yield self.writes, other.reads
+        yield self.writes, other.writes
+
+    @property
+    def _is_watched(self) -> bool:
+        """It writes what the invariants are about (`Watch.wrote`): a run, a step, or what is archived of one."""
+        return any(sk == "!" or sk[:2] in ("s#", "a#") for _, sk in self.writes)
 
 
 TASK = Touch("task", looks=True)
@@ -111,7 +121,7 @@ class _Store(_Seen, Store):
 
     def query(self, pk: str, *, prefix: str = "", after: Key | None = None, limit: int = 1000, ascending: bool = True) -> Page:
         more: dict[str, Any] = {"prefix": prefix, "after": after, "limit": limit, "ascending": ascending}
-        page: Page = self._called(_looking("store.query", prefix or pk), lambda: self._port.query(pk, **more))
+        page: Page = self._called(_looking("store.query", prefix or pk, (pk, prefix)), lambda: self._port.query(pk, **more))
         return page
 
     def query_due(self, shard: int, until: int, *, limit: int = 100) -> list[tuple[Key, int]]:
@@ -172,11 +182,11 @@ def _writing(call: str, key: Key, told: Any) -> Touch:
 
 
 def _marks(told: Any) -> list[str]:
-    return [name for name in ("hold", "people", "next") if name in told]
+    return [name for name in ("hold", "people", "next") if name in told] + (["taken"] if told.get("taken") else [])
 
 
-def _looking(call: str, about: str) -> Touch:
-    return Touch(call, about, looks=True, is_local=_is_for_an_answer())
+def _looking(call: str, about: str, at: Key = ("", "")) -> Touch:
+    return Touch(call, about, looks=True, is_local=_is_private(at) or _is_for_an_answer())
 
 
 def _shown(key: Key) -> str:

@@ -25,7 +25,9 @@ def request(simulation: Simulation, act: Act) -> None:
         case "succeed" | "fail" | "heartbeat":
             if not simulation.tokens:
                 raise Conflict("nobody was given a token yet")
-            getattr(operations, act.verb)(simulation.tokens[-1], **act.arguments)
+            told = {**act.arguments}
+            which = told.pop("token", -1)  # of all that were given, the last one unless it is said
+            getattr(operations, act.verb)(simulation.tokens[which], **told)
         case "register":
             operations.register(TENANT, act.arguments["source"])
         case "checkpoint":

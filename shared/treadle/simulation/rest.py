@@ -13,6 +13,7 @@ from ..core.model import Outcome, RunStatus, State
 from ..core.plan import Scope
 from ..engine.ending import EVENTS
 from ..engine.items import REF, decode, error_of, fact_of, is_ref, run_key
+from ..engine.tries import tries_of
 from ..ports import Item
 from ..viewing import shown_status
 from .faults import Kind
@@ -93,6 +94,8 @@ def check(simulation: Simulation, watch: Watch, expected: Result | None, result:
         _rests(simulation, watch, run_id)
     _nothing_left(simulation, watch)
     _told(simulation, watch)
+    _signals(simulation, watch)
+    _undone(simulation, watch)
     _kept(simulation, watch)
     _shown(simulation, watch)
     _once(simulation, watch)
@@ -172,6 +175,36 @@ def _told(simulation: Simulation, watch: Watch) -> None:
         kind = EVENTS.get(RunStatus(control["status"]))
         if kind is not None and (kind, run_id) not in kinds:
             watch.violated("I16", f"{kind} was never told")
+
+
+def _signals(simulation: Simulation, watch: Watch) -> None:
+    """Of runs that wait: each signal that was accepted is the output of the step that took it, or kept while nobody waits for it."""
+    for box in [item for item in simulation.cloud.store.peek_all() if item["sk"].startswith("signal#")]:
+        run_id, name = box["pk"].partition("#")[0], box["sk"][7:]
+        steps, control = steps_of(simulation, run_id), simulation.cloud.store.peek(run_key(run_id)) or {}
+        awaited = [key for key, item in steps.items() if item["state"] == State.WAITING and item["wait"].get("name") == name]
+        lost = [key for key in box["taken"] if not _has_succeeded(steps.get(key, {}))]
+        rests = control["status"] in (RunStatus.WAITING, RunStatus.RUNNING)
+        if rests and awaited and (box["queue"] or lost):
+            watch.violated("I19", f"{awaited} wait for {name}; {len(box['queue'])} lie there, and {lost} took one and ended without it")
+
+
+def _has_succeeded(item: Item) -> bool:
+    caught = [each for each in tries_of(item) if each.number == item["attempt"] - item.get("base", 0)]
+    return item.get("outcome") == Outcome.SUCCEEDED and not caught
+
+
+def _undone(simulation: Simulation, watch: Watch) -> None:
+    """Of a run that was compensated: each step that succeeded and has a compensation once, and no other."""
+    control = simulation.control or {}
+    if control.get("status") != RunStatus.FAILED or "compensated" not in control or simulation.generation(simulation.run_id) > 1:
+        return
+    plan, items = simulation.plan_of(control), simulation.cloud.store.peek_all()
+    undone = sorted(item["of"] for item in items if item["sk"].startswith("undo#") and item["pk"].partition("#")[0] == control["pk"])
+    steps = {key: item for key, item in steps_of(simulation, control["pk"]).items() if "." not in key and paths.index(key) is None}
+    due = {key for key, item in steps.items() if item.get("outcome") == Outcome.SUCCEEDED and plan.steps[key].compensate is not None}
+    if {key for key in undone if key in steps} != due or len(set(undone)) != len(undone):
+        watch.violated("I20", f"undone are {undone}; what succeeded and can be undone is {sorted(due)}")
 
 
 def _kept(simulation: Simulation, watch: Watch) -> None:

@@ -7,7 +7,6 @@ explored from there to the end of the run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cache
@@ -24,6 +23,7 @@ from .invariants import Watch
 from .schedules import InOrder, ask_around, is_due, is_resting
 from .shapes import Shape, shape_from
 from .simulator import Simulation
+from .windows import Window
 from .world import Prepared, prepare
 
 SCOPES = Path(__file__).with_name("scopes.yaml")
@@ -59,8 +59,9 @@ class Race:
 @dataclass(frozen=True)
 class Scope:
     """`told`: what meets what. `after`: messages, `rest`, or how long after the start. `first`: of the shape's acts, how many are asked
-    for before that. `keep`: messages that are left alone until then. `together`, `promptly`, `insists`, `certain`: as in `Scoped`.
-    `within_ms`: how much longer it may take than the run in which nothing goes wrong, because of timers of its own. `shape.ends`: each
+    for before that. `together`, `promptly`, `insists`, `certain`, `window`: as in `Scoped`; what the window keeps is left alone before
+    the scope begins, too. `within_ms`: how much longer it may take than the run in which nothing goes wrong, because of timers of its
+    own. `shape.ends`: each
     of these statuses must come of it, and no other."""
 
     name: str
@@ -72,7 +73,7 @@ class Scope:
     promptly: bool = False
     insists: bool = True
     certain: bool = False
-    keep: tuple[str, ...] = ()
+    window: Window = field(default_factory=Window)
     within_ms: int = 0
     faults: Mapping[str, Allowance] = field(default_factory=dict)
     races: tuple[Race, ...] = ()
@@ -85,14 +86,12 @@ def scopes() -> Mapping[str, Scope]:
 
 
 def _scope(name: str, written: dict[str, Any]) -> Scope:
-    own: dict[str, Any] = {
-        key: written.pop(key)
-        for key in ("told", "after", "together", "promptly", "insists", "certain", "keep", "faults", "races", "first")
-        if key in written
-    }
+    names = ("told", "after", "together", "promptly", "insists", "certain", "faults", "races", "first")
+    own: dict[str, Any] = {name: written.pop(name) for name in names if name in written}
+    window = {name: written.pop(name) for name in ("opens", "closes", "once", "wakes", "keep") if name in written}
     first = own.pop("first", [])
     written["acts"] = [*first, *written.get("acts", [])]
-    own["keep"] = tuple(own.get("keep", ()))
+    own["window"] = Window(**{name: tuple(told) if isinstance(told, list) else told for name, told in window.items()})
     own["within_ms"] = parse_duration(written.pop("within", "0s"))
     written.setdefault("ends", ["succeeded"])
     own["faults"] = {kind: _allowance(told) for kind, told in own.get("faults", {}).items()}
@@ -127,7 +126,7 @@ class Prelude:
         lanes = simulation.cloud.lanes
         for queue in simulation.deployed.queues:
             for message in lanes.visible(queue.name):
-                if not any(fnmatchcase(lanes.body_of(queue.name, message), kept) for kept in self.scope.keep):
+                if not any(fnmatchcase(lanes.body_of(queue.name, message), kept) for kept in self.scope.window.keep):
                     return Move("take", queue=queue.name, messages=(message,))
         goes_on = is_asked_for or (isinstance(self.scope.after, str) and self.scope.after != REST)
         return Move("time") if goes_on and simulation.next_time() is not None else None
@@ -165,11 +164,12 @@ class Small:
     def begins(self, moment: Moment | None = None) -> tuple[Scoped, Watch]:
         """The scope at its beginning, or at another moment of it."""
         start = moment or self.start
-        watch = deepcopy(start.watch)
+        watch = start.watch.copied()
         scope = self.scope
         simulation = Scoped(
             self.prepared, InOrder(), Chosen(), watch, wrap=self.wrap, keeps_trace=self.keeps_trace, start=start, allowed=scope.faults,
             together=scope.together, promptly=scope.promptly, insists=scope.insists, certain=scope.certain,
+            window=scope.window,
         )  # fmt: skip
         return simulation, watch
 

@@ -76,6 +76,7 @@ class Digests:
         yield f"{simulation.now} {simulation.swept_at} {simulation.disturbed_at} {simulation.asks_again_at} {simulation.has_asked_again}"
         yield " ".join(f"{act.verb} {dict(act.arguments)}" for act in simulation.acts)
         yield text_of(dict(simulation.spent))
+        yield simulation.window.state(simulation.happened)
         yield f"{sorted(simulation.faults.fired)} {len(simulation.tokens)} {simulation.bus_again_at}"
 
     def _remembered(self) -> Iterator[str]:
