@@ -235,6 +235,29 @@ def test_steering(case: Case, way: Way) -> None:
 FAILS_ONCE = "task: nth, with: {key: k, fails: 1}"
 RETRIED = [
     Case(
+        "a run that is retried has all of its time again",
+        """
+        timeout: 20s
+        steps: [{id: a, signal: {name: go}}]
+        """,
+        acts=[("timedOut", "retry")],
+        status="timedOut",
+        error="Timeout",
+        took=40,
+    ),
+    Case(
+        "what cleaned up without a step does so again when that has run",
+        """
+        steps:
+        - {id: a, task: nth, with: {key: a, fails: 1}}
+        - {id: w, wait: 1s}
+        - {id: b, after: [w], task: note, with: {label: b}}
+        - {id: c, after: [{step: b, on: done}], join: done, task: note, with: {label: c}}
+        """,
+        acts=[(5, "retry")],
+        log=["c", "b", "c"],
+    ),
+    Case(
         "from the failed step, keeping what succeeded",
         """
         steps:

@@ -68,4 +68,4 @@ def test_the_table_counts_what_ran() -> None:
 
 def test_people_do_everything_that_they_can_do() -> None:
     done = {entry["do"] for number in range(400) for entry in case(number).script}
-    assert done == {"signal", "approve", "reject", "decide", "answer", "beat", "cancel", "pause", "resume"}
+    assert done == {"signal", "approve", "reject", "decide", "answer", "beat", "cancel", "pause", "resume", "retry"}

@@ -54,10 +54,11 @@ def _not_now(run: Run) -> WrongState:
 def go_on(run: Run) -> None:
     """Reopen, then let it run. Safe to repeat at any point."""
     Reopening(run).work()
+    anew = {"timeout_at": run.now + run.plan.timeout} if run.plan.timeout is not None else {}
     change = Change(
-        set={"status": (RunStatus.PENDING if run.control.keys() & {"slot", "counted"} else RunStatus.RUNNING).value},
+        set={"status": (RunStatus.PENDING if run.control.keys() & {"slot", "counted"} else RunStatus.RUNNING).value, **anew},
         add={"rev": 1},
-        remove=("ended_at", "error", "stop", "compensated", "output", "from", "timeout_at"),
+        remove=("ended_at", "error", "stop", "compensated", "output", "from", *(() if anew else ("timeout_at",))),
     )
     still = all_of(Equals("status", RunStatus.RETRYING.value), Equals("gen", run.generation))
     written = run.world.store.update(run_key(run.id), change, still)
@@ -107,13 +108,13 @@ class Reopening:
             key = paths.join(scope_key, step.id)
             if step.id in after or key in self.undone or (not scope_key and step.id == self.run.control.get("from")):
                 self.drop(key)
-            elif step.id in again:
+            elif step.id in again and key in self.items:
                 self.reopen(key, step)
 
     def _is_cause(self, key: str, scope: Scope, step: Step) -> bool:
         item = self.items.get(key)
         if item is None:
-            return False
+            return True  # it runs for the first time: what cleaned up without it does so again
         if key in self.undone or any(undone.startswith((f"{key}.", f"{key}[", f"{key}~")) for undone in self.undone):
             return True
         if "." not in key and step.id == self.run.control.get("from"):

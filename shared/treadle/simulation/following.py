@@ -36,12 +36,12 @@ class Trail:
     starters: dict[str, tuple[str, ...]] = field(default_factory=dict)  # path of a join `any` or N -> the sources it saw
     where: dict[str, str] = field(default_factory=dict)  # run id -> what its paths begin with
     _count: int = 0
-    _begun: set[tuple[Key, int]] = field(default_factory=set)
+    _begun: set[tuple[Key, int, int]] = field(default_factory=set)
     _known: set[str] = field(default_factory=set)  # runs that have begun
     _pending: set[str] = field(default_factory=set)  # runs that wait for a place
     _in_line: set[str] = field(default_factory=set)
-    _timed_out: set[str] = field(default_factory=set)
-    _at_rest: set[str] = field(default_factory=set)
+    _timed_out: set[tuple[str, int]] = field(default_factory=set)
+    _at_rest: set[tuple[str, int]] = field(default_factory=set)
 
     # ------------------------------------------------------------------------------------------- what the engine does
 
@@ -82,36 +82,36 @@ class Trail:
             self.note(self.where[run_id], BEGIN)
         if item["status"] == "paused" or item.get("stop") == "cancel":
             self.note(self.where[run_id], HOLD)
-        if item.get("stop") == "timeout" and run_id not in self._timed_out:
-            self._timed_out.add(run_id)
+        if item.get("stop") == "timeout" and (run_id, item.get("gen", 1)) not in self._timed_out:
+            self._timed_out.add((run_id, item.get("gen", 1)))
             self.note(self.where[run_id], END)
-        if item["status"] in RESTS and run_id not in self._at_rest:
-            self._at_rest.add(run_id)
+        if item["status"] in RESTS and (run_id, item.get("gen", 1)) not in self._at_rest:
+            self._at_rest.add((run_id, item.get("gen", 1)))
             self.note(self.where[run_id], REST)
 
     def _step(self, run_id: str, key: Key, item: Item) -> None:
-        path, attempt = self._path(run_id, key[1][2:]), item.get("attempt", 1)
+        path, attempt, gen = self._path(run_id, key[1][2:]), item.get("attempt", 1), item.get("gen", 1)
         match item["state"]:
             case "ended":
-                self._begin(key, path, attempt)
+                self._begin(key, path, attempt, gen)
                 self.note(path, END)
                 if "next" in item:
-                    self._begin(step_key(run_id, item["next"]), self._path(run_id, item["next"]), 1)
-            case "released" if (key, attempt) in self._begun:
-                self._begun.discard((key, attempt))
+                    self._begin(step_key(run_id, item["next"]), self._path(run_id, item["next"]), 1, gen)
+            case "released" if (key, attempt, gen) in self._begun:
+                self._begun.discard((key, attempt, gen))
                 self.seen[path, BEGIN].pop()
             case "released":
                 pass
             case state:
-                self._begin(key, path, attempt)
+                self._begin(key, path, attempt, gen)
                 if state == "retry" and "until" not in item:
                     self.note(path, FAIL)
         if "saw" in item:
             self.starters[path] = tuple(item["saw"])
 
-    def _begin(self, key: Key, path: str, attempt: int) -> None:
-        if (key, attempt) not in self._begun:
-            self._begun.add((key, attempt))
+    def _begin(self, key: Key, path: str, attempt: int, gen: int) -> None:
+        if (key, attempt, gen) not in self._begun:
+            self._begun.add((key, attempt, gen))
             self.note(path, BEGIN)
 
     def _path(self, run_id: str, key: str) -> str:

@@ -64,8 +64,10 @@ class _Author(Phrases):
             definition["checkpoint"] = self.random.choice([{"steps": 3}, {"every": "5m"}])
         self._around(definition)
         self._steering()
-        children = CHILDREN if self.calls_children else ()
         given = {"n": self.random.randint(0, 3), "yes": True, "list": [1, 2, 3][: self.random.randint(0, 3)], "map": {"b": 1, "a": 2}}
+        if self.odds(40):
+            self.script += self._retries(definition, given)
+        children = CHILDREN if self.calls_children else ()
         return Case(definition, given, tuple(self.script), children)
 
     def _error_handling(self) -> Definition:
@@ -86,7 +88,8 @@ class _Author(Phrases):
 
     def _thresholds(self) -> Definition:
         limits: Definition = {"maxFailedSteps": self.random.randint(1, 3)} if self.odds(60) else {"failureRate": 0.4, "window": "7d"}
-        return limits | ({"action": self.random.choice(["fail", "pause", "cancel"])} if self.odds(80) else {})
+        actions = ["pause", "cancel"] if self.mode == "wait" else ["fail", "pause", "cancel"]  # who stops with a question open, is not said
+        return limits | ({"action": self.random.choice(actions)} if self.odds(80) else {})
 
     def _rung(self) -> Definition:
         """What becomes of the failing step itself where its own attempt has the run cancelled is not said."""

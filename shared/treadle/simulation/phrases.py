@@ -78,3 +78,16 @@ class Phrases:
             minutes = self.random.randint(low, high)
         self.spans.add(minutes)
         return minutes
+
+    def _retries(self, definition: Definition, given: Definition) -> list[Definition]:
+        """Of a run that has ended by then. What is kept inside groups and loops is not said, nor what was counted before."""
+        steps, handling = definition["steps"], definition["errorHandling"]
+        is_plain = not any({"group", "forEach", "repeat", "signal"} & step.keys() for step in steps)
+        if not is_plain or {"thresholds", "errorThresholds"} & handling.keys():
+            return []
+        entries = []
+        for at in sorted(self.random.sample(range(2000, 9000), self.random.randint(1, 2))):
+            more: Definition = {"from": self.random.choice([*steps, {"id": "nowhere"}])["id"]} if self.odds(25) else {}
+            more |= {"input": {**given, "n": self.random.randint(0, 3)}} if self.odds(30) else {}
+            entries.append({"at": f"{at}m", "do": "retry", **more})
+        return entries

@@ -20,10 +20,11 @@ from ..core.expressions import Expressions
 from ..core.moments import rfc3339
 from ..definition.schemas import violations
 from .processes import Future, Kernel, Process
+from .reference_again import preset, reopen
 from .reference_outside import Answers, Limits, Places, Signals, decided, modern
 from .reference_scopes import Scope, every_step
 from .reference_steps import unit
-from .reference_values import HELD, NEXT, OVER, Choices, Definition, Env, Failure, Json, Record
+from .reference_values import HELD, NEXT, OVER, Choices, Definition, End, Env, Failure, Json, Record
 
 START_MS = 1_800_000_000_000
 
@@ -57,6 +58,8 @@ class RunOf:
         self.failure: Failure | None = None
         self.compensated: bool | None = None
         self.ended_at = kernel.now
+        self.kept: dict[str, End] = {}  # by a retry
+        self.undone: set[str] = set()
         self._order = 0
 
     def _shown(self, definition: Definition) -> Json:
@@ -66,7 +69,15 @@ class RunOf:
         rule = self.definition.get("concurrency")
         if rule is None:
             return await self._go()
-        key, places = self._place_key(), self.reference.places
+        key = self._place_key()
+        try:
+            await self._in_line(key, rule)
+        finally:
+            places = self.reference.places
+            self.kernel.call_at(self.kernel.now, lambda: places.leave(self, key), self.label() + OVER)
+
+    async def _in_line(self, key: str, rule: Definition) -> None:
+        places = self.reference.places
         while (free := places.take(self, key, rule["limit"])) is not None:
             if rule.get("overflow") == "cancelOldest":
                 places.make_room(self, key, rule["limit"])
@@ -79,7 +90,6 @@ class RunOf:
             self.status, self.ended_at = "cancelled", self.kernel.now
         else:
             await self._go()
-        places.leave(self, key)
 
     def _place_key(self) -> str:
         return json.dumps([self.definition["id"], self.env.evaluate(self.definition["concurrency"]["key"])])
@@ -91,6 +101,7 @@ class RunOf:
 
     async def _go(self) -> None:
         top = self.top = self.scope(self.definition, "", self.env)
+        preset(top, self.kept)
         steps = self.kernel.spawn(self._all_steps(top))
         enders: list[Future[Any]] = [steps, self.cancelled]
         if "timeout" in self.definition:
@@ -140,6 +151,7 @@ class RunOf:
             if undo is None:
                 continue
             at = f"undo {record.order} {path}"
+            self.undone.add(path)
             self.records[at] = Record()
             error = {"name": failure.name, "message": failure.message, "step": None}
             try:
@@ -235,6 +247,8 @@ class RunOf:
         """An entry of a script, now. False: it is refused, for the run or step is not in a state that allows it."""
         if entry["do"] in ("answer", "beat"):
             return self.answers.take(entry)
+        if entry["do"] == "retry":
+            return reopen(self, entry)
         if entry["do"] == "cancel" and self.cancelled.is_done:
             return True  # as asked
         if self.status != "running":
@@ -329,22 +343,25 @@ class Reference:
         self._kernel = Kernel(START_MS, seed, choices)
         self.places = Places(self._kernel)
         run = RunOf(self, self._kernel, definition, {} if input is None else input, run_id)
-        taken: dict[int, bool] = {}
+        taken: dict[int, Future[bool]] = {}
         entries = sorted(enumerate(script), key=lambda one: parse_duration(one[1]["at"]))
         for number, entry in entries:
-            self._kernel.call_at(START_MS + parse_duration(entry["at"]), _entry(run, entry, number, taken), f"!{number}")
+            taken[number] = Future(self._kernel)
+            self._kernel.call_at(START_MS + parse_duration(entry["at"]), _entry(run, entry, taken[number]), f"!{number}")
         process = self._kernel.spawn(run.go(), run.label())
         is_over = self._kernel.run(process, idle=(lambda: idle(run)) if idle else lambda: False)
         if is_over:
             process.result()
-        for number, entry in entries:
-            if number not in taken:  # after the end
-                taken[number] = run.act(entry)
+        while is_over and (later := [it for it in taken.values() if not it.is_done]):  # people act after the end, too
+            self._kernel.run(later[0])
+            if run.status == "running":  # it was retried
+                process = self._kernel.spawn(run.go(), run.label())
+                is_over = self._kernel.run(process)
         status = run.status if is_over else "waiting" if run.resumed.is_done else "paused"
         self._kernel.close()
         error = run.failure.name if run.failure else None
         elapsed_ms = run.ended_at - START_MS
-        refused = tuple(number for number, is_taken in sorted(taken.items()) if not is_taken)
+        refused = tuple(number for number, is_taken in sorted(taken.items()) if is_taken.is_done and not is_taken.result())
         return Result(status, run.output, error, run.compensated, run.records, elapsed_ms, run.ended_at, refused)
 
     def child(self, workflow_id: str, input: Json, called_by: str) -> RunOf:
@@ -353,8 +370,5 @@ class Reference:
         return RunOf(self, self._kernel, definition, input, f"child-{self._children}", called_by)
 
 
-def _entry(run: RunOf, entry: Mapping[str, Json], number: int, taken: dict[int, bool]) -> Callable[[], None]:
-    def act() -> None:
-        taken[number] = run.act(entry)
-
-    return act
+def _entry(run: RunOf, entry: Mapping[str, Json], taken: Future[bool]) -> Callable[[], None]:
+    return lambda: taken.succeed(run.act(entry))

@@ -103,8 +103,12 @@ class Scope:
     async def go(self) -> None:
         """Raises the Failure of the first step whose failure nobody handled."""
         for name in self.steps:
+            if name in self.ends or name in self.running:
+                continue  # kept by a retry, or decided for what was
             if not self.into[name]:
                 self._start(name)
+            elif self.ends:
+                self._decide(name)
         while self.running:
             name, end = await self.letters.get()
             if name == STOP:
@@ -129,14 +133,14 @@ class Scope:
 
     def _ended(self, name: str, end: End) -> None:
         self.ends[name] = end
-        if end.how is How.FAILED and not self._is_handled(name):
+        if end.how is How.FAILED and not self.is_handled(name):
             self.failure = self.failure or end.failure
             if self.run.on_failure in ("stop", "compensate"):
                 self._stop()
         for target in dict.fromkeys(edge.target for edge in self.out_of[name]):
             self._decide(target)
 
-    def _is_handled(self, name: str) -> bool:
+    def is_handled(self, name: str) -> bool:
         """By an edge; a `catch` that matches makes it another end."""
         return any(edge.kind in ("failed", "done") for edge in self.out_of[name])
 
@@ -252,7 +256,7 @@ class Scope:
     async def _performed(self, step: Definition, path: str, env: Env) -> End:
         while True:
             end = await perform(self.run, step, path, env)
-            if end.how is not How.FAILED or self.run.on_failure != "wait" or self._is_handled(step["id"]):
+            if end.how is not How.FAILED or self.run.on_failure != "wait" or self.is_handled(step["id"]):
                 return end
             choice, output = await self.run.decision(path)
             if choice == "skip":
@@ -275,6 +279,6 @@ class Scope:
     def _fact(self, name: str, end: End, record: Record) -> None:
         self.run.records[self.prefix + name] = record
         record.output = end.output
-        is_over = end.how is How.FAILED and not self.prefix and not self._is_handled(name) and self.run.on_failure in ("stop", "compensate")
+        is_over = end.how is How.FAILED and not self.prefix and not self.is_handled(name) and self.run.on_failure in ("stop", "compensate")
         self.run.note_end(record, STATUS[end.how], end.failure if end.how in (How.FAILED, How.CAUGHT) else None, stops=is_over)
         self.seen[name] = end.seen(record.attempts)

@@ -32,8 +32,8 @@ async def perform(run: RunOf, step: Definition, path: str, env: Env) -> End:
             return End(How.BYPASSED)
         output = await _body(run, step, path, env)
     except Failure as failure:
-        if not run.records[path].attempts and "forEach" not in step and "repeat" not in step:
-            run.after_attempt(1)  # it failed before its action
+        if "forEach" in step or "repeat" in step or not run.records[path].attempts:
+            run.after_attempt(1)  # of the step as a whole
         run.records[path].has_failed = True
         await _after_failure(run, path)
         return _caught(step, path, env, failure)

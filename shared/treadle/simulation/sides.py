@@ -9,7 +9,7 @@ from typing import Any
 from ..core.durations import parse_duration
 from ..core.errors import Rejected
 from ..tasks import Registry
-from .driver import MemoryEngine
+from .driver import TENANT, MemoryEngine
 from .following import END, UNDO, Trail
 from .generate import Case
 from .notebook import Notebook
@@ -78,6 +78,8 @@ def _act(engine: MemoryEngine, notebook: Notebook, run_id: str, entry: Mapping[s
             engine.pause(run_id)
         case "resume":
             engine.resume(run_id)
+        case "retry":
+            engine.operations.retry(TENANT, run_id, from_step=entry.get("from"), input=entry.get("input"))
 
 
 def _call_back(engine: MemoryEngine, token: str, entry: Mapping[str, Any]) -> None:
