@@ -258,6 +258,18 @@ RETRIED = [
         log=["c", "b", "c"],
     ),
     Case(
+        "a message of before the retry begins nothing out of its turn",
+        """
+        steps:
+        - {id: a, task: nth, with: {key: a, fails: 1}}
+        - {id: w, wait: 1s}
+        - {id: b, after: [w], task: note, with: {label: b}}
+        - {id: c, after: [{step: b, on: done}], join: done, task: note, with: {label: c}}
+        """,
+        acts=[("failed", "retry")],
+        log=["c", "b", "c"],
+    ),
+    Case(
         "from the failed step, keeping what succeeded",
         """
         steps:

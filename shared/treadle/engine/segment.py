@@ -20,7 +20,7 @@ from ..core.model import Json, Outcome, State, StepError
 from ..core.plan import INSTANT
 from ..core.retry import MAX_LOSSES
 from ..ports import Condition, Item
-from . import branches, ending, hooking, opening, outgrown, waits
+from . import branches, ending, hooking, opening, outgrown, stale, waits
 from .actions import act, boolean, expression_error
 from .admission import come_back_later
 from .claims import Claim, fused, given_back, take, take_over, write_fact, write_state
@@ -206,7 +206,10 @@ class Segment:
 
     def chain(self, claim: Claim | None) -> None:
         while claim is not None:
+            hinted = self.run.generation
             self._read_control(claim)
+            if self.run.generation != hinted and stale.given_up(self.run, claim):
+                return
             gate = self.run.gate(claim.key)
             if gate is Gate.OPEN and self.may_run(claim.key, claim) and self.has_time(claim.key):
                 claim = self._step(claim)

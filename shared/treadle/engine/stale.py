@@ -1,0 +1,40 @@
+"""A step that was begun for a message of before its run was retried: what it comes after may have to run again first.
+
+The generation in a message is a hint, and the claim is made on it. Where control then tells of another one, the claim is looked at
+again from the facts; a step whose turn it is not yet is given back as if nobody had begun it.
+"""
+
+from __future__ import annotations
+
+from ..core import paths
+from ..core.advance import Verdict, verdict
+from ..core.model import State
+from .claims import Claim
+from .items import fact_of, is_fact, step_key
+from .run import Run
+
+
+def given_up(run: Run, claim: Claim) -> bool:
+    """Whether it was not its turn."""
+    if _is_due(run, claim.key):
+        return False
+    run.world.store.delete(step_key(run.id, claim.key), claim.is_mine_still)
+    return True
+
+
+def _is_due(run: Run, key: str) -> bool:
+    scope_key = paths.scope(key)
+    if paths.index(key) is not None:
+        return _is_open(run, paths.whole(key))
+    if scope_key and not _is_open(run, paths.owner(scope_key)[0]):
+        return False
+    step = run.step(key)
+    sources = dict.fromkeys(edge.source for edge in step.edges)
+    found = run.world.store.get_many([step_key(run.id, paths.join(scope_key, source)) for source in sources])
+    facts = {paths.step_id(item["sk"][2:]): fact_of(item) for item in found.values() if is_fact(item)}
+    return verdict(step, facts) is Verdict.START
+
+
+def _is_open(run: Run, key: str) -> bool:
+    item = run.world.store.get(step_key(run.id, key))
+    return item is not None and item["state"] == State.OPEN
