@@ -88,7 +88,7 @@ def scopes() -> Mapping[str, Scope]:
 def _scope(name: str, written: dict[str, Any]) -> Scope:
     names = ("told", "after", "together", "promptly", "insists", "certain", "faults", "races", "first")
     own: dict[str, Any] = {name: written.pop(name) for name in names if name in written}
-    window = {name: written.pop(name) for name in ("opens", "closes", "once", "wakes", "keep") if name in written}
+    window: dict[str, Any] = {name: written.pop(name) for name in ("opens", "closes", "once", "wakes", "keep") if name in written}
     first = own.pop("first", [])
     written["acts"] = [*first, *written.get("acts", [])]
     own["window"] = Window(**{name: tuple(told) if isinstance(told, list) else told for name, told in window.items()})
