@@ -88,10 +88,13 @@ def scopes() -> Mapping[str, Scope]:
 def _scope(name: str, written: dict[str, Any]) -> Scope:
     names = ("told", "after", "together", "promptly", "insists", "certain", "faults", "races", "first")
     own: dict[str, Any] = {name: written.pop(name) for name in names if name in written}
-    window: dict[str, Any] = {name: written.pop(name) for name in ("opens", "closes", "once", "wakes", "keep") if name in written}
+    of_window = ("opens", "closes", "once", "wakes", "keep")
+    window: dict[str, Any] = {
+        name: tuple(told) if isinstance(told := written.pop(name), list) else told for name in of_window if name in written
+    }
     first = own.pop("first", [])
     written["acts"] = [*first, *written.get("acts", [])]
-    own["window"] = Window(**{name: tuple(told) if isinstance(told, list) else told for name, told in window.items()})
+    own["window"] = Window(**window)
     own["within_ms"] = parse_duration(written.pop("within", "0s"))
     written.setdefault("ends", ["succeeded"])
     own["faults"] = {kind: _allowance(told) for kind, told in own.get("faults", {}).items()}
