@@ -22,6 +22,7 @@ from .engine.triggers import listed_key
 from .given import Inputs
 from .health import Health
 from .holding import Holds
+from .places import Places
 from .ports import Item
 from .prospects import Prospects
 from .story import history
@@ -41,7 +42,7 @@ class Operations:
         self.world = world = engine.world
         self.checker = checker
         self.dead_letters, self.inputs, self.prospects = DeadLetters(world), Inputs(world), Prospects(world)
-        self.health, self.holds = Health(world), Holds(world)
+        self.health, self.holds, self.places = Health(world), Holds(world), Places(world)
 
     # -------------------------------------------------------------------------------------------- definitions
 

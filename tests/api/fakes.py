@@ -217,6 +217,10 @@ class FakeOperations:
         return FakeInputs(self)
 
     @property
+    def places(self) -> FakePlaces:
+        return FakePlaces()
+
+    @property
     def dead_letters(self) -> FakeLetters:
         return FakeLetters(self)
 
@@ -250,6 +254,11 @@ class FakeProspects:
     def _seen(self, verb: str, tenant: str, **given: Any) -> dict[str, list[str]]:
         self.of._note(verb, tenant, **given)
         return {"reopened": ["b"], "kept": ["a"]}
+
+
+class FakePlaces:
+    def of(self, tenant: str, run_id: str, path: str) -> dict[str, Any]:
+        return {"pool": "large", "seen": {"attempts": 7, "meanMs": 20, "measured": 7, "peakMemoryMb": 900}}
 
 
 @dataclass

@@ -62,6 +62,12 @@ def test_what_is_printed_for_people(engine: str, call: Call) -> None:
     assert "paused" in call("update", "r1", '{"status": "paused"}').out
 
 
+def test_one_step_is_shown_with_where_it_runs(engine: str, call: Call) -> None:
+    shown = json.loads(call("task", "r1", "charge", "-o", "json").out)
+    assert (shown["id"], shown["pool"], shown["seen"]["peakMemoryMb"]) == ("r1/charge", "large", 900)
+    assert "large" in call("task", "r1", "charge").out
+
+
 def test_an_amendment_is_only_shown(engine: str, operations: FakeOperations, call: Call, tmp_path: Path) -> None:
     (tmp_path / "w.yaml").write_text("id: order\n")
     assert call("amend", "r1", tmp_path / "w.yaml", "--dry-run").err == "+ b\n- c\n"

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from treadle import task
-from treadle.core.errors import Unavailable
+from treadle.core.errors import NotFound, Unavailable
 from treadle.core.resources import DEFAULT_POOL, Needs, Pool, Seen, fitted, larger_pool, pool_for
 from treadle.engine import Settings
 from treadle.engine.observed import READ_EVERY_MS, WEEK_MS, WRITE_EVERY_MS, Observed, seen_key
 from treadle.engine.results import Done
+from treadle.places import Places
 from treadle.ports import Message, Written
-from treadle.simulation.driver import MemoryEngine
+from treadle.simulation.driver import TENANT, MemoryEngine
 from treadle.simulation.memory import ManualClock
 from treadle.simulation.table import MemoryStore
 
@@ -216,3 +217,26 @@ def test_nothing_fails_for_want_of_it() -> None:
     kept.observed.flush()
     assert (seen := kept.anew())
     assert seen.peak_mb == 300, "it was noted for later"
+
+
+# ------------------------------------------------------------------------------------------------ what is shown of it
+
+
+def place(ran: Ran, run_id: str, path: str) -> dict[str, Any]:
+    return Places(ran.engine.world).of(TENANT, run_id, path)
+
+
+def test_a_task_is_shown_with_its_pool_and_what_it_was_seen_to_need() -> None:
+    ran = Ran(mb=700)
+    run = ran.run({"id": "a", "task": "work"}, {"id": "b", "after": ["a"], "set": {"n": 1}})
+    shown = place(ran, run.id, "a")
+    assert shown == {"pool": "large", "seen": {"attempts": 1, "meanMs": shown["seen"]["meanMs"], "measured": 1, "peakMemoryMb": 700}}
+    assert place(ran, run.id, "b") == {}, "only tasks run in pools"
+    with pytest.raises(NotFound):
+        Places(ran.engine.world).of("somebody else", run.id, "a")
+
+
+def test_a_task_that_nobody_saw_has_a_pool_alone() -> None:
+    ran = Ran()
+    run = ran.run({"id": "a", "when": "false", "task": "work", "resources": {"memory": "2GB"}})
+    assert place(ran, run.id, "a") == {"pool": "large"}

@@ -44,7 +44,8 @@ def task(request: Request, operations: Operations) -> Reply:
     run = as_shown(operations.show(request.tenant, run_id, full=request.query.full, limit=MOST_STEPS))
     if path not in run["steps"]:
         raise NotFound("task", f"{run_id}/{path}")
-    return Reply({"id": f"{run_id}/{path}", "run": run_id, "workflow": run["workflow"], "step": path, **run["steps"][path]})
+    place = operations.places.of(request.tenant, run_id, path)
+    return Reply({"id": f"{run_id}/{path}", "run": run_id, "workflow": run["workflow"], "step": path, **run["steps"][path], **place})
 
 
 def task_input(request: Request, operations: Operations) -> Reply:

@@ -210,6 +210,12 @@ class Task(Shape):
     step: str = Field(description="Its path.")
     status: str
     attempts: int
+    pool: str = Field(default="", description="Of a task: whose workers run it.")
+    seen: dict[str, Any] = Field(
+        default_factory=dict,
+        description="What the task was seen to need anywhere, in this week and the last: `attempts` that succeeded and their `meanMs`, "
+        "`measured` ones and the most memory of them, `peakMemoryMb`. With `performance.resource_optimization`.",
+    )
 
 
 class TaskInput(Shape):

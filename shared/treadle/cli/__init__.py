@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "show": ("runs", "Show one run."),
     "watch": ("runs", "Follow a run to its end."),
     "history": ("runs", "What happened in a run, in order."),
+    "task": ("attempts", "Show one step: its result, where it runs, what it was seen to need."),
     "input": ("attempts", "What a step was given."),
     "signal": ("steering", "Send a signal to a run."),
     "approve": ("steering", "Approve a step that waits for a person."),

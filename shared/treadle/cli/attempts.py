@@ -13,6 +13,16 @@ from .output import print_json, print_value
 from .target import remote
 
 
+@click.command("task")
+@click.argument("run")
+@click.argument("step")
+@target_options
+@output_option()
+def show_task(run: str, step: str, form: str, **target: Any) -> None:
+    """One STEP by itself: how it stands, its result, the pool whose workers run it, and what its task was seen to need."""
+    print_value(form, remote(**target).task(run, step))
+
+
 @click.command("input")
 @click.argument("run")
 @click.argument("step")
@@ -74,4 +84,4 @@ def _body(what: str, said: dict[str, Any]) -> dict[str, Any]:
     return {takes[name]: value for name, value in given.items()}
 
 
-COMMANDS = {"input": show_input, "callback": callback}
+COMMANDS = {"task": show_task, "input": show_input, "callback": callback}

@@ -56,6 +56,9 @@ class Remote:
         """`verb`: `pause`, `resume`, `cancel`, `retry`."""
         return self._post(f"/runs/{_part(run)}/{verb}", body or {})
 
+    def task(self, run: str, step: str) -> dict[str, Any]:
+        return self._ask("GET", f"/tasks/{_part(run)}/{_part(step)}")
+
     def input_of(self, run: str, step: str) -> dict[str, Any]:
         """What the step's latest attempt was given."""
         return self._ask("GET", f"/tasks/{_part(run)}/{_part(step)}/input")
