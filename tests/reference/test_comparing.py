@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -41,6 +42,52 @@ AT_ONE_INSTANT = {
 def test_what_an_order_leads_to_is_followed(steps: list[dict[str, Any]]) -> None:
     given = Case({"id": "w", "name": "W", "version": "1.0.0", "steps": steps}, {})
     assert [str(one) for number in range(20) if (one := compare(number, given)).differs] == []
+
+
+UNDOES = {"compensate": {"task": "revert", "with": {"step": "a"}}}
+LATER = {"task": "later", "timeout": "1h", "heartbeat": "3m", "retry": {"maxAttempts": 2, "delay": "30m", "jitter": "none"}}
+NOTED_FIRST = {
+    "what was undone before a retry tells nothing of the order after it": Case(
+        {
+            "errorHandling": {"onFailure": "compensate"},
+            "steps": [
+                {"id": "a", "set": 1, **UNDOES},
+                {"id": "b", "after": ["a"], "task": "flaky", "with": {"fails": 9, "error": "Red", "value": 1}},
+                {"id": "c", "set": 1, "priority": "high", "compensate": {"task": "revert", "with": {"step": "c"}}},
+            ],
+        },
+        {},
+        ({"at": "60m", "do": "retry"},),
+    ),
+    "an attempt fails, and is tried again, before somebody acts at that instant": Case(
+        {"steps": [{"id": "a", **LATER}]}, {}, ({"at": "3m", "do": "beat", "step": "a"},)
+    ),
+    "a run that goes on is paused again before all of it went on": Case(
+        {
+            "errorHandling": {"onFailure": "continue", "thresholds": {"failureRate": 0.4, "window": "7d", "action": "pause"}},
+            "steps": [
+                {"id": "a", "fail": {"error": "Red"}},
+                {
+                    "id": "b",
+                    "forEach": [9, 0],
+                    "tolerate": {"failures": 1},
+                    "task": "flaky",
+                    "with": {"fails": "${item}", "error": "Red", "value": 1},
+                },
+            ],
+        },
+        {},
+        ({"at": "11m", "do": "resume"},),
+    ),
+}
+
+
+@pytest.mark.parametrize("given", NOTED_FIRST.values(), ids=NOTED_FIRST)
+def test_what_the_engine_did_first_is_first(given: Case) -> None:
+    """Beside notes in so many orders that none is found by chance."""
+    steps = [*given.definition["steps"], *({"id": f"n{n}", "task": "record"} for n in range(7))]
+    given = replace(given, definition={"id": "w", "name": "W", "version": "1.0.0", **given.definition, "steps": steps})
+    assert [str(one) for number in range(40) if (one := compare(number, given)).differs] == []
 
 
 def noted(name: str, *after: str, **more: Any) -> dict[str, Any]:

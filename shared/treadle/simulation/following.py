@@ -104,7 +104,7 @@ class Trail:
                 pass
             case state:
                 self._begin(key, path, attempt, gen)
-                if state == "retry" and "until" not in item:
+                if state == "retry":
                     self.note(path, FAIL)
         if "saw" in item:
             self.starters[path] = tuple(item["saw"])
@@ -134,8 +134,10 @@ class Trail:
         saw = self.starters.get(path, ())
         return saw[0] if len(saw) == 1 else None
 
-    def undone(self, path: str) -> float:
-        return next((number for _, number in self.seen.get((path, UNDO), ())), NEVER)
+    def undone(self, path: str, now: int) -> float:
+        """Not what was undone before a retry."""
+        at = self.start + now
+        return next((number for when, number in self.seen.get((path, UNDO), ()) if when >= at), NEVER)
 
     def _number(self, label: str, kind: str, now: int) -> float:
         at = self.start + now

@@ -167,7 +167,8 @@ class RunOf:
         choices = self.choices
         if choices is None:
             return backwards
-        told = sorted(backwards, key=lambda entry: (-(entry[1].ended_at or 0), choices.undone(self.label(entry[0]))))
+        now = self.kernel.now
+        told = sorted(backwards, key=lambda entry: (-(entry[1].ended_at or 0), choices.undone(self.label(entry[0]), now)))
         is_allowed = not any(self.comes_before(path, later) for at, (path, _) in enumerate(told) for later, _ in told[at + 1 :])
         return told if is_allowed else backwards
 
@@ -210,6 +211,11 @@ class RunOf:
                 self.top.stop_with(failure)
             case "pause" | "cancel" as action:
                 self.act_by_itself(action)
+
+    async def goes_on(self) -> None:
+        """Whoever would begin something waits here. A run may be paused again before they do."""
+        while not self.resumed.is_done:
+            await self.resumed
 
     def act_by_itself(self, action: str) -> None:
         if action == "cancel":  # what is in hand may end before that is seen

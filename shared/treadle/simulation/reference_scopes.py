@@ -239,7 +239,7 @@ class Scope:
     async def _step(self, name: str) -> None:
         step, path = self.steps[name], self.prefix + name
         with self.run.kernel.labelled(self.run.label(path) + NEXT):
-            await self.run.resumed
+            await self.run.goes_on()
         self.begun.add(name)
         record = self.run.records[path] = Record(before=self._before(name))
         env = replace(self.env, hidden=self._hidden(name))

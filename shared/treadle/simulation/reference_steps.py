@@ -193,7 +193,7 @@ async def unit(run: RunOf, step: Definition, path: str, env: Env) -> Json:
     attempt = 1
     while True:
         with run.kernel.labelled(run.label(path) + NEXT):
-            await run.resumed
+            await run.goes_on()
         run.records[path].attempts = attempt
         try:
             result = await _attempt(run, step, path, env)
