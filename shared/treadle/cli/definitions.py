@@ -29,7 +29,7 @@ FORMATS = ("mermaid", "dot", "svg", "html")  # treadle.drawing.FORMATS, known he
 @output_option("sarif", "github")
 def validate(files: tuple[Path, ...], tasks: tuple[str, ...], form: str) -> int:
     """Check definitions. Without --tasks any name of a task is taken."""
-    known = _tasks(tasks)
+    known = tasks_of(tasks)
     checked = {file: check(file, known) for file in files}
     is_valid = all(result.document is not None for result in checked.values())
     if form == "json":
@@ -119,7 +119,7 @@ def _json(file: Path, checked: Checked) -> list[dict[str, Any]]:
     return [{**found.model_dump(mode="json"), "file": str(file)} for found in checked.diagnostics]
 
 
-def _tasks(sources: Sequence[str]) -> Registry | None:
+def tasks_of(sources: Sequence[str]) -> Registry | None:
     if not sources:
         return None
     from ..tasks import Registry

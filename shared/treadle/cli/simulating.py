@@ -2,28 +2,71 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from .exits import Exit
 from .exploring import explore
-from .options import SOURCE, input_option, output_option, tasks_option
+from .options import SOURCE, json_value, output_option, tasks_option
 from .output import print_json, print_lines
 
 if TYPE_CHECKING:
     from ..simulation.campaign import Orders, Report
-    from ..simulation.explore import Case
+    from ..simulation.explore import Case, Explorer
+    from ..simulation.shapes import Shape
+    from ..tasks import Registry
+
+
+@dataclass(frozen=True)
+class Own:
+    """A user's workflow, as it was named. `given`: the text of --input, and its value."""
+
+    file: Path
+    given: tuple[str, Any]
+    tasks: tuple[str, ...]
+
+    @property
+    def subject(self) -> str:
+        """The same once more, for a shell."""
+        text, value = self.given
+        told = [quote(str(self.file))]
+        if value != {}:
+            told.append(f"--input {quote(json.dumps(value, ensure_ascii=False) if text == '-' else text)}")
+        return " ".join([*told, *(f"--tasks {quote(source)}" for source in self.tasks)])
+
+    def read(self) -> tuple[Shape, Registry | None] | None:
+        """None: it is not valid, as was told."""
+        from ..simulation.shapes import shape_of
+        from .definitions import check, show, tasks_of
+        from .named import tell_tasks
+
+        known = tasks_of(self.tasks)
+        checked = check(self.file, known)
+        if checked.document is None:
+            show(self.file, checked.diagnostics, checked.text, is_error=True)
+            if known is not None:
+                tell_tasks(checked.diagnostics, known, self.tasks)
+            return None
+        return shape_of(checked.document, self.given[1]), known
+
+
+def _given(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, Any]:
+    return text, json_value(text)
 
 
 @click.command
 @click.argument("file", type=SOURCE, required=False)
 @click.option("--seeds", type=click.IntRange(0), default=200, show_default=True, help="Random schedules per shape.")
 @click.option("--pairs", type=click.IntRange(0), default=None, help="First faults per small shape that get a second. Default: all of them.")
-@click.option("--seed", type=int, default=None, help="The first schedule's seed; with --shape alone: just this one, again.")
+@click.option("--seed", type=int, default=None, help="Just this schedule, of FILE or one --shape. With --seeds: the first one's.")
 @click.option(
     "--shape", "shapes", multiple=True, metavar="NAME", help="A workflow of the catalogue. May be repeated. Default: all of them."
 )
@@ -40,12 +83,14 @@ if TYPE_CHECKING:
 @click.option("--schedule", default=None, metavar="DIGITS", help="With one --scope: just this schedule of it, again.")
 @click.option("--seconds", type=float, default=60.0, show_default=True, help="Stop after so long; 0: when all is done.")
 @click.option("--jobs", type=click.IntRange(1), default=None, help="Processes. Default: one per core.")
-@input_option
+@click.option("--input", "given", callback=_given, metavar="JSON", default="{}", help="The run's input, of FILE: JSON, @FILE or -.")
 @tasks_option
 @output_option()
+@click.pass_context
 def simulate(
-    file: Path | None, seeds: int, pairs: int | None, seed: int | None, shapes: tuple[str, ...], faults: tuple[str, ...], exhaustive: bool,
-    scopes: tuple[str, ...], schedule: str | None, seconds: float, jobs: int | None, value: Any, tasks: tuple[str, ...], form: str,
+    context: click.Context, file: Path | None, seeds: int, pairs: int | None, seed: int | None, shapes: tuple[str, ...],
+    faults: tuple[str, ...], exhaustive: bool, scopes: tuple[str, ...], schedule: str | None, seconds: float, jobs: int | None,
+    given: tuple[str, Any], tasks: tuple[str, ...], form: str,
 ) -> int:  # fmt: skip
     """Run workflows on a simulated AWS in which every call fails, messages come twice and late, and workers die.
 
@@ -53,35 +98,39 @@ def simulate(
     unless --tasks names real ones (they run for each simulation: they should touch nothing). With --exhaustive small scopes of the
     engine are explored completely.
     """
+    if (exhaustive or scopes) and file is not None:
+        raise click.UsageError("--exhaustive explores small scopes of the engine, and no FILE: leave one of them out")
     if exhaustive or scopes:
         return explore(scopes, schedule, jobs, form)
+    own = Own(file, given, tasks) if file is not None else None
+    if own is None and (tasks or given[1] != {}):
+        raise click.UsageError("--input and --tasks go with FILE, a workflow of one's own; the catalogue has its own")
+    if own is not None and shapes:
+        raise click.UsageError("--shape names a workflow of the catalogue: give it, or FILE, not both")
+    counts = context.get_parameter_source("seeds") is not ParameterSource.DEFAULT
+    if faults or (seed is not None and not counts and (own is not None or len(shapes) == 1)):
+        return _again(own, shapes, faults, seed, form)
     from ..simulation.campaign import Orders
 
-    if faults or (seed is not None and len(shapes) == 1 and file is None):
-        return _again(shapes, faults, seed, form)
-    orders = Orders(seeds, 1 if seed is None else seed, seconds or None, pairs=pairs)
-    report = _report(file, shapes, orders, jobs, value, tasks)
+    report = _report(own, shapes, Orders(seeds, 1 if seed is None else seed, seconds or None, pairs=pairs), jobs)
+    if report is None:
+        return Exit.FAILED
     _print(form, report)
     return Exit.FAILED if report.violations else Exit.OK
 
 
-def _report(file: Path | None, shapes: tuple[str, ...], orders: Orders, jobs: int | None, value: Any, tasks: tuple[str, ...]) -> Report:
+def _report(own: Own | None, shapes: tuple[str, ...], orders: Orders, jobs: int | None) -> Report | None:
     from ..simulation.campaign import simulate, simulate_definition
-    from ..simulation.shapes import catalogue, shape_of
+    from ..simulation.shapes import catalogue
 
     progress = _shown_on_stderr()
-    if file is None:
+    if own is None:
         if unknown := [name for name in shapes if name not in catalogue()]:
             raise click.BadParameter(f"there is no shape {unknown[0]}; there are: {', '.join(catalogue())}")
         return simulate(shapes, orders, jobs=jobs, progress=progress)
-    from ..tasks.registry import Registry
-    from .definitions import check, show
-
-    checked = check(file, None)
-    if checked.document is None:
-        show(file, checked.diagnostics, checked.text, is_error=True)
-        raise click.ClickException(f"{file} is not valid")
-    return simulate_definition(shape_of(checked.document, value), orders, Registry.load(*tasks) if tasks else None, progress)
+    if (read := own.read()) is None:
+        return None
+    return simulate_definition(read[0], orders, read[1], progress, own.subject)
 
 
 def _shown_on_stderr() -> Callable[[Report], None]:
@@ -102,33 +151,50 @@ def _counts(report: Report) -> str:
     return f"{report.shapes} shapes, {report.crash_points} single faults, {report.pairs} pairs, {report.schedules} schedules"
 
 
-def _again(shapes: tuple[str, ...], faults: tuple[str, ...], seed: int | None, form: str) -> int:
+def _again(own: Own | None, shapes: tuple[str, ...], faults: tuple[str, ...], seed: int | None, form: str) -> int:
     """One simulation, call by call."""
-    from ..simulation.campaign import reproduce
-    from ..simulation.explore import Explorer
+    from ..simulation.campaign import quietly, reproduce
     from ..simulation.faults import Fault
     from ..simulation.outages import Outage
-    from ..simulation.shapes import catalogue
-    from ..simulation.world import prepare
 
-    if len(shapes) != 1 or shapes[0] not in catalogue():
-        raise click.UsageError("--fault needs one --shape of the catalogue")
-    explorer = Explorer(prepare(catalogue()[shapes[0]]), keeps_trace=True)
+    if faults and seed is not None:
+        raise click.UsageError("a schedule is named by --seed, or by --fault: not by both")
+    outage: Outage | None = None
+    parsed: list[Fault] = []
     if faults and faults[0].startswith("outage="):
+        if len(faults) > 1:
+            raise click.UsageError("an outage is tried alone: one --fault")
         try:
             outage = Outage.parse(faults[0].removeprefix("outage="))
         except ValueError as wrong:
             raise click.BadParameter(f"an outage is outage=PORT:CALL:SECONDS: {wrong}") from None
-        case = explorer.with_outage(outage)
-        _print_case(form, case)
-        return Exit.FAILED if case.violations else Exit.OK
-    try:
-        parsed = [Fault.parse(fault.removeprefix("call=")) for fault in faults]
-    except ValueError as wrong:
-        raise click.BadParameter(f"a fault is call=NUMBER:KIND: {wrong}") from None
-    case = reproduce(explorer, parsed, seed)
+    else:
+        try:
+            parsed = [Fault.parse(fault.removeprefix("call=")) for fault in faults]
+        except ValueError as wrong:
+            raise click.BadParameter(f"a fault is call=NUMBER:KIND: {wrong}") from None
+    explorer = _explorer(own, shapes)
+    if explorer is None:
+        return Exit.FAILED
+    case = quietly(lambda: reproduce(explorer, parsed, seed) if outage is None else explorer.with_outage(outage))
     _print_case(form, case)
+    if case.planned > case.fired.total():
+        missing = case.planned - case.fired.total()
+        raise click.UsageError(f"{missing} of {case.planned} faults never happened: no such call can fail so (it made {len(case.calls)})")
     return Exit.FAILED if case.violations else Exit.OK
+
+
+def _explorer(own: Own | None, shapes: tuple[str, ...]) -> Explorer | None:
+    from ..simulation.campaign import explorer_of, quietly
+    from ..simulation.explore import explorer
+    from ..simulation.shapes import catalogue
+
+    if own is not None:
+        read = own.read()
+        return None if read is None else quietly(lambda: explorer_of(*read, own.subject, keeps_trace=True))
+    if len(shapes) != 1 or shapes[0] not in catalogue():
+        raise click.UsageError("--fault needs FILE, or one --shape of the catalogue")
+    return explorer(shapes[0], keeps_trace=True)
 
 
 def _print_case(form: str, case: Case) -> None:
@@ -138,6 +204,7 @@ def _print_case(form: str, case: Case) -> None:
             click.echo(f"{number:5} {at - case.trace[0][0]:10} ms  {function} {worker}: {call}")
         for violation in violations:
             click.secho(violation, fg="red")
+        click.echo(f"the run {case.result.status}{'' if violations else ', no violation'}", err=True)
         return
     value = {"status": case.result.status, "violations": violations, "trace": [list(entry) for entry in case.trace]}
     print_lines([value]) if form == "jsonl" else print_json(value)
@@ -152,10 +219,19 @@ def _print(form: str, report: Report) -> None:
     else:
         for violation in report.violations:
             click.secho(violation, fg="red")
-        click.echo(_counts(report))
-        click.echo(f"{sum(report.faults_fired.values())} faults happened, {len(report.violations)} violations, {report.seconds:.0f} s")
+        if report.story is not None:
+            from .simulated import print_story
+
+            print_story(report, report.story)
+        else:
+            _print_counts(report)
         if not report.is_complete:
             click.echo("the time was over before all was tried (--seconds)", err=True)
+
+
+def _print_counts(report: Report) -> None:
+    click.echo(_counts(report))
+    click.echo(f"{sum(report.faults_fired.values())} faults happened, {len(report.violations)} violations, {report.seconds:.0f} s")
 
 
 COMMANDS = {"simulate": simulate}

@@ -23,7 +23,8 @@ from .coverage import Coverage
 from .explore import Case, Explorer, explorer
 from .faults import Fault, Kind
 from .shapes import Shape, catalogue
-from .world import prepare
+from .stories import Story
+from .world import StandIns, prepare
 
 T = TypeVar("T")
 
@@ -34,18 +35,21 @@ PATIENCE = 4  # parcels that wait for each process: enough that none is idle, fe
 @dataclass(frozen=True)
 class Orders:
     """`seeds`: schedules per shape, from `seed` on. `seconds`: when to stop (None: when all is done).
-    `pairs`: of each small shape, with so many of its single faults as the first of two (None: with all of them)."""
+    `pairs`: of each small shape, with so many of its single faults as the first of two (None: with all of them).
+    `mixed`: single faults, in an order of the seed's, and schedules in turns, and no pairs: a short time tries some of everything."""
 
     seeds: int = 200
     seed: int = 1
     seconds: float | None = 60.0
     singles: bool = True
     pairs: int | None = None
+    mixed: bool = False
 
 
 @dataclass
 class Report:
-    """Contract of `treadle simulate -o json`. `is_complete`: the time sufficed for all that was ordered."""
+    """Contract of `treadle simulate -o json`. `is_complete`: the time sufficed for all that was ordered. `story`: of a user's own
+    workflow, which has it in the place of the engine's coverage."""
 
     seed: int
     shapes: int = 0
@@ -57,6 +61,7 @@ class Report:
     violations: list[str] = field(default_factory=list)
     is_complete: bool = True
     seconds: float = 0.0
+    story: Story | None = None
     _known: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, case: Case, kind: str) -> None:
@@ -87,7 +92,7 @@ class Report:
         named = ("shapes", "schedules", "crash_points", "pairs")
         return {name: getattr(self, name) for name in named} | {
             "faults_fired": dict(sorted(self.faults_fired.items())),
-            "coverage": self.coverage.to_json(),
+            **({"coverage": self.coverage.to_json()} if self.story is None else self.story.to_json()),
             "violations": self.violations,
             "seed": self.seed,
             "complete": self.is_complete,
@@ -96,9 +101,9 @@ class Report:
 
 
 def _about(line: str) -> tuple[str, str]:
-    """(what is violated, shape) of `I9 (..): what: treadle simulate --shape NAME ...`"""
-    what, _, how = line.rpartition(": ")
-    return what, how.partition("--shape ")[2].partition(" ")[0]
+    """(what is violated, of what) of `I9 (..): what: treadle simulate --shape NAME ...`"""
+    what, _, how = line.rpartition(": treadle simulate ")
+    return what, how.partition(" --fault ")[0].partition(" --seed ")[0]
 
 
 # ------------------------------------------------------------------------------------------------ what there is to do
@@ -130,6 +135,11 @@ def parcels(explorers: Sequence[Explorer], orders: Orders) -> Iterator[Parcel]:
     """All that is ordered. Pairs come in an order of the seed's, so that a short time tries some of everything."""
     seeds = range(orders.seed, orders.seed + orders.seeds)
     counts = {explorer.name: len(list(explorer.singles())) for explorer in explorers}
+    if orders.mixed:
+        shuffle = Random(orders.seed).sample
+        singles = [_cut(name, "crash_points", shuffle(range(count), count)) for name, count in counts.items()]
+        yield from _in_turns([*singles, *(_cut(name, "schedules", seeds) for name in counts)])
+        return
     if orders.singles:
         yield from _in_turns([_cut(name, "crash_points", range(count)) for name, count in counts.items()])
     yield from _in_turns([_cut(name, "schedules", seeds) for name in counts])
@@ -177,7 +187,7 @@ class Campaign:
             if self.is_late:
                 self.report.is_complete = False
                 break
-            self._took(_done(by_name[parcel.shape], parcel))
+            self._took(_done(by_name[parcel.shape], parcel, lambda: self.is_late, self.report.story))
         return self._over()
 
     def over(self, jobs: int) -> Report:
@@ -215,10 +225,14 @@ class Campaign:
         return self.report
 
 
-def _done(explorer: Explorer, parcel: Parcel) -> Report:
+def _done(explorer: Explorer, parcel: Parcel, is_late: Callable[[], bool] = lambda: False, story: Story | None = None) -> Report:
     report = Report(0)
     for case in parcel.cases(explorer):
         report.add(case, parcel.kind)
+        if story is not None:
+            story.add(case)
+        if is_late():
+            break
     return report
 
 
@@ -240,16 +254,30 @@ def simulate(names: Sequence[str], orders: Orders, *, jobs: int | None = None, p
     return quietly(work)
 
 
-def simulate_definition(shape: Shape, orders: Orders, registry: Registry | None = None, progress: Progress = lambda report: None) -> Report:
-    """A user's own workflow. Raises Rejected("invalid-definition"). `registry`: its tasks; None: stand-ins that give their input back."""
+def simulate_definition(
+    shape: Shape, orders: Orders, registry: Registry | None = None, progress: Progress = lambda report: None, subject: str = ""
+) -> Report:
+    """A user's own workflow. Raises Rejected("invalid-definition"). `registry`: its tasks; None: stand-ins that give their input back.
+    `subject`: the arguments of `treadle simulate` that it was named by."""
 
     def work() -> Report:
-        explorer = Explorer(prepare(shape, registry))
-        if explorer.calm.result.status != "succeeded":
-            explorer.prepared = replace(explorer.prepared, shape=replace(shape, loose=("*",)))  # who fails first is a matter of timing
-        return Campaign([explorer], orders, progress).here()
+        explorer = explorer_of(shape, registry, subject)
+        campaign = Campaign([explorer], replace(orders, mixed=True), progress)
+        plan = next(plan for plan in explorer.prepared.plans.values() if plan.workflow == explorer.prepared.workflow)
+        story = Story(plan, explorer.calm, is_loose="*" in explorer.prepared.shape.loose, has_stand_ins=registry is None)
+        story.add(explorer.calm)
+        campaign.report.story = story
+        return campaign.here()
 
     return quietly(work)
+
+
+def explorer_of(shape: Shape, registry: Registry | None, subject: str, *, keeps_trace: bool = False) -> Explorer:
+    """Of a user's own workflow."""
+    explorer = Explorer(prepare(shape, StandIns() if registry is None else registry), keeps_trace=keeps_trace, subject=subject)
+    if explorer.calm.result.status != "succeeded":
+        explorer.prepared = replace(explorer.prepared, shape=replace(shape, loose=("*",)))  # who fails first is a matter of timing
+    return explorer
 
 
 def reproduce(explorer: Explorer, faults: Sequence[Fault], seed: int | None) -> Case:

@@ -46,6 +46,8 @@ class Case:
     places: tuple[str, ...] = ()  # of the calls, in the source
     fired_at: Counter[tuple[str, Kind]] = field(default_factory=Counter)  # by place
     planned: int = 0  # faults: each of them has to happen
+    ran: Counter[tuple[str, int]] = field(default_factory=Counter)  # attempts of the run's own steps, by path and number
+    why: str | None = None  # the run failed
 
     def lines(self) -> Iterator[str]:
         for violation in self.violations:
@@ -56,14 +58,17 @@ class Case:
 
 @dataclass
 class Explorer:
-    """Simulates one shape. `wrap`: the mutant; `calm`: the result without faults."""
+    """Simulates one shape. `wrap`: the mutant; `calm`: the result without faults. `subject`: the arguments of `treadle simulate` that
+    name it, of a workflow that is none of the catalogue's."""
 
     prepared: Prepared
     wrap: Wrap = unchanged
     keeps_trace: bool = False
+    subject: str = ""
     calm: Case = field(init=False)
 
     def __post_init__(self) -> None:
+        self.subject = self.subject or f"--shape {self.name}"
         self.calm = self._calm()
 
     @property
@@ -71,7 +76,7 @@ class Explorer:
         return self.prepared.shape.name
 
     def _calm(self) -> Case:
-        return self._simulate(InOrder(), Planned(), f"--shape {self.name}", None)
+        return self._simulate(InOrder(), Planned(), self.subject, None)
 
     def _simulate(
         self, schedule: Schedule, faults: Faults, how: str, expected: Result | None, seed: int = 0, skew: Skew = lambda: 0
@@ -88,18 +93,20 @@ class Explorer:
         return Case(
             self.name, how, result, tuple(watch.violations), tuple(simulation.calls), faults.fired, tuple(simulation.trace),
             tuple(simulation.places), simulation.fired_at, len(faults.faults) if isinstance(faults, Planned) else 0,
+            Counter({(path, attempt): count for (run_id, path, attempt), count in watch.ran.items() if run_id == simulation.run_id}),
+            _why(simulation),
         )  # fmt: skip
 
     # -------------------------------------------------------------------------------------------- what is tried
 
     def with_faults(self, *faults: Fault) -> Case:
         """One worker at a time, and these faults."""
-        how = " ".join([f"--shape {self.name}", *(f"--fault call={fault}" for fault in faults)])
+        how = " ".join([self.subject, *(f"--fault call={fault}" for fault in faults)])
         return self._simulate(InOrder(), Planned.of(faults), how, self.calm.result)
 
     def with_outage(self, outage: Outage) -> Case:
         """One worker at a time, and a service that is away for a while."""
-        return self._simulate(InOrder(), outage, f"--shape {self.name} --fault outage={outage}", self.calm.result)
+        return self._simulate(InOrder(), outage, f"{self.subject} --fault outage={outage}", self.calm.result)
 
     def singles(self) -> Iterator[Fault]:
         """Each call of the calm run, with each fault that is possible at it."""
@@ -125,11 +132,19 @@ class Explorer:
         return self._simulate(
             schedule,
             faults,
-            f"--shape {self.name} --seed {seed}",
+            f"{self.subject} --seed {seed}",
             self.calm.result,
             seed,
             skew=lambda: random.choice((-most_ms, 0, 0, most_ms)),
         )
+
+
+def _why(simulation: Simulation) -> str | None:
+    """`step: name: message`"""
+    error = (simulation.control or {}).get("error")
+    if not error:
+        return None
+    return ": ".join(str(error[key]) for key in ("step", "name", "message") if error.get(key))
 
 
 def explorer(name_or_shape: Any, **more: Any) -> Explorer:

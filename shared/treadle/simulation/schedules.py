@@ -9,9 +9,11 @@ from ..core import paths
 from ..core.model import RunStatus, State
 from ..ports import Item
 from .actors import Move
+from .samples import sample
 from .shapes import Act
 from .simulator import Simulation
 
+MOST_ANSWERS = 20  # to one step: who is refused every time gives up
 RESTS = frozenset({RunStatus.WAITING, RunStatus.PAUSED})
 
 
@@ -53,17 +55,22 @@ def ask_around(simulation: Simulation) -> None:
     """Somebody is found who answers, if the shape has such people and its run waits for one."""
     if simulation.prepared.shape.answers and not simulation.acts and not simulation.is_asked and simulation.status is RunStatus.WAITING:
         items = [item for item in simulation.cloud.store.peek_all() if item["pk"].partition("#")[0] == simulation.run_id]
-        waiting = [act for item in items if item.get("state") == State.WAITING and (act := _answer(item)) is not None]
-        simulation.acts += waiting[:1]
+        open_now = [item for item in items if item.get("state") == State.WAITING and simulation.asked[item["sk"]] < MOST_ANSWERS]
+        for item in open_now:
+            if (act := _answer(simulation, item)) is not None:
+                simulation.asked[item["sk"]] += 1
+                simulation.acts.append(act)
+                return
 
 
-def _answer(item: Item) -> Act | None:
+def _answer(simulation: Simulation, item: Item) -> Act | None:
     wait, path = item["wait"], paths.shown(item["sk"][2:])
     match wait["for"]:
         case "approval":
             return Act("approve", {"step": path, "by": (wait.get("by") or ["somebody"])[0]})
         case "signal":
-            return Act("signal", {"name": wait["name"], "payload": {}})
+            spec = simulation.plan_of(simulation.control or {}).steps[paths.step_id(item["sk"][2:])].spec
+            return Act("signal", {"name": wait["name"], "payload": sample(spec.get("schema") if isinstance(spec, dict) else None)})
         case "person":
             return Act("decide", {"step": path, "choice": "skip", "output": None})
     return None

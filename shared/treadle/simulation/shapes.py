@@ -81,8 +81,17 @@ def _act(written: dict[str, Any]) -> Act:
 
 
 def shape_of(definition: Definition, given: Any = None) -> Shape:
-    """Of any definition. Where joins or timeouts make its result a matter of timing, only the rules that need no result are checked."""
-    return Shape(str(definition["id"]), definition, given, loose=("*",) if has_races(definition) else (), answers=True, sweeps=True)
+    """Of any definition. Where joins or timeouts make its result a matter of timing, only the rules that need no result are checked.
+    Whoever is asked may answer later than a timeout allows: how it ends is a matter of timing too then."""
+    loose = ("*",) if has_races(definition) else ()
+    ends = ("succeeded", "failed", "timedOut") if has_key(definition, "timeout") else ()
+    return Shape(str(definition["id"]), definition, given, loose=loose, ends=ends, answers=True, sweeps=True)
+
+
+def has_key(value: Any, key: str) -> bool:
+    if isinstance(value, dict):
+        return key in value or any(has_key(inner, key) for inner in value.values())
+    return isinstance(value, list) and any(has_key(inner, key) for inner in value)
 
 
 def has_races(value: Any) -> bool:

@@ -69,8 +69,8 @@ class Simulation:
         self.workers: list[Worker] = []
         self.current: Worker | None = None
         self.acts: list[Act] = [START, *self.prepared.shape.acts]
-        self.deliveries = 0
-        self.sweeps = 0
+        self.deliveries = self.sweeps = 0
+        self.asked: Counter[str] = Counter()  # of whoever is found to answer, by what is asked
         self.asks_again_at = 0  # somebody who was refused for the time being asks again
         self.disturbed_at = 0  # when the last fault happened, or somebody last asked for something
         self.run_id = ""
@@ -319,7 +319,7 @@ class Simulation:
 
     def _may_fit_later(self, act: Act, refused: Rejected) -> bool:
         status = self.status
-        if status is None or status.is_final:
+        if status is None or status.is_final or self.prepared.shape.answers:  # whoever answers looks again at what is asked
             return False
         return act.verb in ("approve", "reject", "decide", "retry") and (refused.code == "wrong-state" or isinstance(refused, NotFound))
 

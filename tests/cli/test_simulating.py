@@ -1,0 +1,217 @@
+"""`treadle simulate FILE`: what it tells of a user's own workflow, and the line that has a violation again."""
+
+from __future__ import annotations
+
+import json
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from shlex import split
+from typing import Any
+
+import pytest
+from treadle.cli import status_of
+from treadle.core.model import State
+from treadle.engine.segment import Segment
+from treadle.simulation.samples import sample
+
+FLOW = """\
+id: parcel
+name: Parcel
+version: 1.0.0
+input: {type: object, required: [who]}
+steps:
+  - {id: charge, task: charge, with: {who: "${input.who}"}}
+  - {id: note, after: [charge], when: "has(input.note)", task: print_note}
+  - {id: all, after: [charge], forEach: [1, 2], task: tell, with: {n: "${item}"}}
+  - {id: seen, after: [all], signal: {name: seen, schema: {type: object, required: [by], properties: {by: {type: string}}}}}
+  - id: send
+    after: [seen, note]
+    group:
+      steps:
+        - {id: pack, task: pack}
+"""
+TASKS = """\
+from treadle import task
+
+@task
+def charge(given):
+    if given["who"] == "nobody":
+        raise ValueError("nobody to charge")
+    return {"paid": True}
+
+@task
+def print_note(given): ...
+
+@task
+def tell(given): ...
+
+@task
+def pack(given): ...
+"""
+GIVEN = '{"who": "ann"}'
+
+
+@pytest.fixture
+def flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "130")
+    Path("parcel.yaml").write_text(FLOW)
+    Path("jobs.py").write_text(TASKS)
+    Path("given.json").write_text(GIVEN)
+    Path("empty.yaml").write_text("")
+    Path("broken.yaml").write_text(FLOW.replace("after: [all]", "after: [nobody]"))
+    Path("odd.yaml").write_text(FLOW.replace("task: pack}", "task: unpack}"))
+    Path("folder").mkdir()
+    return "parcel.yaml"
+
+
+@dataclass(frozen=True)
+class Done:
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
+
+
+def simulate(*arguments: str) -> Done:
+    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+        status = status_of(["simulate", *arguments])
+    return Done(status, out.getvalue(), err.getvalue())
+
+
+def in_json(*arguments: str) -> Any:
+    return json.loads(simulate(*arguments, "--seeds", "12", "--seconds", "0", "-o", "json").stdout)
+
+
+def test_it_tells_of_each_step_in_a_line(flow: str) -> None:
+    done = simulate(flow, "--input", GIVEN, "--seeds", "12", "--seconds", "0")
+    lines = done.stdout.splitlines()
+    assert done.exit_code == 0
+    assert lines[0].startswith("parcel: ")
+    assert lines[0].endswith("schedules, no violation")
+    said = {line.split()[0]: line for line in lines if line[:1].isalpha()}
+    for step, words in {
+        "charge": "ran in all",
+        "note": "never ran in any schedule: its `when` was false",
+        "all": "always after charge",
+        "seen": "waited for its signal in all",
+        "send": "always after seen, note",
+        "send.pack": "ran in all",
+    }.items():
+        assert words in said[step]
+    assert "make it idempotent" in done.stdout
+    assert "--tasks FILE runs real ones" in " ".join(done.stdout.split())
+    assert max(map(len, lines)) <= 130
+
+
+def test_the_same_in_json_has_one_entry_for_each_step_of_the_definition(flow: str) -> None:
+    told = in_json(flow, "--input", GIVEN)
+    steps = {step["step"]: step for step in told["steps"]}
+    assert list(steps) == ["charge", "note", "all", "seen", "send", "send.pack"]
+    assert told["ends"] == {"succeeded": told["simulations"]}
+    assert told["simulations"] == told["schedules"] + told["crash_points"] + 1
+    assert steps["note"]["ran"] == 0
+    assert steps["note"]["skipped"] == told["simulations"]
+    assert steps["all"]["calls"] >= 2 * told["simulations"]
+    assert all(count > 0 for count in told["faults"].values())
+    assert 0 < steps["charge"]["repeated"] <= steps["charge"]["calls"] - told["simulations"]
+
+
+def test_real_tasks_that_fail_are_told_with_why(flow: str) -> None:
+    told = in_json(flow, "--input", '{"who": "nobody"}', "--tasks", "jobs.py")
+    assert told["calm"] == {"status": "failed", "error": "charge: ValueError: nobody to charge"}
+    assert told["standIns"] is False
+    assert next(step for step in told["steps"] if step["step"] == "charge")["errors"] == {"ValueError": told["simulations"]}
+
+
+def _takes_what_is_held(self: Segment, key: str, standing: Any) -> None:
+    """A defence is switched off: the lease of whoever has a step in hand is not waited for."""
+    if standing["state"] == State.CLAIMED:
+        self._take(standing, standing["attempt"], 1)
+    else:
+        _meet(self, key, standing)
+
+
+_meet = Segment.meet
+
+
+SHORT = FLOW[: FLOW.index("  - {id: seen")]
+
+
+def test_the_printed_line_has_the_violation_again(flow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("my parcel.yaml").write_text(SHORT)
+    Path("given.json").write_text(GIVEN)
+    named = ["my parcel.yaml", "--input", "@given.json", "--tasks", "jobs.py"]
+    with monkeypatch.context() as patching:
+        patching.setattr(Segment, "meet", _takes_what_is_held)
+        found = simulate(*named, "--seeds", "25", "--seconds", "0")
+        lines = [line for line in found.stdout.splitlines() if ": treadle simulate " in line]
+        assert found.exit_code == 1
+        assert {"--seed", "--fault"} <= {word for line in lines for word in split(line.rpartition(": treadle simulate ")[2])}
+        for line in lines:
+            what, _, how = line.rpartition(": treadle simulate ")
+            again = simulate(*split(how))
+            assert again.exit_code == 1, again.output
+            assert what in again.stdout.splitlines()
+    for line in lines:
+        assert simulate(*split(line.rpartition(": treadle simulate ")[2])).exit_code == 0  # and the sound engine does not break it
+
+
+def test_a_schedule_is_the_same_again(flow: str) -> None:
+    one, again = (simulate(flow, "--input", GIVEN, "--seed", "3", "-o", "json").stdout for _ in range(2))
+    assert one == again
+    assert json.loads(one)["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["nowhere.yaml"], 2, "does not exist"),
+        (["folder"], 2, "is a directory"),
+        (["empty.yaml"], 1, "the document is empty"),
+        (["broken.yaml", "--input", GIVEN], 1, "broken.yaml:9:"),
+        (["odd.yaml", "--input", GIVEN, "--tasks", "jobs.py"], 1, "there is no task 'unpack'"),
+        (["parcel.yaml", "--input", "{who"], 2, "it is not JSON"),
+        (["parcel.yaml"], 1, "'who' is a required property"),
+        (["parcel.yaml", "--input", GIVEN, "--seed", "x"], 2, "not a valid integer"),
+        (["parcel.yaml", "--input", GIVEN, "--seed", "3", "--fault", "call=3:after"], 2, "not by both"),
+        (["parcel.yaml", "--input", GIVEN, "--fault", "call=3:never"], 2, "a fault is call=NUMBER:KIND"),
+        (["parcel.yaml", "--input", GIVEN, "--fault", "call=99999:after"], 2, "never happened"),
+        (["parcel.yaml", "--shape", "chain"], 2, "not both"),
+        (["parcel.yaml", "--exhaustive"], 2, "no FILE"),
+        (["--input", GIVEN], 2, "go with FILE"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_wrong_use_is_refused_with_what_to_do(flow: str, arguments: list[str], status: int, told: str) -> None:
+    done = simulate(*arguments)
+    assert done.exit_code == status, done.output
+    assert told in done.output
+
+
+def test_somebody_who_is_refused_every_time_gives_up(flow: str) -> None:
+    Path(flow).write_text(FLOW.replace("by: {type: string}", "by: {type: string, pattern: '^[a-c]{9}$'}"))
+    told = in_json(flow, "--input", GIVEN)
+    assert told["ends"] == {"waiting": told["simulations"]}
+
+
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        (None, {}),
+        ({}, {}),
+        ({"type": "object", "required": ["by"], "properties": {"by": {"type": "string", "minLength": 2}}}, {"by": "xx"}),
+        ({"enum": ["low", "high"]}, "low"),
+        ({"const": 7}, 7),
+        ({"type": "array", "minItems": 2, "items": {"type": "integer", "minimum": 3}}, [3, 3]),
+        ({"anyOf": [{"type": "boolean"}, {"type": "string"}]}, True),
+        ({"type": ["null", "string"]}, None),
+    ],
+)
+def test_a_sample_is_what_its_schema_plainly_says(schema: Any, value: Any) -> None:
+    assert sample(schema) == value
