@@ -7,14 +7,16 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from shlex import split
+from shlex import quote, split
 from typing import Any
 
 import pytest
 from treadle.cli import status_of
-from treadle.core.model import State
+from treadle.definition.reading import read
 from treadle.engine.segment import Segment
+from treadle.simulation.campaign import explorer_of
 from treadle.simulation.samples import sample
+from treadle.simulation.shapes import shape_of
 
 FLOW = """\
 id: parcel
@@ -84,8 +86,8 @@ def simulate(*arguments: str) -> Done:
     return Done(status, out.getvalue(), err.getvalue())
 
 
-def in_json(*arguments: str) -> Any:
-    return json.loads(simulate(*arguments, "--seeds", "12", "--seconds", "0", "-o", "json").stdout)
+def in_json(*arguments: str, seconds: str = "0") -> Any:
+    return json.loads(simulate(*arguments, "--seeds", "12", "--seconds", seconds, "-o", "json").stdout)
 
 
 def test_it_tells_of_each_step_in_a_line(flow: str) -> None:
@@ -129,15 +131,9 @@ def test_real_tasks_that_fail_are_told_with_why(flow: str) -> None:
     assert next(step for step in told["steps"] if step["step"] == "charge")["errors"] == {"ValueError": told["simulations"]}
 
 
-def _takes_what_is_held(self: Segment, key: str, standing: Any) -> None:
-    """A defence is switched off: the lease of whoever has a step in hand is not waited for."""
-    if standing["state"] == State.CLAIMED:
-        self._take(standing, standing["attempt"], 1)
-    else:
-        _meet(self, key, standing)
-
-
-_meet = Segment.meet
+def _counts_losses_as_attempts(self: Segment, standing: Any) -> None:
+    """A defence is switched off: an attempt that was lost with its worker uses one up."""
+    self._take(standing, standing["attempt"] + 1)
 
 
 SHORT = FLOW[: FLOW.index("  - {id: seen")]
@@ -148,18 +144,31 @@ def test_the_printed_line_has_the_violation_again(flow: str, monkeypatch: pytest
     Path("given.json").write_text(GIVEN)
     named = ["my parcel.yaml", "--input", "@given.json", "--tasks", "jobs.py"]
     with monkeypatch.context() as patching:
-        patching.setattr(Segment, "meet", _takes_what_is_held)
+        patching.setattr(Segment, "_take_lost", _counts_losses_as_attempts)
         found = simulate(*named, "--seeds", "25", "--seconds", "0")
-        lines = [line for line in found.stdout.splitlines() if ": treadle simulate " in line]
+        told = [line.rpartition(": treadle simulate ")[::2] for line in found.stdout.splitlines() if line.startswith("I6 ")]
         assert found.exit_code == 1
-        assert {"--seed", "--fault"} <= {word for line in lines for word in split(line.rpartition(": treadle simulate ")[2])}
-        for line in lines:
-            what, _, how = line.rpartition(": treadle simulate ")
+        assert told
+        for what, how in told:
             again = simulate(*split(how))
             assert again.exit_code == 1, again.output
             assert what in again.stdout.splitlines()
-    for line in lines:
-        assert simulate(*split(line.rpartition(": treadle simulate ")[2])).exit_code == 0  # and the sound engine does not break it
+    for _, how in told:
+        assert simulate(*split(how)).exit_code == 0  # and the sound engine does not break it
+
+
+def test_so_has_the_line_of_a_schedule_of_chance(flow: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Segment, "_take_lost", _counts_losses_as_attempts)
+    Path(flow).write_text(SHORT)
+    subject = f"{flow} --input {quote(GIVEN)}"
+    explorer = explorer_of(shape_of(read(Path(flow)).value, json.loads(GIVEN)), None, subject)
+    case = next(case for case in map(explorer.at_random, range(1, 200)) if case.violations)
+    again = simulate(*split(case.how), "-o", "json")
+    told = json.loads(again.stdout)
+    assert case.how.startswith(f"{subject} --seed ")
+    assert told["violations"] == [str(violation) for violation in case.violations]
+    assert [f"{function} {call}" for _, _, function, call in told["trace"]] == list(case.calls)
+    assert again.exit_code == 1
 
 
 def test_a_schedule_is_the_same_again(flow: str) -> None:
@@ -196,7 +205,7 @@ def test_wrong_use_is_refused_with_what_to_do(flow: str, arguments: list[str], s
 
 def test_somebody_who_is_refused_every_time_gives_up(flow: str) -> None:
     Path(flow).write_text(FLOW.replace("by: {type: string}", "by: {type: string, pattern: '^[a-c]{9}$'}"))
-    told = in_json(flow, "--input", GIVEN)
+    told = in_json(flow, "--input", GIVEN, seconds="1")
     assert told["ends"] == {"waiting": told["simulations"]}
 
 
