@@ -106,7 +106,8 @@ def test_it_tells_of_each_step_in_a_line(flow: str) -> None:
         "send.pack": "ran in all",
     }.items():
         assert words in said[step]
-    assert "make it idempotent" in done.stdout
+    assert "with the same idempotency key" in said["charge"]
+    assert "make them idempotent" in done.stdout
     assert "--tasks FILE runs real ones" in " ".join(done.stdout.split())
     assert max(map(len, lines)) <= 130
 

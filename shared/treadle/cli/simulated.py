@@ -89,21 +89,22 @@ def _said(story: Story, path: str, step: Step) -> Iterator[str]:
         is_early = step.join not in ("all", "done") and len(sources) > 1
         yield f"{f'always after {step.join} of' if is_early else 'always after'} {', '.join(sources)}"
     if repeated := story.repeated(path):
-        yield f"in {repeated} its task was called again with the same idempotency key (the worker was lost): make it idempotent"
+        yield f"called again in {repeated} with the same idempotency key (its worker was lost)"
     if repeated := story.count(f"undo of {path}", "repeated"):
-        yield f"in {repeated} what undoes it was called again with the same idempotency key: make that idempotent too"
+        yield f"what undoes it was called again in {repeated} with the same idempotency key"
 
 
 def _ran(story: Story, path: str, step: Step) -> str:
-    ran, all_of_them = story.ran(path), story.schedules
+    ran, all_of_them, succeeded = story.ran(path), story.schedules, story.count(path, "succeeded")
     share = f"all {all_of_them}" if ran == all_of_them and ran > 1 else f"{ran} of {all_of_them}"
     match step.action:
         case "task":
-            return f"ran in {share}, {_number(story.count(path, 'calls'), 'calls', 'call')}"
+            calls = story.count(path, "calls")
+            return f"ran in {share}, {_number(calls, 'calls', 'call')}" if calls else f"began in {share}, and its task was never called"
         case "approval":
-            return f"asked in {share}, and approved by whoever may"
+            return f"asked in {share}, approved in {succeeded}"
         case "signal":
-            return f"waited for its signal in {share}, which was sent"
+            return f"waited for its signal in {share}, got it in {succeeded}"
         case "wait":
             return f"waited in {share}"
     return f"ran in {share}"
@@ -112,12 +113,15 @@ def _ran(story: Story, path: str, step: Step) -> str:
 def _notes(story: Story, steps: list[Step]) -> Iterator[str]:
     actions = {step.action for step in steps}
     if story.calm.result.status != "succeeded":
-        hint = "; its tasks give their input back here, --tasks FILE runs real ones" if story.has_stand_ins else ""
+        may_be_tasks = story.has_stand_ins and "workflow" not in actions
+        hint = "; its tasks give their input back here, --tasks FILE runs real ones" if may_be_tasks else ""
         yield f"With nothing going wrong the run ends {story.calm.result.status}: {story.calm.why or 'no step says why'}{hint}."
     elif story.has_stand_ins and "task" in actions:
         yield "Tasks were stand-ins that give their input back; --tasks FILE runs real ones (once a call: they should touch nothing)."
     if any(story.repeated(path) for path, _ in steps_in(story.plan.root)):
-        yield "Tasks run at least once: what they do outside has to bear being asked for again with the same context.idempotency_key."
+        yield "Tasks run at least once: make them idempotent, by the context.idempotency_key that is the same in each call for a step."
+    if story.plan.on_failure == "wait":
+        yield "Steps that failed and waited for a person were skipped by one."
     if {"approval", "signal"} & actions:
         yield "Nobody said no: approvals were given, signals sent with a payload that their schema takes."
     if "workflow" in actions:
