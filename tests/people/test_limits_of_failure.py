@@ -1,4 +1,4 @@
-"""Thresholds by rate: how many of the steps that ended lately have failed, and what is done when it is too many."""
+"""Thresholds by rate: how many of the steps that ended lately have failed, and what is done when it is too many. And the ladder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from treadle import TaskError, task
+from treadle import TaskContext, TaskError, task
 from treadle.engine import Settings, tolerance
 from treadle.engine.control import open_run
 from treadle.engine.reading import Checked
@@ -154,3 +154,31 @@ def test_what_a_run_has_come_to_is_read_a_page_at_a_time() -> None:
     assert len(reads) == 1
     assert sum(1 for _ in items) == 3000
     assert len(reads) == 1 + -(-3000 // 256)
+
+
+# ------------------------------------------------------------------------------------------------ the ladder
+
+
+@pytest.mark.parametrize("resumed_first", [True, False], ids=["after the resume", "before the resume"])
+def test_a_rung_pauses_once_however_often_its_failure_is_told(resumed_first: bool) -> None:
+    """The bus may deliver an event again, and much later."""
+
+    @task
+    def flaky(given: Any, context: TaskContext) -> Any:
+        if context.attempt == 1:
+            raise TaskError("Busy")
+        return "done"
+
+    engine = MemoryEngine([flaky])
+    handling = "errorHandling: {escalation: [{afterAttempts: 1, action: pause}]}"
+    step = "{id: a, task: flaky, retry: {maxAttempts: 2, delay: 1h, jitter: none}}"
+    run_id = engine.start(f"id: w\nname: W\nversion: 1.0.0\n{handling}\nsteps:\n- {step}\n")
+    assert engine.wait(run_id, "paused").steps["a"].status == "waiting"
+    told = next(event["detail"] for event in engine.cloud.bus.events if event["detail-type"] == "StepFailed")
+    if resumed_first:
+        engine.resume(run_id)
+    engine.engine.failed(told, engine.now() + 60_000)
+    if not resumed_first:
+        engine.resume(run_id)
+    assert engine.show(run_id).status == "running"
+    assert engine.wait(run_id).output == {"a": "done"}

@@ -13,7 +13,7 @@ from ..core import paths
 from ..core.advance import Fact
 from ..core.durations import parse_duration
 from ..core.model import SCHEMA, Outcome, RunStatus, State, StepError
-from ..ports import Change, Event, Item, OneOf
+from ..ports import Absent, Change, Event, Item, OneOf, all_of
 from .addresses import input_address
 from .asking import asks
 from .claims import claim_of, stands, write_state
@@ -44,17 +44,28 @@ def _note(run: Run, verb: str, identity: str, at: int, **told: Any) -> None:
     run.world.store.put(item | ({"expires": run.control["expires"]} if "expires" in run.control else {}))
 
 
-def after_attempt(run: Run, key: str, attempt: int, error: StepError, failed_at: int) -> None:
+def after_attempt(run: Run, item: Item, error: StepError) -> None:
     """Rungs by number of attempts: raised by the attempt that reaches them. One that says `fail` made it the last one."""
+    key, attempt, failed_at = item["sk"][2:], claim_of(item).number, item.get("failed_at", run.now)
     for number, rung in enumerate(run.plan.escalation):
         if rung.get("afterAttempts") != attempt:
             continue
         raise_rung(run, key, number, rung, error, attempt, failed_at)
         match rung.get("action"):
             case "pause":
-                pause(run)
+                _pause_for(run, item, number)
             case "cancel":
                 stop_run(run, "cancel", error.brief())
+
+
+def _pause_for(run: Run, item: Item, number: int) -> None:
+    """Once for this rung and attempt: with the pause it is written that it was, for a person may resume the run before the event of
+    the failure comes again."""
+    mark = "rung#" + digest(item["sk"], str(item["attempt"]), str(run.generation), str(number))[:13]
+    alive = OneOf("status", (RunStatus.RUNNING.value, RunStatus.WAITING.value, RunStatus.PAUSED.value))
+    change = Change(set={"status": RunStatus.PAUSED.value, mark: 1}, add={"rev": 1})
+    written = run.world.store.update(run_key(run.id), change, all_of(alive, Absent(mark)))
+    run.control = written.item or run.control
 
 
 def next_rung(run: Run, failed_at: int, done: int) -> tuple[int, int] | None:
@@ -77,7 +88,7 @@ def climb(run: Run, item: Item, error: StepError) -> tuple[Item, str | None]:
         if action in ("fail", "cancel"):
             return item, action  # the rung stays until that is done: it ends the step
         if action == "pause":
-            pause(run)
+            _pause_for(run, item, number)
         wait["rungs"] = number + 1
         due = next_rung(run, wait["failed_at"], number + 1)
     until = due[1] if due else None

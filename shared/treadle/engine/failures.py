@@ -41,7 +41,7 @@ def on_failure(segment: Segment, key: str, attempt: int) -> None:
         segment.follow(item)
     elif item["state"] == State.RETRY and item["attempt"] == attempt:
         error = error_of(item["error"]) or StepError("TaskFailed")
-        after_attempt(run, key, claim_of(item).number, error, item.get("failed_at", run.now))
+        after_attempt(run, item, error)
         if "until" in item:
             run.send(wake(run, key, item["until"]))
             segment.loose[key] = None
