@@ -627,6 +627,22 @@ def test_only_what_waits_for_it_is_approved_or_decided() -> None:
     assert refusal.value.status == 404
 
 
+@pytest.mark.parametrize("waited", [2, 5])
+def test_a_signal_for_which_nobody_waits_any_more_is_kept_and_wakes_nobody_for_long(waited: int) -> None:
+    """Of several steps whose time is over each was told by the others, for ever."""
+    late = "\n".join(
+        f"- {{id: a{n}, signal: {{name: go, timeout: 1m}}, catch: [{{errors: [Timeout], output: late}}]}}" for n in range(waited)
+    )
+    engine = MemoryEngine()
+    run_id = engine.start(definition(f"steps:\n{late}\n- {{id: b, wait: 1h}}\n- {{id: c, after: [b], signal: {{name: go}}}}\n"))
+    engine.pass_time("10m")
+    engine.signal(run_id, "go", 7)
+    for _ in range(2 * waited):
+        engine.step(engine.now())
+    assert not engine.step(engine.now())
+    assert engine.wait(run_id).output == {**{f"a{n}": "late" for n in range(waited)}, "c": 7}
+
+
 def test_a_signal_that_breaks_the_schema_is_refused_and_the_step_goes_on_waiting() -> None:
     engine, run_id = at_rest("steps: [{id: a, signal: {name: paid, schema: {type: object, required: [amount]}}}]")
     with pytest.raises(Rejected) as refusal:

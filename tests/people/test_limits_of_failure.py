@@ -182,3 +182,15 @@ def test_a_rung_pauses_once_however_often_its_failure_is_told(resumed_first: boo
         engine.resume(run_id)
     assert engine.show(run_id).status == "running"
     assert engine.wait(run_id).output == {"a": "done"}
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_an_attempt_that_took_long_reaches_its_rung_as_well(seed: int) -> None:
+    """Whoever went over the run next took the failure for one whose event was lost, and forgot the ladder."""
+    handling = "errorHandling: {onFailure: continue, escalation: [{afterAttempts: 1, action: pause}]}"
+    group = "{steps: [{id: b, wait: 2h}, {id: c, after: [b], set: 1}]}"
+    step = f"{{id: a, forEach: '[1, 2]', maxConcurrency: 1, tolerate: {{failures: 1}}, timeout: 1h, group: {group}}}"
+    engine = MemoryEngine(seed=seed)
+    run_id = engine.start(f"id: w\nname: W\nversion: 1.0.0\n{handling}\nsteps:\n- {step}\n")
+    engine.pass_time("90m")
+    assert engine.show(run_id).status == "paused"

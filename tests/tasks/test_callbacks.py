@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from treadle import TaskContext, TaskError, task
 from treadle.core.errors import Rejected
+from treadle.simulation.driver import MemoryEngine
 from treadle.tasks import LATER, Allowed, Outside
 from treadle.tasks.lambda_ import Invoked
 from treadle.testing import LocalEngine
@@ -274,3 +275,43 @@ def test_a_compensation_cannot_end_later(lambdas: Lambdas) -> None:
     with LocalEngine(tasks=[broken], skip_time=True, outside=Outside(Allowed(functions=("ship",)), invoke=lambdas)) as engine:
         run = engine.run(workflow(*steps, errorHandling={"onFailure": "compensate"}))
     assert (run.status, run.compensated, lambdas.events) == ("failed", False, [])
+
+
+# ------------------------------------------------------------------------------------------------ what is kept
+
+
+@dataclass
+class Desk:
+    """An engine in memory with the task `ask`, which ends later; `tokens` in the order in which it was asked."""
+
+    tokens: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        @task
+        def ask(given: Any, context: TaskContext) -> Any:
+            self.tokens.append(context.callback().token)
+            return LATER
+
+        self.engine = MemoryEngine([ask])
+
+    def asks(self, **more: Any) -> str:
+        run_id = self.engine.start(workflow({"id": "a", "task": "ask", "timeout": "4h", **more}))
+        self.engine.pass_time("5m")
+        return run_id
+
+
+def test_a_step_that_waits_for_its_callback_takes_no_place() -> None:
+    """`concurrency` counts tasks that run."""
+    desk, place = Desk(), {"key": "'desk'", "limit": 1}
+    for _ in range(2):
+        desk.asks(concurrency=place)
+    assert len(desk.tokens) == 2
+
+
+def test_what_comes_later_is_cached_as_well() -> None:
+    desk, cache = Desk(), {"key": "'answer'", "ttl": "1d"}
+    first = desk.asks(cache=cache, output="${result + 1}")
+    desk.engine.operations.succeed(desk.tokens[0], 41)
+    assert desk.engine.wait(first).output == {"a": 42}
+    assert desk.engine.wait(desk.asks(cache=cache)).output == {"a": 41}
+    assert len(desk.tokens) == 1

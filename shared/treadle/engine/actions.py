@@ -165,8 +165,8 @@ def _task(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: i
         return larger
     if isinstance(result, Waits):
         return tokens.waits() if tokens.is_issued else Failed(_NOBODY_CAN)
-    if isinstance(result, Done) and step.cache is not None and run.world.settings.caching:
-        _remember(run, step, bound, result)
+    if isinstance(result, Done):
+        remember(run, step, bound, result.output)
     return result
 
 
@@ -239,10 +239,13 @@ def _cached(run: Run, step: Step, bound: dict[str, Any]) -> Result | None:
     return Done(run.world.load(decode(item["output"])))
 
 
-def _remember(run: Run, step: Step, bound: dict[str, Any], result: Done) -> None:
+def remember(run: Run, step: Step, bound: dict[str, Any], result: Json) -> None:
+    """What the task gave, for as long as the step's `cache` says, if it has one."""
+    if step.cache is None or not run.world.settings.caching:
+        return
     pk, sk = _cache_key(run, step, bound)
     until = run.now + parse_duration((step.cache or {})["ttl"])
-    output = encode(run.world.keep(encode(result.output), INLINE_LIMIT))  # no run's own: others read it when this one is gone
+    output = encode(run.world.keep(encode(result), INLINE_LIMIT))  # no run's own: others read it when this one is gone
     run.world.store.put({"pk": pk, "sk": sk, "schema": 1, "output": output, "until": until, "expires": until // 1000 + 86_400})
 
 

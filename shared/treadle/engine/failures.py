@@ -40,13 +40,18 @@ def on_failure(segment: Segment, key: str, attempt: int) -> None:
     if is_fact(item):
         segment.follow(item)
     elif item["state"] == State.RETRY and item["attempt"] == attempt:
-        error = error_of(item["error"]) or StepError("TaskFailed")
-        after_attempt(run, item, error)
         if "until" in item:
+            after_attempt(run, item, error_of(item["error"]) or StepError("TaskFailed"))
             run.send(wake(run, key, item["until"]))
             segment.loose[key] = None
         else:
-            resolve_failure(segment, item)
+            last_attempt_failed(segment, item)
+
+
+def last_attempt_failed(segment: Segment, item: Item) -> None:
+    """Told by its event; or found, by whoever goes over the run before that came."""
+    after_attempt(segment.run, item, error_of(item["error"]) or StepError("TaskFailed"))
+    resolve_failure(segment, item)
 
 
 def resolve_failure(segment: Segment, item: Item) -> None:

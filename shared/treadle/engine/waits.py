@@ -14,7 +14,7 @@ from ..core.errors import ExpressionFault, NotFound, Rejected, Unavailable
 from ..core.model import SCHEMA, Json, Outcome, RunStatus, State, StepError
 from ..ports import Absent, Change, Equals, Item, OneOf
 from . import ending
-from .actions import expression_error, reshape
+from .actions import expression_error, remember, reshape
 from .asking import asks
 from .callbacks import answer_to
 from .claims import Claim, claim_of, stands, write_state
@@ -113,13 +113,17 @@ def resolve(segment: Segment, item: Item, result: Json) -> bool:
 
 def _try_answer(segment: Segment, item: Item) -> bool:
     """Somebody answered. False: not yet."""
-    told = answer_to(segment.run, item)
+    run, claim = segment.run, claim_of(item)
+    told = answer_to(run, item)
     if told is None:
         return False
     if "error" in told:
-        segment.failed(claim_of(item), StepError(**told["error"]), stands(item))
-    else:
-        resolve(segment, item, told["output"])
+        segment.failed(claim, StepError(**told["error"]), stands(item))
+        return True
+    step = run.step(claim.key)
+    if step.cache is not None:
+        remember(run, step, names(run, claim.key, seen=claim.saw), told["output"])
+    resolve(segment, item, told["output"])
     return True
 
 
@@ -139,9 +143,13 @@ def _try_signal(segment: Segment, item: Item) -> bool:
 
 
 def give_back(run: Run, name: str, item: Item) -> None:
-    """The step ended otherwise. What it had taken is the next one's, who may have looked in vain meanwhile. Safe to repeat."""
-    for key in _change_mailbox(run, name, lambda box: _give_back(box, item)):
-        run.send([run.message("wake", key, plan=run.control["plan"], gen=run.generation)])
+    """The step ended otherwise. What it had taken is the next one's, who may have looked in vain meanwhile. Safe to repeat.
+
+    Those that have ended are not told: each of them would tell all others again, and so for ever.
+    """
+    waiters: list[str] = _change_mailbox(run, name, lambda box: _give_back(box, item))
+    ended = run.find_facts(waiters)
+    run.send([run.message("wake", key, plan=run.control["plan"], gen=run.generation) for key in waiters if key not in ended])
 
 
 def ended_otherwise(run: Run, fact: Item) -> None:

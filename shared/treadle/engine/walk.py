@@ -14,7 +14,7 @@ from ..core.plan import Scope, Step
 from ..ports import Absent, AtMost, Condition, Item, all_of
 from . import ending
 from .claims import Claim, claim_of, is_unbegun, stands, write_fact
-from .failures import failed_for_good, resolve_failure
+from .failures import failed_for_good, last_attempt_failed
 from .items import error_of, is_fact, step_key, stop_key
 from .progress import Ready, after
 from .pulse import Pulse
@@ -174,7 +174,7 @@ class Walk:
             case State.OPEN:
                 pulse += self.open(key, step, item, closing)
             case State.RETRY if "until" not in item and closing == "stop":
-                resolve_failure(self.segment, item)  # what the scope stops for: it failed, and is not cancelled
+                last_attempt_failed(self.segment, item)  # what the scope stops for: it failed, and is not cancelled
                 self.changed = True
             case _ if closing:
                 self._cancel(item)
@@ -184,8 +184,8 @@ class Walk:
                 pulse.moves(now + OVERDUE_MS)
                 if self.repair:
                     tell_failure_again(self.run, item)
-                if now - item.get("attempt_at", now) > OVERDUE_MS:
-                    resolve_failure(self.segment, item)
+                if now - item.get("failed_at", item.get("attempt_at", now)) > OVERDUE_MS:
+                    last_attempt_failed(self.segment, item)
                     self.changed = True
             case _:
                 self._timed(key, item["until"], pulse)
