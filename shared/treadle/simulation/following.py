@@ -134,10 +134,10 @@ class Trail:
         saw = self.starters.get(path, ())
         return saw[0] if len(saw) == 1 else None
 
-    def undone(self, path: str, now: int) -> float:
+    def undone(self, path: str, now: int, before: int) -> float:
         """Not what was undone before a retry."""
-        at = self.start + now
-        return next((number for when, number in self.seen.get((path, UNDO), ()) if when >= at), NEVER)
+        numbers = [number for when, number in self.seen.get((path, UNDO), ()) if when >= self.start + now]
+        return numbers[before] if before < len(numbers) else NEVER
 
     def _number(self, label: str, kind: str, now: int) -> float:
         at = self.start + now

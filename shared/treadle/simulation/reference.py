@@ -10,6 +10,7 @@ the results that are allowed.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -167,8 +168,12 @@ class RunOf:
         choices = self.choices
         if choices is None:
             return backwards
-        now = self.kernel.now
-        told = sorted(backwards, key=lambda entry: (-(entry[1].ended_at or 0), choices.undone(self.label(entry[0]), now)))
+        before: Counter[str] = Counter()
+        turns: list[tuple[int, float]] = []
+        for path, record in backwards:
+            turns.append((-(record.ended_at or 0), choices.undone(self.label(path), self.kernel.now, before[path])))
+            before[path] += 1
+        told = [backwards[n] for n in sorted(range(len(backwards)), key=turns.__getitem__)]
         is_allowed = not any(self.comes_before(path, later) for at, (path, _) in enumerate(told) for later, _ in told[at + 1 :])
         return told if is_allowed else backwards
 

@@ -46,8 +46,9 @@ class Choices(Order, Protocol):
         """Of several sources that were live at one instant, the one that started this `join: any`."""
         ...
 
-    def undone(self, path: str, now: int) -> float:
-        """The turn of the compensation of this step, from `now` on, among those of steps that ended at one instant."""
+    def undone(self, path: str, now: int, before: int) -> float:
+        """The turn of the compensation of this step, from `now` on, among those of steps that ended at one instant. `before`: how many
+        later attempts of it (its group was retried) are undone first."""
         ...
 
 
