@@ -13,7 +13,7 @@ from ..core import paths
 from ..core.advance import Fact
 from ..core.durations import parse_duration
 from ..core.model import SCHEMA, Outcome, RunStatus, State, StepError
-from ..ports import Absent, Change, Event, Item, OneOf, all_of
+from ..ports import Absent, Change, Condition, Event, Item, OneOf, all_of
 from .addresses import input_address
 from .asking import asks
 from .claims import claim_of, stands, write_state
@@ -59,13 +59,8 @@ def after_attempt(run: Run, item: Item, error: StepError) -> None:
 
 
 def _pause_for(run: Run, item: Item, number: int) -> None:
-    """Once for this rung and attempt: with the pause it is written that it was, for a person may resume the run before the event of
-    the failure comes again."""
-    mark = "rung#" + digest(item["sk"], str(item["attempt"]), str(run.generation), str(number))[:13]
-    alive = OneOf("status", (RunStatus.RUNNING.value, RunStatus.WAITING.value, RunStatus.PAUSED.value))
-    change = Change(set={"status": RunStatus.PAUSED.value, mark: 1}, add={"rev": 1})
-    written = run.world.store.update(run_key(run.id), change, all_of(alive, Absent(mark)))
-    run.control = written.item or run.control
+    """Once for this rung and attempt: a person may resume the run before the event of the failure comes again."""
+    pause(run, "rung#" + digest(item["sk"], str(item["attempt"]), str(run.generation), str(number))[:13])
 
 
 def next_rung(run: Run, failed_at: int, done: int) -> tuple[int, int] | None:
@@ -126,10 +121,14 @@ def check_thresholds(run: Run, fact: Fact) -> None:
         _note(run, "threshold", digest(run.id, fact.key, str(run.generation), "threshold"), fact.ended_at, path=path, action=action)
 
 
-def pause(run: Run) -> bool:
-    """False: somebody was faster."""
-    alive = OneOf("status", (RunStatus.RUNNING.value, RunStatus.WAITING.value))
-    written = run.world.store.update(run_key(run.id), Change(set={"status": RunStatus.PAUSED.value}, add={"rev": 1}), alive)
+def pause(run: Run, once: str | None = None) -> bool:
+    """False: somebody was faster. `once`: an attribute of the run, written with the pause: what it stands for pauses the run no more."""
+    set_to: dict[str, Any] = {"status": RunStatus.PAUSED.value}
+    alive: Condition = OneOf("status", (RunStatus.RUNNING.value, RunStatus.WAITING.value))
+    if once is not None:
+        set_to[once] = 1
+        alive = all_of(OneOf("status", (RunStatus.RUNNING.value, RunStatus.WAITING.value, RunStatus.PAUSED.value)), Absent(once))
+    written = run.world.store.update(run_key(run.id), Change(set=set_to, add={"rev": 1}), alive)
     run.control = written.item or run.control
     return written.ok
 
