@@ -59,6 +59,23 @@ NOTED_FIRST = {
         {},
         ({"at": "60m", "do": "retry"},),
     ),
+    "a loop begins, and others move before its first iteration does": Case(
+        {
+            "steps": [
+                {"id": "w", "wait": "5m"},
+                {
+                    "id": "a",
+                    "after": ["w"],
+                    "repeat": {"until": False, "max": 2},
+                    "task": "record",
+                    "catch": [{"errors": ["*"], "output": 0}],
+                },
+                {"id": "b", "after": ["w"], "join": "any", "set": 1},
+                {"id": "c", "after": ["b"], "task": "record"},
+            ]
+        },
+        {},
+    ),
     "an attempt fails, and is tried again, before somebody acts at that instant": Case(
         {"steps": [{"id": "a", **LATER}]}, {}, ({"at": "3m", "do": "beat", "step": "a"},)
     ),

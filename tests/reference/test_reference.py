@@ -195,6 +195,12 @@ CASES = [
     Case("an operator skips a failed step", [fail("a"), give("b", "${steps.a.output}", after=["a"])],
          {"errorHandling": {"onFailure": "wait"}}, output={"b": 7}, ended=5,
          script=({"at": "5m", "do": "decide", "step": "a", "choice": "skip", "output": 7},)),
+    Case("an event takes so much", [{"id": "a", "emit": {"type": "T", "detail": {"v": "x" * 210_000}}}],
+         status="failed", error="ExpressionError"),
+    Case("the ladder says nothing of compensations",
+         [give("a", compensate={"task": "fail_first", "with": {"key": "a", "fails": 1, "error": "Red"}, "retry": ON_RED}),
+          fail("b", after=["a"])], {"errorHandling": {"onFailure": "compensate", "escalation": [{"afterAttempts": 1, "action": "fail"}]}},
+         status="failed", error="Boom", compensated=True),
     Case("nobody decides", [fail("a")], {"errorHandling": {"onFailure": "wait"}}, status="waiting"),
 ]  # fmt: skip
 

@@ -173,8 +173,9 @@ class RunOf:
         for path, record in backwards:
             turns.append((-(record.ended_at or 0), choices.undone(self.label(path), self.kernel.now, before[path])))
             before[path] += 1
-        told = [backwards[n] for n in sorted(range(len(backwards)), key=turns.__getitem__)]
-        is_allowed = not any(self.comes_before(path, later) for at, (path, _) in enumerate(told) for later, _ in told[at + 1 :])
+        told = [backwards[n] for n in sorted(range(len(backwards)), key=lambda n: turns[n])]
+        pairs = ((first, second) for at, first in enumerate(told) for second in told[at + 1 :])
+        is_allowed = not any(one.ended_at == it.ended_at and self.comes_before(path, later) for (path, one), (later, it) in pairs)
         return told if is_allowed else backwards
 
     def comes_before(self, path: str, later: str) -> bool:
@@ -230,7 +231,9 @@ class RunOf:
             self.resumed = Future(self.kernel)
 
     def after_attempt(self, number: int) -> bool:
-        """What the ladder says of so many failed attempts. Whether there may be another one."""
+        """What the ladder says of so many failed attempts. Whether there may be another one. Compensations are none of its business."""
+        if self.compensated is not None:
+            return True
         actions = [rung.get("action") for rung in self.ladder if rung.get("afterAttempts") == number]
         if "pause" in actions:
             self.kernel.call_at(self.kernel.now, lambda: self.act_by_itself("pause"), self.label() + HELD)

@@ -22,6 +22,8 @@ from .reference_values import ANY_TEXT, FAILED, NEXT, Definition, End, Env, Fail
 if TYPE_CHECKING:
     from .reference import RunOf
 
+LARGEST_EVENT = 200 * 1024  # bytes of its detail: what the bus takes, with room for what goes around it
+
 Act = Callable[["RunOf", Definition, str, Env], Awaitable[Json]]
 
 
@@ -143,6 +145,9 @@ async def _repeat(run: RunOf, step: Definition, path: str, env: Env) -> Json:
         at = f"{path}[{iteration}]"
         pause_ms = parse_duration(loop["delay"]) if iteration and "delay" in loop else 0
         before = (*run.records[path].before, *([f"{path}[{iteration - 1}]"] if iteration else []))
+        if not pause_ms:
+            with run.kernel.labelled(run.label(at) + NEXT):
+                await run.kernel.sleep(0)  # others may move before it
         with run.kernel.labelled(run.label(at)):
             failure = await _recorded(run, at, lambda at, inner=inner, pause_ms=pause_ms: _delayed(run, step, at, inner, pause_ms), before)  # type: ignore[misc]
         if failure is not None:
@@ -325,7 +330,9 @@ async def _workflow(run: RunOf, step: Definition, path: str, env: Env) -> Json:
 
 
 async def _emit(run: RunOf, step: Definition, path: str, env: Env) -> Json:
-    env.render(step["emit"].get("detail", {}))
+    detail = json.dumps(env.render(step["emit"].get("detail", {})), ensure_ascii=False, separators=(",", ":"))
+    if len(detail.encode()) > LARGEST_EVENT:
+        raise Failure("ExpressionError", "too large for an event")
     return ANY_TEXT
 
 
