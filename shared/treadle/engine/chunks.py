@@ -83,7 +83,15 @@ def _chunk(segment: Segment, loop: str, header: Item, low: int, high: int) -> No
                 _hand_on(segment, loop, standing["high"], high)
             _count(segment, loop, header, _members_again(standing, run), None)
         return
-    keys = [paths.item(loop, number) for number in range(low, chunk["high"])]
+    is_mine = all_of(Equals("fence", chunk["fence"]), Equals("state", State.CLAIMED.value))
+    with suspects.given_back(run, (chunk["pk"], chunk["sk"]), Change(set={"lease": run.now, suspects.GIVEN_BACK: 1}), is_mine):
+        _run_chunk(segment, loop, header, chunk, standing)
+
+
+def _run_chunk(segment: Segment, loop: str, header: Item, chunk: Item, standing: Item) -> None:
+    """`standing`: what my claim replaced."""
+    run = segment.run
+    keys = [paths.item(loop, number) for number in range(chunk["low"], chunk["high"])]
     before = _left_behind(run, keys) if standing or loops.is_tried_anew(run, header) else {}
     if standing and standing["state"] == State.CLAIMED:
         mine = suspects.remember(run, chunk, standing, keys, before)
@@ -114,8 +122,8 @@ def _claim(segment: Segment, loop: str, low: int, high: int) -> tuple[Item | Non
     standing = written.item or {}
     if standing["state"] != State.CLAIMED or standing["lease"] > now:
         return None, standing
-    went_up = outgrown.lost(run, "chunk", loop, standing["fence"], segment.lost, low=low, high=high)
-    if went_up is not None:
+    is_lost = suspects.GIVEN_BACK not in standing
+    if is_lost and (went_up := outgrown.lost(run, "chunk", loop, standing["fence"], segment.lost, low=low, high=high)) is not None:
         run.send([went_up])
         return None, {}
     its_worker_is_gone = all_of(Equals("fence", standing["fence"]), AtMost("lease", now))
@@ -311,7 +319,8 @@ def _lane(segment: Segment, loop: str, header: Item, lane: int) -> None:
             index = cursor[item_name]
             hold = Hold(key, fence_name, lease_name)
             claim = Claim(paths.item(loop, index), fence, lease, 1, run.now, run.now, is_fused=True, hold=hold)
-            is_open = _lane_item(segment, loop, header, claim, cursor.get(losses_name, 0))
+            with suspects.given_back(run, key, Change(remove=(lease_name,)), Equals(fence_name, fence)):
+                is_open = _lane_item(segment, loop, header, claim, cursor.get(losses_name, 0))
             if is_open:
                 still_mine = all_of(Equals(fence_name, fence), Equals(item_name, index))
                 counted = (losses_name,) if losses_name in cursor else ()

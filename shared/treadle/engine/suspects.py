@@ -7,23 +7,40 @@ survives the item has failed with `Interrupted`, and the others go on.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from ..core.errors import Unavailable
 from ..core.plan import Step
 from ..core.retry import MAX_LOSSES
-from ..ports import Equals, Item
+from ..ports import Change, Condition, Equals, Item, Key
 from .outgrown import is_at_most_once
 
 if TYPE_CHECKING:
     from .run import Run
 
 ITEM, LOSSES = "suspect", "losses"  # on the chunk
+GIVEN_BACK = "back"  # on a chunk: its worker was not lost, but an AWS service was away
+
+
+@contextmanager
+def given_back(run: Run, key: Key, change: Change, is_mine: Condition) -> Iterator[None]:
+    """Around what is done under the claim on a chunk or a lane: where an AWS service is missing it is given back, by `change`. An outage
+    is longer than three leases, and no item is to blame for it."""
+    try:
+        yield
+    except Unavailable:
+        with suppress(Unavailable):
+            run.world.store.update(key, change, is_mine)
+        raise
 
 
 def remember(run: Run, chunk: Item, lost: Item, keys: Sequence[str], left: Container[str]) -> Item | None:
     """My claim on a chunk, with who is to blame that its worker was lost (`lost`: that one's claim; `left`: what it has left behind).
     None: it is mine no more."""
+    if GIVEN_BACK in lost:
+        return chunk
     number = next((chunk["low"] + at for at, key in enumerate(keys) if key not in left), None)
     if number is None:
         return chunk
