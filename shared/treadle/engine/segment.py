@@ -73,7 +73,7 @@ class Segment:
             if isinstance(claim, Claim):
                 self.chain(claim)
             else:
-                self.meet(key, claim)
+                self.meet(key, {**claim, "of": of} if of and claim["state"] == State.RELEASED else claim)
 
     def _seen(self, key: str) -> tuple[str, ...] | None:
         step = self.run.step(key)

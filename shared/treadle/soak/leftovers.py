@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Iterator
 from typing import Any
@@ -21,6 +20,7 @@ from .. import topology
 from ..core.model import RunStatus, State
 from ..local.cloud import Cloud
 from ..ports import Item
+from ..tasks import isolated
 
 STAYS = ("plan#", "workflow#", "workflows#", "runs#", "tasks#", "audit#", "heartbeat")
 CLAIMS_LATE_MS = topology.LEASE_S * 1000
@@ -35,7 +35,7 @@ def orphans(cloud: Cloud) -> list[str]:
         *_of_runs(items, runs),
         *_of_nobody(items, runs, cloud.clock.now()),
         *_objects(cloud, items),
-        *_processes(),
+        *("a process of a task runs" for _ in isolated.RUNNING),
     ]
 
 
@@ -97,11 +97,3 @@ def _texts(value: Any) -> Iterator[str]:
         case list():
             for inner in value:
                 yield from _texts(inner)
-
-
-def _processes() -> Iterator[str]:
-    try:
-        pid, _ = os.waitpid(-1, os.WNOHANG)
-    except ChildProcessError:
-        return
-    yield f"a process of a task {'runs' if pid == 0 else 'was not waited for'}"

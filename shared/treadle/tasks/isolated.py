@@ -28,6 +28,7 @@ from typing import Any, Final, NoReturn
 _LENGTH: Final = struct.Struct("!I")
 _READ: Final = 65_536
 _DIE_WITH_PARENT: Final = 1  # PR_SET_PDEATHSIG
+RUNNING: Final[set[int]] = set()  # the processes of tasks that were not waited for yet
 _FORKING = threading.Lock()  # until the worker has closed the other end: a process forked in between would hold it open
 
 
@@ -96,7 +97,9 @@ class Child:
         try:
             _, status, used = os.wait4(self.pid, 0)
         except ChildProcessError:
+            RUNNING.discard(self.pid)
             return "is gone"
+        RUNNING.discard(self.pid)
         self.maxrss = used.ru_maxrss
         code = os.waitstatus_to_exitcode(status)
         if code >= 0:
@@ -117,6 +120,7 @@ def child(work: Callable[[Pipe], None]) -> Iterator[Child]:
         pid = os.fork()
         if pid == 0:
             _be_the_child(work, its, ours, folder, parent)
+        RUNNING.add(pid)
         its.close()
     with suppress(OSError):  # it does so itself as well: whoever is first
         os.setpgid(pid, pid)
