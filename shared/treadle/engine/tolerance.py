@@ -8,7 +8,8 @@ all of them. Each failure costs one small write a level: two for some thousands 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from ..core import paths
 from ..core.model import State, StepError
@@ -29,27 +30,44 @@ def most(step: Step, count: int) -> int:
 
 def is_tolerated(run: Run, loop: str, step: Step, header: Item, number: int, error: StepError | None) -> bool:
     """Count a failed item at once. Past the tolerance the loop is stopped, with the error that exceeded it."""
+    return are_tolerated(run, loop, step, header, [number], error)
+
+
+def are_tolerated(run: Run, loop: str, step: Step, header: Item, numbers: Sequence[int], error: StepError | None) -> bool:
+    """The same, of several. Whoever finds failed items that somebody else was to count counts them before anything else: that worker
+    may have died half way up the tree."""
     allowed = most(step, header["n"])
-    if allowed and _is_within(run, loop, header, number, allowed):
+    if allowed and all(_is_within(run, loop, header, some, allowed) for some in _together(run, numbers, allowed)):
         return True
     told = error or StepError("TaskFailed")
     stop_container(run, loop, "cancel", told.brief())
     return False
 
 
-def _is_within(run: Run, loop: str, header: Item, number: int, allowed: int) -> bool:
+def _together(run: Run, numbers: Sequence[int], allowed: int) -> Iterator[list[int]]:
+    """Those that one write counts."""
+    arity = run.world.settings.tally
+    if allowed <= arity:
+        yield [*numbers]
+        return
+    for _, some in groupby(sorted(numbers), lambda number: number // arity):
+        yield [*some]
+
+
+def _is_within(run: Run, loop: str, header: Item, numbers: list[int], allowed: int) -> bool:
     if allowed > run.world.settings.tally:
-        return _count_of_many(run, loop, header, number) <= allowed
-    written = run.world.store.update(step_key(run.id, loop), Change(add={"failures": {number}}), Equals("state", State.OPEN.value))
+        return _count_of_many(run, loop, header, numbers) <= allowed
+    written = run.world.store.update(step_key(run.id, loop), Change(add={"failures": {*numbers}}), Equals("state", State.OPEN.value))
     return written.ok and len((written.item or {}).get("failures", ())) <= allowed
 
 
-def _count_of_many(run: Run, loop: str, header: Item, number: int) -> int:
-    """How many have failed, this one among them."""
+def _count_of_many(run: Run, loop: str, header: Item, numbers: list[int]) -> int:
+    """How many have failed, these among them, which lie in one set."""
     arity = run.world.settings.tally
     expires = {"expires": run.control["expires"]} if "expires" in run.control else {}
-    node, place = divmod(number, arity)
-    added = run.world.store.update(_node_key(run, loop, header, 0, node), Change(add={"failed": {place}}, set=expires))
+    node = numbers[0] // arity
+    places = {number % arity for number in numbers}
+    added = run.world.store.update(_node_key(run, loop, header, 0, node), Change(add={"failed": places}, set=expires))
     found, nodes, level = len((added.item or {}).get("failed", ())), -(-header["n"] // arity), 0
     while nodes > 1:
         level, nodes = level + 1, -(-nodes // arity)

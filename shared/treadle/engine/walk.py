@@ -184,7 +184,8 @@ class Walk:
                 pulse.moves(now + OVERDUE_MS)
                 if self.repair:
                     tell_failure_again(self.run, item)
-                if now - item.get("failed_at", item.get("attempt_at", now)) > OVERDUE_MS:
+                failed_at: int = item.get("failed_at", item.get("attempt_at", now))
+                if now - failed_at > OVERDUE_MS:
                     last_attempt_failed(self.segment, item)
                     self.changed = True
             case _:

@@ -135,6 +135,11 @@ class LoopWalk:
         for low in range(0, item["n"], paths.PAGE):
             numbers = enumerate(ends[low : low + paths.PAGE], low)
             members = {number: Edging.FAILED if end == FAILED else Edging.LIVE for number, end in numbers if end in (LIVE, FAILED)}
+            failed = [number for number, how in members.items() if how is Edging.FAILED]
+            error = self.last_failure.error if self.last_failure else None
+            if failed and not tolerance.are_tolerated(self.walk.run, key, self.walk.run.step(key), item, failed, error):
+                self.walk.changed = True
+                return True
             found = loops.members_ended(self.walk.run, key, item, members, None)
             if found:
                 self.walk.take(after(self.walk.run, *found))
