@@ -5,7 +5,7 @@ Only open parts are read: a step that has ended is not looked into again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core import paths
 from ..core.advance import Fact, Verdict, cleanup, frontier
@@ -184,7 +184,7 @@ class Walk:
                 pulse.moves(now + OVERDUE_MS)
                 if self.repair:
                     tell_failure_again(self.run, item)
-                failed_at: int = item.get("failed_at", item.get("attempt_at", now))
+                failed_at: Any = item.get("failed_at", item.get("attempt_at", now))
                 if now - failed_at > OVERDUE_MS:
                     last_attempt_failed(self.segment, item)
                     self.changed = True
