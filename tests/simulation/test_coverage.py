@@ -18,6 +18,7 @@ WAYS = {
     "engine/amending.py:remove_stale_hold store.update": ("amend", Kind.AFTER),
     "engine/chunks.py:_give_back store.delete": ("for-each", Kind.FROZEN),
     "engine/outbox.py:relay bus.put": ("chain", Kind.AMBIGUOUS),
+    "engine/suspects.py:given_back store.update": ("for-each", Kind.THROTTLED),
     "engine/suspects.py:remember store.put": ("for-each", Kind.AFTER),
     "engine/world.py:World.tell lanes.send": ("chain", Kind.AMBIGUOUS),
 }
