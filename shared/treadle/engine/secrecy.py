@@ -232,24 +232,24 @@ class _Watching:
         try:
             value = self._expressions.evaluate(text, names)
         except ExpressionFault:
-            self._texts |= {text for name in asked.secrets & self._maps.keys() for text in _texts(self._maps[name])}
+            self._texts |= {text for name in asked.secrets & self._maps.keys() for text in texts(self._maps[name])}
             raise
         if "secrets" in asked.roots:
-            self._texts |= set(_texts(value)) | ({encode(value)} if isinstance(value, dict | list) else set())
+            self._texts |= set(texts(value)) | ({encode(value)} if isinstance(value, dict | list) else set())
         return value
 
     def mask(self) -> Mask:
         return Mask(tuple(sorted(text for text in self._texts if text)))
 
 
-def _texts(value: Json) -> Iterable[str]:
+def texts(value: Json) -> Iterable[str]:
     """Every text in a value. Numbers and truth values cannot be told from others: they are not masked."""
     match value:
         case str():
             yield value
         case dict():
             for inner in value.values():
-                yield from _texts(inner)
+                yield from texts(inner)
         case list():
             for inner in value:
-                yield from _texts(inner)
+                yield from texts(inner)

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
-from typing import Any
 
 from .. import topology
 from ..core.model import RunStatus, State
+from ..engine.secrecy import texts
 from ..local.cloud import Cloud
 from ..ports import Item
 from ..tasks import isolated
@@ -76,7 +76,7 @@ def owner(item: Item) -> str:
 
 
 def _objects(cloud: Cloud, items: list[Item]) -> Iterator[str]:
-    named = {name for item in items for text in _texts(item) for name in _BLOB.findall(text)}
+    named = {name for item in items for text in texts(item) for name in _BLOB.findall(text)}
     for name in blobs(cloud):
         if name not in named:
             yield f"object {name}: nothing refers to it"
@@ -85,15 +85,3 @@ def _objects(cloud: Cloud, items: list[Item]) -> Iterator[str]:
 def blobs(cloud: Cloud) -> list[str]:
     pages = cloud.clients.s3.get_paginator("list_objects_v2").paginate(Bucket=cloud.names.blobs)
     return [each["Key"] for page in pages for each in page.get("Contents", ())]
-
-
-def _texts(value: Any) -> Iterator[str]:
-    match value:
-        case str():
-            yield value
-        case dict():
-            for inner in value.values():
-                yield from _texts(inner)
-        case list():
-            for inner in value:
-                yield from _texts(inner)
