@@ -39,6 +39,7 @@ class Progress:
     open: list[int] = field(default_factory=list)
     last: Fact | None = None
     stopped: bool = False
+    begun: bool = False  # one of them was begun here
 
     def took(self, number: int, fact: Fact) -> None:
         self.outputs.append(fact.output)
@@ -103,7 +104,10 @@ def _run_chunk(segment: Segment, loop: str, header: Item, chunk: Item, standing:
     run.read_control(keys[0])
     progress = Progress()
     end = _run_range(segment, loop, chunk, before, progress)
-    _end_chunk(segment, loop, header, chunk, end, progress)
+    if end == chunk["low"] or (standing and end < chunk["high"] and not progress.begun):
+        _give_back(segment, loop, chunk, standing)
+    else:
+        _end_chunk(segment, loop, header, chunk, end, progress)
 
 
 def _claim(segment: Segment, loop: str, low: int, high: int) -> tuple[Item | None, Item]:
@@ -159,7 +163,7 @@ def _run_range(segment: Segment, loop: str, chunk: Item, before: dict[str, Item]
         if run.gate(key) is not Gate.OPEN:
             progress.stopped = True
             return number
-        too_long = number > chunk["low"] and run.now - began >= settings.chunk_s * 1000
+        too_long = progress.begun and run.now - began >= settings.chunk_s * 1000
         if too_long or run.now + settings.begin_margin_s * 1000 > segment.deadline:
             return number
         standing = before.get(key)
@@ -192,7 +196,7 @@ def _met(run: Run, fact: Fact, step: Step, number: int, progress: Progress) -> b
 
 def _item(segment: Segment, claim: Claim, step: Step, number: int, progress: Progress, losses: int) -> bool:
     """One item, that was lost so often. False: stop here (the chunk is no longer mine, or the loop has failed)."""
-    run = segment.run
+    run, progress.begun = segment.run, True
     hooking.step_begins(run, claim)
     if step.action == "group":
         open_group(segment, claim, step)
@@ -245,9 +249,6 @@ def _record(run: Run, claim: Claim, fact: Fact, step: Step, number: int, progres
 def _end_chunk(segment: Segment, loop: str, header: Item, chunk: Item, end: int, progress: Progress) -> None:
     """Write what the chunk came to, hand on what it did not begin, then count: a reader of the full count finds the outputs."""
     run = segment.run
-    if end == chunk["low"]:
-        _give_back(segment, loop, chunk)
-        return
     failed = [number for number, how in progress.members.items() if how is Edging.FAILED]
     ended = {"state": State.ENDED.value, "high": end, "outputs": encode(run.kept(progress.outputs))}
     ended |= {name: value for name, value in (("open", progress.open), ("failed", failed)) if value}
@@ -260,10 +261,14 @@ def _end_chunk(segment: Segment, loop: str, header: Item, chunk: Item, end: int,
     _count(segment, loop, header, progress.members, progress.last)
 
 
-def _give_back(segment: Segment, loop: str, chunk: Item) -> None:
-    """Nothing of it was begun. A chunk that ends empty could never be claimed again, so it is as if it had not been."""
-    run = segment.run
-    run.world.store.delete((chunk["pk"], chunk["sk"]), Equals("fence", chunk["fence"]))
+def _give_back(segment: Segment, loop: str, chunk: Item, standing: Item) -> None:
+    """Nothing of it was begun. A chunk that ends empty could never be claimed again, so it is as if it had not been: there is none, or
+    that of a lost worker, who may still have an item in hand."""
+    run, is_mine = segment.run, Equals("fence", chunk["fence"])
+    if standing:
+        run.world.store.put(standing, is_mine)
+    else:
+        run.world.store.delete((chunk["pk"], chunk["sk"]), is_mine)
     match run.gate(paths.item(loop, chunk["low"])):
         case Gate.OPEN:
             segment.again_at = run.now  # too little of this invocation was left
@@ -297,41 +302,65 @@ def _lane(segment: Segment, loop: str, header: Item, lane: int) -> None:
     """
     run = segment.run
     number, at = divmod(lane, loops.MAX_LANES)
-    key = loops.cursor_of(run, loop, header["attempt"], number)
-    item_name, fence_name, lease_name, losses_name = f"n_{at}", f"f_{at}", f"l_{at}", f"x_{at}"
+    entry = _Lane(loops.cursor_of(run, loop, header["attempt"], number), f"n_{at}", f"f_{at}", f"l_{at}", f"x_{at}")
     while True:
-        now, fence = run.now, run.world.new_fence()
-        lease = now + run.world.settings.lease_s * 1000
-        mine = Change(set={fence_name: fence, lease_name: lease})
-        taken = run.world.store.update(key, mine, all_of(Present("pk"), Absent(lease_name)))
-        if not taken.ok and taken.item is not None and taken.item[lease_name] <= now:  # its worker is gone
-            lost = taken.item[fence_name]
-            if (went_up := outgrown.lost(run, "lane", loop, lost, segment.lost, lane=lane)) is not None:
-                run.send([went_up])
-                return
-            over = all_of(Equals(fence_name, lost), AtMost(lease_name, now))
-            taken = run.world.store.update(key, replace(mine, add={losses_name: 1}), over)
-        if not taken.ok or taken.item is None:
-            segment.again_at = None if taken.item is None else taken.item.get(lease_name, now)  # without one it has just been let go
+        fence = run.world.new_fence()
+        cursor, free = _take_lane(segment, loop, lane, entry, fence)
+        if cursor is None:
             return
-        cursor, is_open = taken.item, True
-        while is_open and cursor[item_name] < cursor["high"]:
-            index = cursor[item_name]
-            hold = Hold(key, fence_name, lease_name)
+        is_open = True
+        while is_open and cursor[entry.item] < cursor["high"]:
+            index, lease = cursor[entry.item], cursor[entry.lease]
+            hold = Hold(entry.cursor, entry.fence, entry.lease)
             claim = Claim(paths.item(loop, index), fence, lease, 1, run.now, run.now, is_fused=True, hold=hold)
-            with suspects.given_back(run, key, Change(remove=(lease_name,)), Equals(fence_name, fence)):
-                is_open = _lane_item(segment, loop, header, claim, cursor.get(losses_name, 0))
+            with suspects.given_back(run, entry.cursor, free, Equals(entry.fence, fence)):
+                is_open = _lane_item(segment, loop, header, claim, cursor.get(entry.losses, 0))
             if is_open:
-                still_mine = all_of(Equals(fence_name, fence), Equals(item_name, index))
-                counted = (losses_name,) if losses_name in cursor else ()
-                moved = run.world.store.update(key, Change(copy={item_name: "next"}, add={"next": 1}, remove=counted), still_mine)
+                still_mine = all_of(Equals(entry.fence, fence), Equals(entry.item, index))
+                counted = (entry.losses,) if entry.losses in cursor else ()
+                on = Change(copy={entry.item: "next"}, add={"next": 1}, remove=counted)
+                moved = run.world.store.update(entry.cursor, on, still_mine)
                 if not moved.ok or moved.item is None:
                     return
-                cursor = moved.item
-        over_here = (lease_name, losses_name) if losses_name in cursor else (lease_name,)
-        run.world.store.update(key, Change(remove=over_here), Equals(fence_name, fence))
-        if is_open or not _ended_meanwhile(run, paths.item(loop, cursor[item_name])):
+                cursor, free = moved.item, Change(remove=(entry.lease,))
+        in_hand = paths.item(loop, cursor[entry.item])
+        if not free.set or cursor[entry.item] >= cursor["high"] or run.world.store.get(step_key(run.id, in_hand)) is not None:
+            free = Change(remove=(entry.lease, entry.losses) if entry.losses in cursor else (entry.lease,))
+        run.world.store.update(entry.cursor, free, Equals(entry.fence, fence))
+        if is_open or not _ended_meanwhile(run, in_hand):
             return
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """Where a lane's entry lies: the names of its attributes in the cursor."""
+
+    cursor: Key
+    item: str
+    fence: str
+    lease: str
+    losses: str
+
+
+def _take_lane(segment: Segment, loop: str, lane: int, entry: _Lane, fence: int) -> tuple[Item | None, Change]:
+    """(the cursor with the lane in my hand, how it is let go before an item of it was begun): None where it is not mine. That of a
+    lost worker, who may still have an item in hand, is then as it was."""
+    run, now = segment.run, segment.run.now
+    free = Change(remove=(entry.lease,))
+    mine = Change(set={entry.fence: fence, entry.lease: now + run.world.settings.lease_s * 1000})
+    taken = run.world.store.update(entry.cursor, mine, all_of(Present("pk"), Absent(entry.lease)))
+    if not taken.ok and taken.item is not None and taken.item[entry.lease] <= now:  # its worker is gone
+        lost = taken.item
+        if (went_up := outgrown.lost(run, "lane", loop, lost[entry.fence], segment.lost, lane=lane)) is not None:
+            run.send([went_up])
+            return None, free
+        free = Change(set={entry.fence: lost[entry.fence], entry.lease: lost[entry.lease]}, add={entry.losses: -1})
+        over = all_of(Equals(entry.fence, lost[entry.fence]), AtMost(entry.lease, now))
+        taken = run.world.store.update(entry.cursor, replace(mine, add={entry.losses: 1}), over)
+    if not taken.ok or taken.item is None:
+        segment.again_at = None if taken.item is None else taken.item.get(entry.lease, now)  # without one it has just been let go
+        return None, free
+    return taken.item, free
 
 
 def _ended_meanwhile(run: Run, key: str) -> bool:

@@ -9,7 +9,7 @@ from ..core import paths
 from ..core.advance import Edging, Fact
 from ..core.model import Outcome, State, StepError
 from ..core.plan import Step
-from ..ports import Item
+from ..ports import Absent, Change, Equals, Item, all_of
 from . import loops, tolerance
 from .claims import is_unbegun
 from .items import fact_of, is_fact
@@ -27,6 +27,7 @@ def is_failure(item: Item) -> bool:
 
 # What there is of an item, in one byte: a loop may have a million.
 UNBEGUN, BEGUN, LIVE, FAILED = range(4)
+IN_HAND = "in_hand"  # on a lost worker's chunk, where the loop stops: the item that it may still end
 
 
 class LoopWalk:
@@ -75,7 +76,8 @@ class LoopWalk:
                 self.walk.ready.starts.append((key, 0))
 
     def _is_held(self, key: str, step: Step, item: Item, pulse: Pulse) -> bool:
-        """A worker is still in the middle of a chunk: it sees the stop within a second, and then comes by here."""
+        """A worker is still in the middle of an iteration, a chunk or a lane: it sees the stop within a second, and then comes by here.
+        The one item that a worker whose lease is over may still end is ended in its place."""
         if step.repeat is not None:
             last = self._last_fact(key, self._last_number(key))
             lease = (self.walk.item(last.key) or {}).get("lease", 0) if last else 0
@@ -85,10 +87,50 @@ class LoopWalk:
                 self.walk.cancel_held(last.next)
                 return True
             return not pulse.is_still
-        for _, _, lease in self._chunks(key, item):
-            if lease > self.walk.run.now:
-                pulse.moves(lease)
-        return not pulse.is_still
+        if item["lanes"]:
+            self._lanes_in_hand(key, item, pulse)
+        else:
+            self._chunks_in_hand(key, item, pulse)
+        return self.walk.changed or not pulse.is_still
+
+    def _lanes_in_hand(self, key: str, item: Item, pulse: Pulse) -> None:
+        run = self.walk.run
+        for number in range(-(-item["lanes"] // loops.MAX_LANES)):
+            at = loops.cursor_of(run, key, item["attempt"], number)
+            cursor = run.world.store.get(at) or {}
+            for lease_name in [name for name in cursor if name.startswith("l_")]:
+                fence_name, item_name = f"f_{lease_name[2:]}", f"n_{lease_name[2:]}"
+                if cursor[lease_name] > run.now:
+                    pulse.moves(cursor[lease_name])
+                    continue
+                in_hand = paths.item(key, cursor[item_name])
+                if cursor[item_name] < cursor["high"] and self.walk.item(in_hand) is None:
+                    self.walk.cancel_held(in_hand)
+                as_it_was = [Equals(name, cursor[name]) for name in (fence_name, item_name, lease_name)]
+                let_go = Change(set={fence_name: run.world.new_fence()}, remove=(lease_name,))
+                run.world.store.update(at, let_go, all_of(*as_it_was))
+                self.walk.changed = True
+
+    def _chunks_in_hand(self, key: str, item: Item, pulse: Pulse) -> None:
+        """Which item a lost worker has in hand is written down before that is ended: others look as well, and what they find unbegun a
+        little later is another one."""
+        run = self.walk.run
+        for chunk in self._chunks(key, item):
+            if chunk["state"] != State.CLAIMED:
+                continue
+            if chunk["lease"] > run.now:
+                pulse.moves(chunk["lease"])
+                continue
+            self.walk.changed = True
+            at, as_it_was = (chunk["pk"], chunk["sk"]), all_of(Equals("fence", chunk["fence"]), Equals("lease", chunk["lease"]))
+            in_hand = chunk.get(IN_HAND)
+            if in_hand is None:
+                in_hand = next((n for n in range(chunk["low"], chunk["high"]) if self.walk.item(paths.item(key, n)) is None), chunk["high"])
+                if not run.world.store.update(at, Change(set={IN_HAND: in_hand}), all_of(as_it_was, Absent(IN_HAND))).ok:
+                    continue
+            if in_hand < chunk["high"]:
+                self.walk.cancel_held(paths.item(key, in_hand))
+            run.world.store.delete(at, as_it_was)
 
     # -------------------------------------------------------------------------------------------- forEach
 
@@ -147,15 +189,13 @@ class LoopWalk:
                 return True
         return False
 
-    def _chunks(self, key: str, item: Item) -> Iterator[tuple[int, int, int]]:
-        """(first item, item behind the last, lease) of each chunk; 0: it has ended."""
+    def _chunks(self, key: str, item: Item) -> Iterator[Item]:
         run = self.walk.run
         for page in range(-(-item["n"] // paths.PAGE)):
             cursor = None
             while True:
                 read = run.world.store.query(f"{run.id}#{key}#{page}", prefix="c#", after=cursor)
-                for chunk in read.items:
-                    yield chunk["low"], chunk["high"], chunk["lease"] if chunk["state"] == State.CLAIMED else 0
+                yield from read.items
                 cursor = read.after
                 if cursor is None:
                     break
@@ -163,11 +203,14 @@ class LoopWalk:
     def _missing_chunks(self, key: str, item: Item, pulse: Pulse) -> None:
         """Ranges that no chunk covers, and chunks whose worker is gone."""
         run, covered = self.walk.run, bytearray(item["n"])
-        for low, high, lease in self._chunks(key, item):
+        for chunk in self._chunks(key, item):
+            low, high = chunk["low"], chunk["high"]
             covered[low:high] = b"\1" * (high - low)
-            if lease > run.now:
-                pulse.moves(lease)
-            elif lease:
+            if chunk["state"] != State.CLAIMED:
+                continue
+            if chunk["lease"] > run.now:
+                pulse.moves(chunk["lease"])
+            else:
                 self.walk.ready.messages.append(loops.chunk_message(run, key, low, high))
                 pulse.moves()
         size = run.world.settings.chunk_size
