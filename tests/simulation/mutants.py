@@ -33,6 +33,8 @@ from treadle.engine.claims import Claim
 from treadle.engine.retrying import Reopening
 from treadle.engine.run import Gate, Run
 from treadle.engine.segment import Segment
+from treadle.engine.walk import Walk
+from treadle.engine.walk_loops import LoopWalk
 from treadle.ports import AllOf, AtMost, Change, Condition, Event, Item, Key, Message, Written
 
 Rule = Callable[[Key, Mapping[str, Any], Condition | None], Condition | None]
@@ -296,6 +298,10 @@ def _takes_facts_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "_left_behind", facts_only)
 
 
+def _forgets_what_is_held(walk: Walk, key: str) -> None:
+    walk.changed = True
+
+
 def _sweeper_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes whatever is due for lost, and frees its claims."""
     sweep = Engine.sweep
@@ -403,6 +409,24 @@ ORDER = [
     ),
     Mutant("a chunk's rest is forgotten", "I9 I13 I11", "for-each-slow", patch=setting(chunks, "_hand_on", lambda *given: None)),
     Mutant("a chunk that is taken over begins all of it again", "I12", "for-each-retry-late", patch=_takes_facts_only),
+    Mutant(
+        "what a lost worker has in hand is not ended",
+        "I5",
+        "for-each-beside-a-failure for-each-lanes-beside-a-failure",
+        patch=setting(Walk, "cancel_held", _forgets_what_is_held),
+    ),
+    Mutant(
+        "a stop does not wait for lanes",
+        "I5",
+        "for-each-lanes-beside-a-failure",
+        patch=setting(LoopWalk, "_lanes_in_hand", lambda *given: None),
+    ),
+    Mutant(
+        "a stop does not wait for chunks",
+        "I5",
+        "for-each-beside-a-failure",
+        patch=setting(LoopWalk, "_chunks_in_hand", lambda *given: None),
+    ),
     Mutant(
         "who retries late reopens what has gone on", "I8 I1", "undone-again", patch=setting(Reopening, "_is_of_before", lambda *given: True)
     ),

@@ -17,9 +17,14 @@ WAYS = {
     "deliveries.py:defer lanes.defer": ("chain", Kind.AMBIGUOUS),
     "engine/amending.py:remove_stale_hold store.update": ("amend", Kind.AFTER),
     "engine/chunks.py:_give_back store.delete": ("for-each", Kind.FROZEN),
+    "engine/chunks.py:_give_back store.put": ("for-each-beside-a-failure", Kind.AMBIGUOUS),
+    "engine/chunks.py:_lane store.get": ("for-each-lanes-beside-a-failure", Kind.AMBIGUOUS),
     "engine/outbox.py:relay bus.put": ("chain", Kind.AMBIGUOUS),
     "engine/suspects.py:given_back store.update": ("for-each", Kind.THROTTLED),
     "engine/suspects.py:remember store.put": ("for-each", Kind.AFTER),
+    "engine/walk_loops.py:LoopWalk._chunks_in_hand store.delete": ("for-each-beside-a-failure", Kind.FROZEN),
+    "engine/walk_loops.py:LoopWalk._chunks_in_hand store.update": ("for-each-beside-a-failure", Kind.FROZEN),
+    "engine/walk_loops.py:LoopWalk._lanes_in_hand store.update": ("for-each-lanes-beside-a-failure", Kind.FROZEN),
     "engine/world.py:World.tell lanes.send": ("chain", Kind.AMBIGUOUS),
 }
 

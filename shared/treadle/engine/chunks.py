@@ -14,7 +14,7 @@ from ..core.advance import Edging, Fact
 from ..core.model import SCHEMA, Json, Outcome, State
 from ..core.plan import Step
 from ..core.retry import is_rung, next_attempt
-from ..ports import Absent, AtMost, Change, Equals, Item, Present, all_of
+from ..ports import Absent, AtMost, Change, Equals, Item, Key, Present, all_of
 from . import ending, hooking, loops, outgrown, suspects, tolerance, waits
 from .actions import act
 from .claims import Claim, Hold, write_fact
@@ -294,6 +294,17 @@ def _count(segment: Segment, loop: str, header: Item, members: dict[int, Edging]
 # ------------------------------------------------------------------------------------------------ lanes
 
 
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """Where a lane's entry lies: the names of its attributes in the cursor."""
+
+    cursor: Key
+    item: str
+    fence: str
+    lease: str
+    losses: str
+
+
 def _lane(segment: Segment, loop: str, header: Item, lane: int) -> None:
     """Take items one after another until one ends later by itself, or none is left.
 
@@ -329,17 +340,6 @@ def _lane(segment: Segment, loop: str, header: Item, lane: int) -> None:
         run.world.store.update(entry.cursor, free, Equals(entry.fence, fence))
         if is_open or not _ended_meanwhile(run, in_hand):
             return
-
-
-@dataclass(frozen=True, slots=True)
-class _Lane:
-    """Where a lane's entry lies: the names of its attributes in the cursor."""
-
-    cursor: Key
-    item: str
-    fence: str
-    lease: str
-    losses: str
 
 
 def _take_lane(segment: Segment, loop: str, lane: int, entry: _Lane, fence: int) -> tuple[Item | None, Change]:
