@@ -1,6 +1,7 @@
 """The engine against the reference interpreter: the same definition in both, and what differs.
 
     python -m treadle.simulation.compare --count 50000 --seed 1
+    python -m treadle.simulation.compare --count 50000 --seed 1 --from 12000 --jobs 2
     python -m treadle.simulation.compare --count 2000 --coverage
 
 The engine runs once, its messages in a random order. The reference then goes through the order in which the engine did
@@ -16,6 +17,8 @@ import random
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +35,7 @@ from .shrinking import shrunk
 from .sides import Facts, ended_steps, engine_facts, reference_facts, undone_steps
 
 MOST_SAMPLES = 40
+PARCEL = 25  # definitions that a process is given at once
 FOLLOWING = 30  # so many samples follow the engine; the rest goes by chance alone
 SLACK_MS = 50_000  # the engine's timers may be late by that much, never early; generated durations are whole minutes
 
@@ -170,36 +174,58 @@ def checker() -> Checker:
     return Checker(engine.tasks, engine.world.expressions)
 
 
+def all_compared(numbers: Sequence[int], jobs: int) -> Iterator[Compared]:
+    """In this order, by so many processes."""
+    if jobs == 1:
+        yield from map(compare, numbers)
+        return
+    with ProcessPoolExecutor(jobs) as pool:
+        try:
+            yield from pool.map(compare, numbers, chunksize=PARCEL)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def progress(done: int, total: int, found: int, begin: int, seconds: float) -> str:
+    """`begin`: of the numbers before it nothing is known here."""
+    speed = (done - begin) / seconds
+    left = (total - done) / speed / 60
+    return f"{done} of {total} compared, {found} differ; {speed:.0f} a second, {left:.0f} min left; --from {done} goes on here"
+
+
 def main() -> int:
     options = argparse.ArgumentParser(description="the engine against the reference interpreter")
     options.add_argument("--count", type=int, default=1000, help="definitions to compare")
     options.add_argument("--seed", type=int, default=0, help="of the definitions' numbers")
+    options.add_argument("--from", type=int, default=0, metavar="N", dest="begin", help="go on behind the first N of them")
+    options.add_argument("--jobs", type=int, default=1, help="processes; default: 1")
     options.add_argument("--one", type=int, metavar="NUMBER", help="only this definition, as a difference names it")
     options.add_argument("--stop-after", type=int, default=10, metavar="N", help="differences to look for")
     options.add_argument("--coverage", action="store_true", help="print what of the language was in them, and what was executed")
     chosen = options.parse_args()
+    if chosen.jobs < 1 or not 0 <= chosen.begin < chosen.count:
+        options.error("--jobs is at least 1, and --from less than --count")
 
     numbers = random.Random(chosen.seed)
-    wanted = [chosen.one] if chosen.one is not None else [numbers.getrandbits(48) for _ in range(chosen.count)]
+    wanted = [chosen.one] if chosen.one is not None else [numbers.getrandbits(48) for _ in range(chosen.count)][chosen.begin :]
     valid = checker()
-    begin = time.perf_counter()
-    done = found = 0
-    table = Table()
-    for number in wanted:
-        compared = compare(number)
-        done += 1
-        covered(compared, table)
-        if compared.differs:
-            found += 1
-            print(smallest(compared, valid), flush=True)
-        if found >= chosen.stop_after:
-            break
-        if done % 1000 == 0:
-            print(f"{done} compared, {found} differ", file=sys.stderr, flush=True)
-    seconds = time.perf_counter() - begin
+    since = time.perf_counter()
+    done, found, table = chosen.begin, 0, Table()
+    with closing(all_compared(wanted, chosen.jobs)) as every:
+        for compared in every:
+            done += 1
+            covered(compared, table)
+            if compared.differs:
+                found += 1
+                print(smallest(compared, valid), flush=True)
+            if found >= chosen.stop_after:
+                break
+            if done % 1000 == 0:
+                print(progress(done, chosen.count, found, chosen.begin, time.perf_counter() - since), file=sys.stderr, flush=True)
+    seconds = time.perf_counter() - since
     if chosen.coverage:
         print(table)
-    print(f"{done} compared, {found} differ; {seconds:.0f} s, {done / seconds:.0f} a second")
+    print(f"{done - chosen.begin} compared, {found} differ; {seconds:.0f} s, {(done - chosen.begin) / seconds:.0f} a second")
     return 1 if found else 0
 
 

@@ -14,14 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ..core import paths
+from ..core.model import Outcome
 from ..engine.items import step_key
 from ..ports import Item, Key
-from .reference_values import FAILED, HELD, NEXT, OVER
+from .reference_values import CUT, FAILED, HELD, NEXT, OVER
 
 NEVER = float("inf")  # behind all whose turn is known
 INSTANT_MS = 59_000  # the engine's timers may be late by less; generated durations are whole minutes
 
-BEGIN, FAIL, END, UNDO, HOLD, REST = "begin", "fail", "end", "undo", "hold", "rest"
+BEGIN, FAIL, END, CANCEL, UNDO, HOLD, REST = "begin", "fail", "end", "cancel", "undo", "hold", "rest"
 
 RESTS = ("compensating", "succeeded", "failed", "cancelled", "timedOut")  # no step of the run goes on
 
@@ -94,7 +95,7 @@ class Trail:
         match item["state"]:
             case "ended":
                 self._begin(key, path, attempt, gen)
-                self.note(path, END)
+                self.note(path, CANCEL if item["outcome"] == Outcome.CANCELLED else END)
                 if "next" in item:
                     self._begin(step_key(run_id, item["next"]), self._path(run_id, item["next"]), 1, gen)
             case "released" if (key, attempt, gen) in self._begun:
@@ -124,6 +125,8 @@ class Trail:
             return self._number(label.removesuffix(NEXT), BEGIN, now)
         if label.endswith(FAILED):
             return self._number(label.removesuffix(FAILED), END, now)
+        if label.endswith(CUT):
+            return self._number(label.removesuffix(CUT), CANCEL, now)
         if label.endswith(HELD):
             return self._number(label.removesuffix(HELD), HOLD, now)
         if label.endswith(OVER):

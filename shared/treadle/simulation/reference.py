@@ -25,7 +25,7 @@ from .reference_again import preset, reopen
 from .reference_outside import Answers, Limits, Places, Signals, decided, modern
 from .reference_scopes import Scope, every_step
 from .reference_steps import unit
-from .reference_values import HELD, NEXT, OVER, Choices, Definition, End, Env, Failure, Json, Record
+from .reference_values import CUT, HELD, NEXT, OVER, Choices, Definition, End, Env, Failure, Json, Record
 
 START_MS = 1_800_000_000_000
 
@@ -61,6 +61,7 @@ class RunOf:
         self.ended_at = kernel.now
         self.kept: dict[str, End] = {}  # by a retry
         self.undone: set[str] = set()
+        self._sees_late = kernel.toss()  # too much has failed: what is in hand may end before that is seen
         self._order = 0
 
     def _shown(self, definition: Definition) -> Json:
@@ -205,16 +206,21 @@ class RunOf:
     def scope(self, definition: Definition, prefix: str, env: Env) -> Scope:
         return Scope(self, definition, prefix, env)
 
-    def note_end(self, record: Record, status: str, failure: Failure | None = None, *, stops: bool = False) -> None:
-        """`stops`: the run stops for this failure, whatever the thresholds say."""
+    def note_end(self, path: str, record: Record, status: str, failure: Failure | None = None, *, stops: bool = False) -> None:
+        """`stops`: the run stops for this failure, whatever the thresholds say. What is cancelled with others ends at their instant, and
+        counts at any time of it."""
         self._order += 1
         record.status, record.order, record.ended_at = status, self._order, self.kernel.now
         record.error = failure.name if failure else None
+        if status == "cancelled":
+            limits, now = self.limits, self.kernel.now
+            self.kernel.call_at(now, lambda: limits.count(record, now), self.label(path) + CUT)
+            return
         match self.limits.exceeded_by(record, self.kernel.now):
             case _ if stops or self.is_stopping():
                 pass
             case "fail" if failure is not None and self.top is not None:
-                self.top.stop_with(failure)
+                self.top.stop_with(failure, late=self._sees_late)
             case "pause" | "cancel" as action:
                 self.act_by_itself(action)
 
@@ -224,8 +230,8 @@ class RunOf:
             await self.resumed
 
     def act_by_itself(self, action: str) -> None:
-        if action == "cancel":  # what is in hand may end before that is seen
-            mark = OVER if self.kernel.toss() else HELD
+        if action == "cancel":
+            mark = OVER if self._sees_late else HELD
             self.kernel.call_at(self.kernel.now, lambda: self.cancelled.succeed(None), self.label() + mark)
         elif not self.is_stopping() and self.resumed.is_done:
             self.resumed = Future(self.kernel)

@@ -138,13 +138,14 @@ class Limits:
     rule: Definition | None
     ended: list[tuple[int, bool]] = field(default_factory=list)  # when, and whether it failed
 
+    def count(self, record: Record, now: int) -> None:
+        if record.status != "skipped":
+            self.ended.append((now, record.status == "failed"))
+
     def exceeded_by(self, record: Record, now: int) -> str | None:
         """The action that the end of a step calls for."""
-        if record.status == "skipped":
-            return None
-        has_failed = record.status == "failed"
-        self.ended.append((now, has_failed))
-        if self.rule is None or not has_failed:
+        self.count(record, now)
+        if self.rule is None or record.status != "failed":
             return None
         failed = [when for when, is_failure in self.ended if is_failure]
         is_exceeded = "maxFailedSteps" in self.rule and len(failed) > self.rule["maxFailedSteps"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .processes import Cancelled, Mailbox, Process
 from .reference_steps import perform
-from .reference_values import NEXT, STATUS, Definition, End, Env, Failure, How, Json, Record, Undo
+from .reference_values import NEXT, OVER, STATUS, Definition, End, Env, Failure, How, Json, Record, Undo
 
 if TYPE_CHECKING:
     from .reference import RunOf
@@ -125,9 +125,13 @@ class Scope:
             return self.env.render(self.definition["output"])
         return {name: self.seen[name]["output"] for name in self.steps if not self.out_of[name]}
 
-    def stop_with(self, failure: Failure) -> None:
-        """Too much has failed."""
-        self.letters.put((STOP, End(How.FAILED, failure=failure)))
+    def stop_with(self, failure: Failure, *, late: bool) -> None:
+        """Too much has failed. `late`: what is in hand ends before that is seen."""
+        letter = STOP, End(How.FAILED, failure=failure)
+        if late:
+            self.run.kernel.call_at(self.run.kernel.now, lambda: self.letters.put(letter), self.run.label() + OVER)
+        else:
+            self.letters.put(letter)
 
     # ---------------------------------------------------------------------------------------------------- decisions
 
@@ -277,8 +281,10 @@ class Scope:
                 return sources - self.seen.keys()
 
     def _fact(self, name: str, end: End, record: Record) -> None:
-        self.run.records[self.prefix + name] = record
+        path = self.prefix + name
+        self.run.records[path] = record
         record.output = end.output
         is_over = end.how is How.FAILED and not self.prefix and not self.is_handled(name) and self.run.on_failure in ("stop", "compensate")
-        self.run.note_end(record, STATUS[end.how], end.failure if end.how in (How.FAILED, How.CAUGHT) else None, stops=is_over)
+        failure = end.failure if end.how in (How.FAILED, How.CAUGHT) else None
+        self.run.note_end(path, record, STATUS[end.how], failure, stops=is_over)
         self.seen[name] = end.seen(record.attempts)

@@ -179,12 +179,12 @@ async def _recorded(run: RunOf, path: str, work: Callable[[str], Awaitable[Json]
             await _after_failure(run, path)
             raise
     except Failure as failure:
-        run.note_end(record, "failed", failure)
+        run.note_end(path, record, "failed", failure)
         return failure
     except Cancelled:  # in a pause, it may be before its first attempt
-        run.note_end(record, "cancelled" if record.attempts or record.is_delayed else "skipped")
+        run.note_end(path, record, "cancelled" if record.attempts or record.is_delayed else "skipped")
         raise
-    run.note_end(record, "succeeded")
+    run.note_end(path, record, "succeeded")
     return None
 
 

@@ -24,9 +24,9 @@ PERMANENT = frozenset({"ExpressionError", "InputInvalid", "OutputInvalid", "Task
 ANY_TEXT = "<any text>"  # stands for an id that the engine makes up
 
 
-# Behind the label of a step: its next attempt, and what follows from its failure; behind that of a run: its last step has ended,
-# and it pauses by itself.
-NEXT, FAILED, OVER, HELD = "~", "!", "$", "="
+# Behind the label of a step: its next attempt, what follows from its failure, and that it was cancelled; behind that of a run: its last
+# step has ended, and it pauses by itself.
+NEXT, FAILED, CUT, OVER, HELD = "~", "!", "-", "$", "="
 
 
 class Failure(Exception):
