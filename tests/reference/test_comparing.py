@@ -32,7 +32,11 @@ def test_what_is_the_same(name: str, expected: Any, got: Any, same: bool) -> Non
     assert is_same(name, expected, got) is same
 
 
+RED = {"error": "Red"}
 AT_ONE_INSTANT = {
+    "a group's time is over as its items end": [
+        {"id": "a", "group": {"steps": [{"id": "b", "forEach": [1, 2, 3, 4], "wait": "2m"}]}, "timeout": "2m"}
+    ],
     "items that fail together": [{"id": "a", "forEach": [1, 2, 3, 4], "tolerate": {"failures": 1}, "wait": "5m", "timeout": "1m"}],
     "a clean-up step without edges beside a failure": [{"id": "a", "join": "done", "wait": "5m"}, {"id": "b", "fail": {"error": "Boom"}}],
 }
@@ -42,6 +46,40 @@ AT_ONE_INSTANT = {
 def test_what_an_order_leads_to_is_followed(steps: list[dict[str, Any]]) -> None:
     given = Case({"id": "w", "name": "W", "version": "1.0.0", "steps": steps}, {})
     assert [str(one) for number in range(20) if (one := compare(number, given)).differs] == []
+
+
+TOO_MUCH = {
+    "what is cancelled counts once it has ended": (
+        {"failureRate": 0.4, "window": "7d"},
+        [
+            {"id": "w", "forEach": [1, 2], "set": 1},
+            {
+                "id": "a",
+                "forEach": [1, 2, 3],
+                "group": {
+                    "steps": [
+                        {"id": "b", "forEach": [5, 6, 7, 8], "fail": RED, "retry": {"maxAttempts": 3, "delay": "23m", "jitter": "none"}}
+                    ]
+                },
+            },
+        ],
+    ),
+    "a group whose only step was the last straw": (
+        {"maxFailedSteps": 1},
+        [
+            {"id": "a", "forEach": [1], "tolerate": {"failures": 1}, "fail": RED},
+            {"id": "c", "group": {"steps": [{"id": "d", "fail": RED}]}, "catch": [{"errors": ["*"], "output": "caught"}]},
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("action", ["fail", "cancel"])
+@pytest.mark.parametrize(("rule", "steps"), TOO_MUCH.values(), ids=TOO_MUCH)
+def test_what_ends_as_too_much_has_failed_is_followed(rule: dict[str, Any], steps: list[dict[str, Any]], action: str) -> None:
+    handling = {"onFailure": "continue", "thresholds": {**rule, "action": action}}
+    given = Case({"id": "w", "name": "W", "version": "1.0.0", "errorHandling": handling, "steps": steps}, {})
+    assert [str(one) for number in range(30) if (one := compare(number, given)).differs] == []
 
 
 UNDOES = {"compensate": {"task": "revert", "with": {"step": "a"}}}
