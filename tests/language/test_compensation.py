@@ -412,6 +412,27 @@ CASES = [
         took=10,
     ),
     Case(
+        "a child that undoes and fails passes its own error on",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - id: a
+          set: a
+          compensate: {workflow: {id: undo-red}, retry: {maxAttempts: 3, backoff: fixed, delay: 5s, jitter: none, on: [Red]}}
+        - {id: b, set: b, compensate: {workflow: {id: undo-blue}, retry: {maxAttempts: 3, except: [Blue]}}}
+        - {id: z, after: [a, b], fail: {error: Boom}}
+        """,
+        others=[
+            "id: undo-red\nsteps: [{id: n, task: note, with: {label: red}}, {id: x, after: [n], fail: {error: Red}}]",
+            "id: undo-blue\nsteps: [{id: x, fail: {error: Blue}}]",
+        ],
+        status="failed",
+        error="Boom",
+        compensated=False,
+        log=["red", "red", "red"],
+        took=10,
+    ),
+    Case(
         "a child that undoes and takes too long is cancelled",
         """
         errorHandling: {onFailure: compensate}

@@ -32,7 +32,7 @@ from .run import Run
 from .secrecy import Given, fill, names_secrets
 from .snapshot import snapshot
 from .starting import StartRequest, latest_plan, start
-from .waits import cancel_child, refused
+from .waits import cancel_child, error_of_child, refused
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -215,9 +215,8 @@ def _child_ended(run: Run, standing: Item) -> StepError | Pending | None:
     """None: it succeeded. One that takes too long is cancelled."""
     control = run.world.store.get(run_key(standing["child"]))
     status = RunStatus(control["status"]) if control is not None else None
-    if status is not None and status.is_final:
-        told = f"{standing['child']} ended {status}"
-        return None if status is RunStatus.SUCCEEDED else StepError("ChildFailed", told)
+    if control is not None and status is not None and status.is_final:
+        return None if status is RunStatus.SUCCEEDED else error_of_child(control, standing["child"])
     if 0 < standing["until"] <= run.now:
         cancel_child(run, standing["child"])
         return StepError("Timeout", "the undoing took too long")

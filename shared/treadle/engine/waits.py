@@ -289,13 +289,14 @@ def _look_at_child(segment: Segment, item: Item) -> bool:
     if status is RunStatus.SUCCEEDED:
         resolve(segment, item, output_of_run(run.world, control))
     else:
-        error = (
-            ending.error_in(control)
-            if status is RunStatus.FAILED
-            else StepError("ChildFailed", f"the child run {wait['child']} ended {status}")
-        )
-        segment.failed(claim_of(item), error, stands(item))
+        segment.failed(claim_of(item), error_of_child(control, wait["child"]), stands(item))
     return True
+
+
+def error_of_child(control: Item, child_id: str) -> StepError:
+    """Of a run that ended otherwise than well: one that failed passes its own on."""
+    status = RunStatus(control["status"])
+    return ending.error_in(control) if status is RunStatus.FAILED else StepError("ChildFailed", f"the child run {child_id} ended {status}")
 
 
 def output_of_run(world: Any, control: Item) -> Json:
