@@ -12,6 +12,8 @@ PYTHON := $(VENV)/bin/python
 CASES  ?= ../shared/acceptance
 ARGS   ?=
 SECONDS ?= 60
+COUNT  ?= 50000
+SEED   ?= 1
 
 # ------------------------------------------------------------------------------------------------ the environment
 
@@ -94,6 +96,13 @@ simulate: $(DEV) ## let everything go wrong that can, for a minute and a half (A
 .PHONY: simulate-all
 simulate-all: $(DEV) ## every single fault, every pair of the small shapes, and 200,000 random schedules: half an hour
 	@$(VENV)/bin/treadle simulate --seconds 0 --seeds 2200 $(ARGS)
+
+.PHONY: compare plans
+compare: $(DEV) ## random definitions in the engine and in the language's interpreter (COUNT=50000 SEED=1 ARGS="--jobs 2 --from 12000")
+	@$(PYTHON) -m treadle.simulation.compare --count $(COUNT) --seed $(SEED) $(ARGS)
+
+plans: $(DEV) ## random plans: what each end starts is what a look at all the facts says (COUNT=50000 SEED=1)
+	@$(PYTHON) -m tests.core.laws --count $(COUNT) --seed $(SEED) $(ARGS)
 
 .PHONY: soak
 soak: $(DEV) ## 10,000 runs on the local stack while workers die: right ends, nothing left over, memory flat (ARGS="--runs 1000")

@@ -1,14 +1,14 @@
 """What may run now: the edge table, the joins, and the law that ties `advance` to `frontier`.
 
-`TREADLE_PLANS=50000 pytest tests/core/test_advance.py` tries the law on more random plans.
+`make plans COUNT=50000` tries the laws on more random plans.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
+from random import Random
 from typing import Any
 
 import pytest
@@ -24,15 +24,15 @@ from treadle.core.advance import (
     decide,
     edging,
     first_live,
-    frontier,
     verdict,
 )
 from treadle.core.model import Outcome
-from treadle.core.plan import CHOSEN, Edge, Scope
+from treadle.core.plan import CHOSEN, Edge
 
-from tests.core.plans import fact, scope, skip
+from tests.core.laws import LAWS, ByChance, Pick, advance_starts_what_frontier_would
+from tests.core.plans import fact, scope
 
-PLANS = int(os.environ.get("TREADLE_PLANS", "400"))
+PLANS = 400
 
 LIVE, DEAD, FAILED, OPEN = Edging.LIVE, Edging.DEAD, Edging.FAILED, Edging.OPEN
 
@@ -118,78 +118,43 @@ def test_a_join_once_decided_to_start_never_changes_its_mind(join: str | int) ->
 # ------------------------------------------------------------------------------------------------ the law
 
 
-@st.composite
-def scopes(draw: st.DrawFn) -> Scope:
-    """Random acyclic scopes with every kind of edge and join, and switches that name later steps."""
-    size = draw(st.integers(1, 8))
-    steps: list[dict[str, Any]] = []
-    for number in range(size):
-        sources = draw(st.lists(st.integers(0, number - 1), unique=True, max_size=4)) if number else []
-        after = [{"step": f"s{source}", "on": draw(st.sampled_from(ON[1:]))} if draw(st.booleans()) else f"s{source}" for source in sources]
-        step: dict[str, Any] = {"id": f"s{number}", "after": after}
-        if after:
-            step["join"] = draw(st.sampled_from(["all", "all", "any", "done", draw(st.integers(1, len(after)))]))
-        steps.append(step)
-    for number, step in enumerate(steps[:-1]):
-        if draw(st.integers(0, 3)) == 0:
-            later = [other["id"] for other in steps[number + 1 :]]
-            step["switch"] = [{"else": draw(st.lists(st.sampled_from(later), unique=True, max_size=3))}]
-    return scope(*steps)
+@dataclass(frozen=True)
+class Drawn:
+    """`laws.Pick`, by Hypothesis: what breaks a law is made small."""
+
+    draw: Callable[[st.SearchStrategy[Any]], Any]
+
+    def number(self, least: int, most: int) -> int:
+        return int(self.draw(st.integers(least, most)))
+
+    def one_of(self, choices: Sequence[Any]) -> Any:
+        return self.draw(st.sampled_from(choices))
+
+    def some(self, choices: Sequence[Any], most: int) -> list[Any]:
+        return list(self.draw(st.lists(st.sampled_from(choices), unique=True, max_size=most))) if choices else []
 
 
-def ending(draw: Callable[[st.SearchStrategy[Any]], Any], plan: Scope, name: str) -> Fact:
-    """A fact that the step may come to: a switch that succeeds chooses some of the steps that it names."""
-    outcome: Outcome = draw(OUTCOMES)
-    named = [target for target in plan.steps[name].targets if any(e == Edge(name, CHOSEN) for e in plan.steps[target].edges)]
-    is_choice = outcome is Outcome.SUCCEEDED and named
-    return fact(name, outcome, chosen=tuple(draw(st.lists(st.sampled_from(named), unique=True))) if is_choice else ())
+@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+def test_the_laws_of_advance_and_frontier(law: Callable[[Pick], None]) -> None:
+    @given(st.data())
+    @settings(max_examples=PLANS)
+    def holds(data: st.DataObject) -> None:
+        law(Drawn(data.draw))
+
+    holds()
 
 
-OUTCOMES = st.sampled_from([Outcome.SUCCEEDED, Outcome.SUCCEEDED, Outcome.FAILED, Outcome.BYPASSED, Outcome.CAUGHT, Outcome.CANCELLED])
+def for_many(law: Callable[[Pick], None]) -> None:
+    for number in range(200):
+        law(ByChance(Random(number)))
 
 
-@given(scopes(), st.data())
-@pytest.mark.timeout(0 if PLANS > 2000 else 120)
-@settings(max_examples=PLANS)
-def test_advance_after_each_fact_in_any_order_starts_what_frontier_would(plan: Scope, data: st.DataObject) -> None:
-    facts: dict[str, Fact] = {}
-    started = {name for name, v in frontier(plan, facts).items() if v is START}
-    running = sorted(started)
-    while running:
-        ended = data.draw(st.sampled_from(running))
-        running.remove(ended)
-        facts[ended] = ending(data.draw, plan, ended)
-        todo = [ended]
-        while todo:
-            for name, decided in advance(plan, todo.pop(), facts).items():
-                if name in started:
-                    continue  # a join that starts early meets its later edges
-                if decided is START:
-                    started.add(name)
-                    running.append(name)
-                else:
-                    facts[name] = skip(name, decided)
-                    todo.append(name)
-        whole = frontier(plan, dict(facts))
-        assert {name for name, v in whole.items() if v is START} == started - set(facts)
-        assert all(v is START for v in whole.values()), "advance left a skip unwritten"
-    assert set(facts) == set(plan.steps), "every step is decided in the end"
+def test_an_advance_that_forgets_skips_is_seen() -> None:
+    def forgetful(*of: Any) -> dict[str, Verdict]:
+        return {name: found for name, found in advance(*of).items() if found is START}
 
-
-@given(scopes(), st.data())
-@pytest.mark.timeout(0 if PLANS > 2000 else 120)
-@settings(max_examples=PLANS // 2)
-def test_facts_only_add_to_what_has_started(plan: Scope, data: st.DataObject) -> None:
-    """Monotone: a step that may start may start under any further facts of others."""
-    names = list(plan.steps)
-    some = {name: ending(data.draw, plan, name) for name in data.draw(st.lists(st.sampled_from(names), unique=True))}
-    more = dict(some)
-    for name in names:
-        if name not in more and data.draw(st.booleans()):
-            more[name] = ending(data.draw, plan, name)
-    before = {name for name, v in frontier(plan, some).items() if v is START}
-    after = {name for name, v in frontier(plan, more).items() if v is START}
-    assert before - set(more) <= after
+    with pytest.raises(AssertionError, match=r"unwritten|decided"):
+        for_many(lambda pick: advance_starts_what_frontier_would(pick, forgetful))
 
 
 # ------------------------------------------------------------------------------------------------ details
