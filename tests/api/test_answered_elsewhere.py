@@ -225,7 +225,7 @@ def test_who_may_approve(engine: MemoryEngine, by: str, verb: str, body: Any, an
 
 def test_who_is_not_named_may_not(engine: MemoryEngine) -> None:
     run_id = waiting(engine, "{id: ok, approval: {by: [grace]}}")
-    assert post(engine, f"/v1/runs/{run_id}/steps/ok/approve") == (409, "wrong-state")
+    assert post(engine, f"/v1/runs/{run_id}/steps/ok/approve") == (403, "forbidden")
     assert engine.show(run_id).status == "waiting"
 
 

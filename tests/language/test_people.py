@@ -601,8 +601,9 @@ def test_a_run_that_does_not_exist_is_not_found(verb: str) -> None:
 
 def test_only_those_named_may_approve() -> None:
     engine, run_id = at_rest("steps: [{id: a, approval: {by: [ann, bob]}}]")
-    with pytest.raises(Rejected):
+    with pytest.raises(Rejected, match="eve may not decide step a: it asks for ann, bob") as refusal:
         engine.approve(run_id, "a", by="eve")
+    assert (refusal.value.code, refusal.value.status) == ("forbidden", 403)
     assert engine.show(run_id).steps["a"].status == "waiting"
     engine.approve(run_id, "a", by="bob")
     assert engine.wait(run_id).output == {"a": {"decision": "approved", "by": "bob", "comment": None}}

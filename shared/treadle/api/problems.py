@@ -37,7 +37,7 @@ CATALOGUE: Mapping[str, Kind] = MappingProxyType(
         "unsupported-media-type": Kind(415, "The body has a media type that is not read here"),
         # who asks
         "unauthenticated": Kind(401, "There is no valid token"),
-        "forbidden": Kind(403, "The token's roles do not allow this"),
+        "forbidden": Kind(403, "The caller may not do this"),
         "rate-limited": Kind(429, "Too many requests"),
         # what is asked for
         "not-found": Kind(404, "There is no such thing"),

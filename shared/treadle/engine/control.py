@@ -178,7 +178,7 @@ def _may_decide(run: Run, path: str, by: str) -> Item:
     item = waiting_item(run, path, "approval")
     allowed = item["wait"].get("by")
     if allowed and by not in allowed:
-        raise WrongState(f"{by} may not decide step {path}: it asks for {', '.join(allowed)}")
+        raise Rejected("forbidden", f"{by} may not decide step {path}: it asks for {', '.join(allowed)}", status=403)
     return item
 
 
