@@ -16,7 +16,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -174,7 +174,7 @@ def checker() -> Checker:
     return Checker(engine.tasks, engine.world.expressions)
 
 
-def all_compared(numbers: Sequence[int], jobs: int) -> Iterator[Compared]:
+def all_compared(numbers: Sequence[int], jobs: int) -> Generator[Compared, None, None]:
     """In this order, by so many processes."""
     if jobs == 1:
         yield from map(compare, numbers)
