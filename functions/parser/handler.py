@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from treadle import wiring
-from treadle.deliveries import in_turn
+from treadle.deliveries import in_turn, partial_answer
 from treadle.engine import messages
 from treadle.inbox import submit
 
@@ -15,6 +14,5 @@ def take(record: dict[str, Any]) -> None:
     in_turn(record, lambda: submit(wiring.current(), messages.parsed(record["body"])))
 
 
-def handler(event: dict[str, Any], context: Any) -> Any:
-    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-    return process_partial_response(event, take, processor, context)
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    return partial_answer(event, take)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from . import wiring
 from .core.errors import Conflict, Corrupted, Newer, TreadleError, Unavailable
-from .engine import letters
 from .topology import CONSUMED, DEAD, MAX_RECEIVES
+
+if TYPE_CHECKING:
+    from .engine.letters import Dead
 
 log = logging.getLogger("treadle.deliveries")
 
@@ -98,18 +100,22 @@ def _receives(record: dict[str, Any]) -> int:
 
 def _failed_last(record: dict[str, Any], failed: Exception) -> None:
     if _receives(record) >= _RECEIVES.get(logical_queue(record), MAX_RECEIVES):
+        from .engine.letters import say_why  # on demand, as below: most workers never see a dead letter
+
         with suppress(Unavailable):
-            letters.say_why(wiring.current().engine.world, record["messageId"], failed)
+            say_why(wiring.current().engine.world, record["messageId"], failed)
 
 
-def dead(record: dict[str, Any]) -> letters.Dead:
+def dead(record: dict[str, Any]) -> Dead:
     """A record of a dead-letter queue. What EventBridge could not deliver has the reason beside it."""
+    from .engine.letters import Dead
+
     attributes = record.get("attributes", {})
     said = record.get("messageAttributes", {}).get("ERROR_MESSAGE", {}).get("stringValue")
     sent_at = int(attributes.get("SentTimestamp", 0))
     queue = logical_queue(record).removesuffix(DEAD)
     receives = min(_receives(record) - 1, _RECEIVES.get(queue, MAX_RECEIVES))  # without those from the dead letters
-    return letters.Dead(queue, record["messageId"], record["body"], receives, sent_at, f"EventBridge: {said}" if said else None)
+    return Dead(queue, record["messageId"], record["body"], receives, sent_at, f"EventBridge: {said}" if said else None)
 
 
 def partial_answer(event: dict[str, Any], act: Callable[[dict[str, Any]], None]) -> dict[str, list[dict[str, str]]]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from treadle.cel import Cel, bounds, runtime
+from treadle.cel import Cel, bounds, programs
 from treadle.core import expressions
 from treadle.core.errors import ExpressionFault
 from treadle.definition import Checker
@@ -92,7 +92,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {"definition": definition, "expres
 def within(target: str, data: bytes, times: float = 1) -> None:
     """Raises Slow where it takes more than so many times what it may, a second time as well: the first may have loaded something."""
     for _ in range(2):
-        runtime._compiled.cache_clear()
+        programs.compiled.cache_clear()
         bounds._regex_fault.cache_clear()
         expressions.split.cache_clear()
         begin = time.process_time()

@@ -34,7 +34,7 @@ Version = Annotated[str, Field(min_length=1, max_length=100, examples=["1.0.0"])
 
 
 class Shape(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel)
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, defer_build=True)
 
 
 # ------------------------------------------------------------------------------------------------ bodies

@@ -1,7 +1,7 @@
 """What the figures may be: `benchmarks/gates.json` says what is promised, `benchmarks/baseline.json` what was reached.
 
-Law: a gate is never met by luck. All figures here are counted, so whatever is worse than the baseline is worse because the
-code is; who makes it better, or must make it worse, records a new one (`treadle bench --record`) in the same change.
+Law: a gate is never met by luck. All figures here but those of cold starts are counted, so whatever is worse than the baseline is
+worse because the code is; who makes it better, or must make it worse, records a new one (`treadle bench --record`) in the same change.
 """
 
 from __future__ import annotations
@@ -58,6 +58,18 @@ def faults_of_scale(rows: Sequence[Mapping[str, Any]]) -> list[str]:
                 if now > was * factor:
                     found.append(f"{kind}: {name} grows from {was:g} at {before['n']} to {now:g} at {after['n']} steps")
     return found
+
+
+def cold_start() -> dict[str, float]:
+    """The most that starting cold may take: functions as ratios to boto3, the command line in milliseconds."""
+    most: dict[str, float] = _read(GATES)["cold_start"]
+    return most
+
+
+def faults_of_starts(found: Mapping[str, float]) -> list[str]:
+    """`found`: as `coldstart.ratios` gives them."""
+    most = cold_start()
+    return [f"cold start: {name} {figure:g}, the gate is {most[name]:g}" for name, figure in found.items() if figure > most[name]]
 
 
 def figures_of(counted: Counted) -> dict[str, float]:

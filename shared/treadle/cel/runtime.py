@@ -1,44 +1,14 @@
-"""`Cel`: compiles and evaluates expressions with Google's C++ runtime (cel-expr-python).
-
-Law: whatever text and whatever JSON come in, out comes JSON or ExpressionFault, after a bounded amount of work: at most
-32 levels of nesting, 10,000 iterations of macros (both are the runtime's own), values of at most MAX_COPIES of what went
-in, MAX_CHARACTERS made by string functions, results of at most MAX_NODES and MAX_TEXT, copies of at most `bounds.MAX_MADE`. Regular
-expressions are RE2, of a bounded size (`regexes`). Known limits of the
-runtime (0.1.3): `map` and `filter` take quadratic time (1,000 items 15 ms, 10,000 items 2.5 s), and a string it is given ends at
-a NUL character (plain paths keep it).
-
-The runtime is loaded at the first expression that needs it: plain paths (`input.order.id`), which most templates are,
-are looked up without it.
+"""`Cel`: plain paths (`input.order.id`), which most templates are, are looked up here. Whatever else is an expression goes to
+Google's C++ runtime (`programs`), which is loaded with the first of them.
 """
 
 from __future__ import annotations
 
-import base64
-import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from ..core.errors import ExpressionFault
 from ..core.expressions import Mismatch, Names, References, at_hand
-from . import bounds, faults, strings, tree
-
-if TYPE_CHECKING:
-    from cel_expr_python import cel
-
-#: Values in one result, counting lists, maps and what they hold. A step's largest honest output stays far below it.
-MAX_NODES = 4_000_000
-
-#: Characters in one result.
-MAX_TEXT = 64 * 1024 * 1024
-
-#: The names of the language: one environment serves every expression that uses no others.
-LANGUAGE_NAMES = frozenset(
-    {"input", "steps", "item", "index", "iteration", "previous", "result", "output", "error", "run", "secrets", "event"}
-)
 
 _PLAIN_PATH = re.compile(r"\s*[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*\s*", re.ASCII)
 _WORDS = frozenset({"true", "false", "null", "in"})  # the only ones that are neither names nor fields
@@ -49,14 +19,17 @@ class Cel:
 
     def references(self, text: str) -> References:
         """Parse and type-check. Raises ExpressionFault with a column."""
-        return _compiled(text).references
+        from .programs import compiled
+
+        return compiled(text).references
 
     def mismatches(self, text: str, schemas: Mapping[str, Any]) -> list[Mismatch]:
         """Why it can have no value where its names fit the JSON Schemas. Raises ExpressionFault for one that cannot be parsed."""
         from .fits import Fits  # the dispatcher needs none of it
+        from .programs import parsed
 
         fits = Fits(schemas)
-        fits.of(_parsed(text))
+        fits.of(parsed(text))
         return fits.found
 
     def evaluate(self, text: str, names: Names) -> Any:
@@ -67,16 +40,9 @@ class Cel:
         found, value = _looked_up(text, names)
         if found:
             return value
-        program = _compiled(text)
-        picked = _pick(names, program.paths)
-        if program.is_to_be_measured:
-            bounds.check(picked, program.copies, program.paths, program.repeated, program.patterns)
-        strings.begin()
-        try:
-            answer = program.expression.eval(data=picked)
-            return _Reader().json_of(answer)
-        except (RuntimeError, ValueError, TypeError, OverflowError) as error:
-            raise faults.when_evaluated(str(error)) from None
+        from .programs import evaluated
+
+        return evaluated(text, names)
 
 
 # ------------------------------------------------------------------------------------------------ plain paths
@@ -92,179 +58,9 @@ def _looked_up(text: str, names: Names) -> tuple[bool, Any]:
         if key in _WORDS or not isinstance(value, Mapping) or key not in value:
             return False, None
         value = value[key]
-    return True, at_hand(value) if _may_be_later(path) else value
+    return True, at_hand(value) if may_be_later(path) else value
 
 
-# ------------------------------------------------------------------------------------------------ compiling
-
-
-@dataclass(frozen=True, slots=True)
-class _Program:
-    expression: cel.Expression
-    paths: frozenset[tree.Access]  # no path is the beginning of another
-    references: References
-    copies: int = 1
-    repeated: tuple[tree.Repeated, ...] = ()
-    patterns: tuple[tree.Pattern, ...] = ()
-
-    @property
-    def is_to_be_measured(self) -> bool:
-        return bool(self.repeated or self.patterns or self.copies > bounds.FEW_COPIES)
-
-
-@lru_cache(maxsize=4096)
-def _compiled(text: str) -> _Program:
-    """Parse, look at the tree, then type-check with exactly the names that the tree has, each of any type."""
-    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-        raise ExpressionFault("it holds half a surrogate pair, which is no character", 1)
-    try:
-        node = _parsed(text)
-        copies, patterns = tree.check_growth(node), tuple(tree.patterns(node))
-        for pattern in patterns:
-            bounds.check_literal(pattern)
-        paths = frozenset(tree.accesses(node))
-        references = tree.references(paths)
-        roots = references.roots
-        expression = _environment(LANGUAGE_NAMES if roots <= LANGUAGE_NAMES else roots).compile(text)
-    except (RuntimeError, ValueError, TypeError) as error:
-        raise faults.when_compiled(text, str(error)) from None
-    return _Program(expression, _shortest(paths), references, copies, tuple(tree.repeated(node)), patterns)
-
-
-def _parsed(text: str) -> tree.Node:
-    return tree.read(_environment(LANGUAGE_NAMES).compile(text, disable_check=True).serialize())
-
-
-@lru_cache(maxsize=64)
-def _environment(names: frozenset[str]) -> cel.Env:
-    from cel_expr_python import cel
-    from cel_expr_python.ext import ext_math
-
-    kinds = {"STRING": cel.Type.STRING, "INT": cel.Type.INT, "LIST": cel.Type.LIST}
-    functions = [
-        cel.FunctionDecl(
-            name,
-            [
-                cel.Overload(
-                    f"treadle_{name}_{len(signature)}",
-                    return_type=kinds[result],
-                    parameters=[kinds[kind] for kind in signature],
-                    is_member=True,
-                    impl=implementation,
-                )
-                for signature in signatures
-            ],
-        )
-        for name, implementation, signatures, result in strings.FUNCTIONS
-    ]
-    variables = dict.fromkeys(sorted(names), cel.Type.DYN)
-    return cel.NewEnv(variables=variables, extensions=[ext_math.ExtMath()], functions=functions)
-
-
-def _shortest(paths: Iterable[tree.Access]) -> frozenset[tree.Access]:
-    kept: set[tree.Access] = set()
-    for path in sorted(paths, key=len):
-        if not any(path[:length] in kept for length in range(1, len(path))):
-            kept.add(path)
-    return frozenset(kept)
-
-
-# ------------------------------------------------------------------------------------------------ values in
-
-
-def _pick(names: Names, paths: frozenset[tree.Access]) -> dict[str, Any]:
-    """Only what the expression reads: the runtime copies all that it is given, and a run's `steps` may be large."""
-    picked: dict[str, Any] = {}
-    for path in paths:
-        _pick_path(names, path, picked)
-    return picked
-
-
-def _pick_path(source: Mapping[str, Any], path: tree.Access, into: dict[str, Any]) -> None:
-    for key in path[:-1]:
-        if key not in source:
-            return
-        below = source[key]
-        if not isinstance(below, Mapping):
-            into[key] = below  # the runtime says what is wrong with it
-            return
-        into = into.setdefault(key, {})
-        source = below
-    if path[-1] in source:
-        into[path[-1]] = at_hand(source[path[-1]]) if _may_be_later(path) else source[path[-1]]
-
-
-def _may_be_later(path: Sequence[str]) -> bool:
+def may_be_later(path: Sequence[str]) -> bool:
     """It ends at `steps` or at one of them, whose output may not have been read yet."""
     return len(path) < 3 and path[0] == "steps"
-
-
-# ------------------------------------------------------------------------------------------------ values out
-
-
-class _Reader:
-    """Turns one result into JSON, counting what it has read."""
-
-    def __init__(self) -> None:
-        self.left = MAX_NODES
-        self.characters_left = MAX_TEXT
-
-    def json_of(self, value: cel.Value) -> Any:
-        self.left -= 1
-        if self.left < 0:
-            raise ExpressionFault(f"the result has more than {MAX_NODES} values")
-        # The kind first: the runtime (0.1.3) drops a reference to None each time it hands out a null, and a fault is a value too.
-        kind = value.type().name()
-        if kind == "STRING":
-            return self._text(value)
-        if kind in _AS_IT_IS:
-            return value.value()
-        if kind in _CONVERSIONS:
-            return _CONVERSIONS[kind](value)
-        if kind.startswith("LIST"):
-            return [self.json_of(inner) for inner in value.value()]
-        if kind.startswith("MAP"):
-            return {_key(key): self.json_of(inner) for key, inner in value.value().items()}
-        raise ExpressionFault(f"the result is a {kind.lower()}, which JSON cannot hold")
-
-    def _text(self, value: cel.Value) -> str:
-        text: str = value.value()
-        self.characters_left -= len(text)
-        if self.characters_left < 0:
-            raise ExpressionFault(f"the result has more than {MAX_TEXT} characters")
-        return text
-
-
-def _key(key: Any) -> str:
-    if isinstance(key, str):
-        return key
-    raise ExpressionFault(f"the map key {key!r} is not a string; use string() on it")
-
-
-def _finite(value: cel.Value) -> float:
-    number: float = value.value()
-    if math.isfinite(number):
-        return number
-    raise ExpressionFault(f"the result is {number}, which JSON cannot hold")
-
-
-def _seconds(value: cel.Value) -> str:
-    duration: timedelta = value.value()
-    microseconds = duration // timedelta(microseconds=1)
-    whole, rest = divmod(abs(microseconds), 1_000_000)
-    return f"{'-' if microseconds < 0 else ''}{whole}{f'.{rest:06}'.rstrip('0') if rest else ''}s"
-
-
-def _raise(value: cel.Value) -> Any:
-    raise faults.when_evaluated(str(value.value()))
-
-
-_AS_IT_IS = frozenset({"INT", "UINT", "BOOL"})
-_CONVERSIONS: dict[str, Callable[[cel.Value], Any]] = {
-    "NULL": lambda value: None,
-    "DOUBLE": _finite,
-    "TIMESTAMP": str,  # to the nanosecond; value() would cut it to microseconds
-    "DURATION": _seconds,
-    "BYTES": lambda value: base64.b64encode(value.value()).decode(),
-    "ERROR": _raise,
-}

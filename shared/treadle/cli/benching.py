@@ -24,7 +24,9 @@ COLUMNS = ("workload", "calls", "wru", "rru", "sqs", "events", "invocations", "b
 @click.command
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @output_option()
-@click.option("--check", is_flag=True, help="Only count; exit status 1 if a figure is worse than its gate or than before.")
+@click.option(
+    "--check", is_flag=True, help="Only count, and time cold starts; exit status 1 if a figure is worse than it may be."
+)
 @click.option("--record", is_flag=True, help="Only count, and write the figures down as what was reached.")
 @click.option("--scale/--no-scale", "with_scale", default=None, help="The same work at 100 to 10,000 steps. Default: with all workloads.")
 @click.option("--large", is_flag=True, help="And at 100,000.")
@@ -61,13 +63,15 @@ def bench(
     sizes = (*SCALES, LARGE) if large else SCALES
     scale = report.scale(sizes) if (not names if with_scale is None else with_scale) else []
     speeds = {} if check or record or not with_speed else {one.workload: _speed_of(one.workload) for one in counted}
+    starts = {} if names else _starts()
     found = {"workloads": {one.workload: one.as_json() | speeds.get(one.workload, {}) for one in counted}}
+    found |= {"cold_start": starts} if starts else {}
     _print(form, found | {"scale": scale, "model_ms": promises.milliseconds(), "prices": prices.as_json()}, counted, speeds)
     if record:
         click.echo(f"recorded in {gates.record(counted)}", err=True)
     if not check:
         return Exit.OK
-    worse = gates.faults(counted) + gates.faults_of_scale(scale)
+    worse = gates.faults(counted) + gates.faults_of_scale(scale) + gates.faults_of_starts(starts.get("ratios", {}))
     for fault in worse:
         click.echo(fault, err=True)
     click.echo(f"{len(worse)} figures are worse than they may be" if worse else "all figures are within their gates", err=True)
@@ -136,6 +140,13 @@ def _speed_of(name: str) -> dict[str, Any]:
     return {"timed_runs": measured["runs"], "steps_per_second": measured["steps_per_second"], "latency_ms": latency}
 
 
+def _starts() -> dict[str, Any]:
+    from ..bench import coldstart, gates
+
+    click.echo("starting cold", err=True)
+    return coldstart.figures(gates.cold_start())
+
+
 def _print(form: str, found: Mapping[str, Any], counted: Sequence[Counted], speeds: Mapping[str, Any]) -> None:
     if form == "json":
         print_json(found)
@@ -146,6 +157,9 @@ def _print(form: str, found: Mapping[str, Any], counted: Sequence[Counted], spee
         if found["scale"]:
             click.echo()
             print_table([_row_of_scale(row) for row in found["scale"]], ("workload", "n", "calls", "wru", "rru", "usd"))
+        if "cold_start" in found:
+            click.echo()
+            print_table(_rows_of_starts(**found["cold_start"]), ("start", "cpu_ms", "to_boto3"))
 
 
 def _row(one: Counted, speed: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,6 +173,10 @@ def _row(one: Counted, speed: Mapping[str, Any]) -> dict[str, Any]:
 
 def _row_of_scale(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"workload": row["workload"], "n": row["n"], **_figures(row["per_step"], row["usd_per_million_steps"])}
+
+
+def _rows_of_starts(cpu_ms: Mapping[str, float], ratios: Mapping[str, float]) -> list[dict[str, Any]]:
+    return [{"start": name, "cpu_ms": ms, "to_boto3": ratios.get(name)} for name, ms in cpu_ms.items() if name != "interpreter"]
 
 
 def _figures(per_step: Mapping[str, float], usd: float) -> dict[str, str]:

@@ -97,7 +97,7 @@ MEANING = {
 class Diagnostic(BaseModel):
     """One fault, as users and programs get it."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     code: Code = Field(description="What is wrong, for programs.")
     severity: Severity = Field(description="Only errors make a definition invalid.")

@@ -38,7 +38,7 @@ COMPENSATIONS = ("task", "set", "wait", "workflow", "emit", "fail")  # those tha
 class Language(BaseModel):
     """What all maps of the language have in common: camelCase keys, no unknown ones, no conversion between types."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, alias_generator=to_camel, defer_build=True)
 
     def _given(self, keys: tuple[str, ...]) -> list[str]:
         given = {field.alias or name for name, field in type(self).model_fields.items() if name in self.model_fields_set}
@@ -273,6 +273,3 @@ class Step(Simple):
     resources: Resources = Field(default=ABSENT, description="What the task needs: it runs in the smallest pool that fits.")
     concurrency: TaskConcurrency = Field(default=ABSENT)
     idempotent: bool = Field(default=ABSENT, description="Running it twice does no harm.")
-
-
-Group.model_rebuild()

@@ -14,7 +14,6 @@ from typing import Any
 from .diagnostics import Code, Fault, Path, kind
 from .document import MAX_BYTES, MAX_DEPTH, Document, is_int64
 from .json_reader import read_json
-from .yaml_reader import read_yaml
 
 Source = Mapping[str, Any] | str | bytes | os.PathLike[str]
 
@@ -54,7 +53,11 @@ def read_text(text: str) -> Document:
         return _refused(Code.LIMIT_EXCEEDED, _TOO_LARGE)
     if text.startswith(_BOM):
         return _refused(Code.SYNTAX, "the document begins with a byte order mark: save it as plain UTF-8", text, index=0)
-    return read_json(text) if text.startswith("{") else read_yaml(text)
+    if text.startswith("{"):
+        return read_json(text)
+    from .yaml_reader import read_yaml  # on demand: most of what functions do reads no YAML
+
+    return read_yaml(text)
 
 
 def read_data(value: Any) -> Document:

@@ -13,22 +13,17 @@ from typing import Any
 from ..core import paths
 from ..core.errors import Conflict, Corrupted, Newer, NotFound
 from ..core.model import SCHEMA
-from ..ports import Message
-from ..topology import DUE_SHARDS, SWEEP_EVERY_S, lane
-from . import branches, chunks, heartbeat, quarantine, removal, waits
+from . import branches, chunks, quarantine, waits
 from .failures import on_failure
 from .items import is_fact, run_key, step_key
 from .reading import Unreadable
 from .run import Run
 from .segment import Segment
-from .triggers import due_message, is_listed
 from .world import Settings, World
 
 __all__ = ["Engine", "Settings", "World"]
 
 MOVES_AGAIN_S = 10
-MOST_REMOVED = 50  # runs of one shard at each pass
-SWEEP_AHEAD_MS = (SWEEP_EVERY_S + 15) * 1000
 
 
 class Engine:
@@ -42,7 +37,9 @@ class Engine:
         """
         with self._while_it_is_there(body["run"], body["path"]):
             if body["kind"] == "remove":
-                return removal.remove(self.world, body["run"], deadline)
+                from .removal import remove  # on demand: once in a run's life, long after it
+
+                return remove(self.world, body["run"], deadline)
             run = self._run_of(body)
             segment = Segment(run, deadline)
             segment.runs_tasks, segment.lost = True, body.get("lost")
@@ -143,26 +140,10 @@ class Engine:
         return None
 
     def sweep(self) -> int:
-        """Send again what is due. It never decides: whoever gets the message looks at what is there. Returns how many.
+        """Send again what is due, and say that it came by. Returns how many. Imported on demand: workers do not sweep."""
+        from .sweeping import sweep
 
-        What it writes is its heartbeat, by which it is seen that it came by.
-        """
-        now = self.world.clock.now()
-        found = [entry for shard in range(DUE_SHARDS) for entry in self.world.store.query_due(shard, now + SWEEP_AHEAD_MS)]
-        messages = [_due_message(pk, sk, due - now) for (pk, sk), due in found]
-        messages += self._over(now)
-        if messages:
-            self.world.lanes.send(messages)
-        heartbeat.beat(self.world, now, len(messages), min((due for _, due in found), default=None))
-        return len(messages)
-
-    def _over(self, now: int) -> list[Message]:
-        """For runs whose time is over. They are in shards of their own: however many there are, no timer waits for them."""
-        if not self.world.settings.retention:
-            return []
-        shards = range(DUE_SHARDS, 2 * DUE_SHARDS)
-        found = [key for shard in shards for key, _ in self.world.store.query_due(shard, now, limit=MOST_REMOVED)]
-        return [Message(lane("low"), {"schema": SCHEMA, "kind": "remove", "run": pk, "path": ""}) for pk, _ in found]
+        return sweep(self.world)
 
 
 def _move(run: Run, body: Mapping[str, Any]) -> None:
@@ -172,12 +153,3 @@ def _move(run: Run, body: Mapping[str, Any]) -> None:
     moved = body.get("moved", 0) + 1
     more = {name: value for name, value in body.items() if name not in ("schema", "kind", "run", "path", "moved")}
     run.send([run.message(body["kind"], body["path"], delay_s=0 if moved == 1 else MOVES_AGAIN_S, moved=moved, **more)])
-
-
-def _due_message(pk: str, sk: str, wait_ms: int) -> Message:
-    wait_s = max(0, -(-wait_ms // 1000))
-    if is_listed(pk):
-        return due_message(pk, sk, wait_s)
-    run_id = pk.partition("#")[0]
-    kind, path = ("settle", "") if sk == "!" else ("wake", sk[2:])
-    return Message(lane("normal"), {"schema": SCHEMA, "kind": kind, "run": run_id, "path": path}, wait_s)

@@ -32,7 +32,6 @@ from .names import names
 from .progress import Ready, after
 from .results import LOST, Done, Failed, Held, Result, Waits
 from .run import Gate, Run
-from .settle import settle, tell_again
 
 MAX_LOCAL = 16  # instant steps that a segment keeps for itself at a time
 
@@ -155,7 +154,7 @@ class Segment:
         """A fact is met: send again what it calls for, and follow `next` to its end before anything is taken."""
         self.run.read_control()
         if self.run.is_over:
-            tell_again(self.run, self)
+            self.tell_end()
         if self.run.is_over or not self.run.still_stands(item):
             return
         while True:
@@ -377,6 +376,12 @@ class Segment:
         """All of it to the lanes."""
         self.run.send(ready.messages + branches.messages(self.run, ready.starts))
 
+    def tell_end(self) -> None:
+        """Whoever wrote the run's end may have died before it told of it. Repeats are known by their ids."""
+        ready = Ready()
+        ending.tell(self.run, ready)
+        self.send(ready)
+
     def share_collected(self) -> None:
         facts, self.collected = self.collected or [], None
         if facts:
@@ -395,6 +400,8 @@ class Segment:
             rests_or_stops = "people" in run.control or run.is_stopping(*self.loose)
             run.must_settle = rests_or_stops and not run.is_over
         if run.must_settle:
+            from .settle import settle  # on demand: with its walk, checkpoints and compensation it is a third of the engine
+
             settle(run, self, repair=self.repair)
             self.drain()
         run.publish()

@@ -35,7 +35,7 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
         run.must_settle = False
         run.read_control()
         if run.status.is_final:
-            tell_again(run, segment)
+            segment.tell_end()
             return
         if run.status is RunStatus.RETRYING:
             retrying.go_on(run)
@@ -71,13 +71,6 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
             _look_again(run, pulse)
         if not run.must_settle:
             return
-
-
-def tell_again(run: Run, segment: Segment) -> None:
-    """Whoever wrote the run's end may have died before it told of it. Repeats are known by their ids."""
-    ready = Ready()
-    ending.tell(run, ready)
-    segment.send(ready)
 
 
 def _closing(run: Run) -> str | None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.model import SCHEMA
-from ..core.schedules import parse_schedule
 from ..ports import Change, Item, Key, Message
 from .items import INLINE_LIMIT, decode, digest, encode, shard_of
 from .world import World
@@ -46,6 +45,8 @@ def with_triggers(world: World, item: Item, triggers: Sequence[Mapping[str, Any]
     """The item of a new version. A schedule that the version before had goes on: its next time is not moved by a deployment."""
     if not triggers:
         return item
+    from ..core.schedules import parse_schedule  # on demand: who registers a workflow needs it, who runs one does not
+
     now = world.clock.now() // 1000 * 1000
     before: Mapping[str, int] = (standing or {}).get("fires", {})
     fires: dict[str, int] = {}

@@ -23,7 +23,6 @@ from .names import names
 from .results import Waits
 from .run import Run
 from .schedule import wake
-from .starting import StartRequest, latest_plan, start
 from .stopping import stop_run
 from .tries import tries_of
 
@@ -224,6 +223,8 @@ def _change_mailbox(run: Run, name: str, change: Any) -> Any:
 
 
 def _start_child(segment: Segment, item: Item) -> None:
+    from .starting import StartRequest, latest_plan, start  # on demand: few runs start others
+
     run, wait, key = segment.run, item["wait"], item["sk"][2:]
     try:
         plan = latest_plan(run.world, run.tenant, wait["workflow"], wait["version"])

@@ -14,7 +14,7 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
-import boto3
+import botocore.session
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import sqs_backends
 
@@ -85,7 +85,7 @@ class Cloud:
     def client(self, service: str, config: Any = None) -> Any:
         """A boto3 client of this account for any service that moto has here: what the task `aws` works with."""
         with _session_lock:
-            client = _session().client(service, config=config)  # type: ignore[call-overload]
+            client = _session().create_client(service, config=config)
         express.connect(client, self.account)
         return client
 
@@ -202,9 +202,12 @@ def _take_account() -> str:
 
 
 @lru_cache(maxsize=1)
-def _session() -> boto3.Session:
+def _session() -> botocore.session.Session:
     """One for the process: reading the service models is what makes a first client slow."""
-    return boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name=REGION)  # noqa: S106  # nosec B106: moto takes any
+    session = botocore.session.get_session()
+    session.set_credentials("local", "local")  # moto takes any
+    session.set_config_variable("region", REGION)
+    return session
 
 
 def _key_schema(hash_key: str, range_key: str) -> Any:
