@@ -191,11 +191,12 @@ def _kept_output(run: Run, output: Json) -> dict[str, str]:
     return {}
 
 
-def tell(run: Run, ready: Ready) -> None:
+def tell(run: Run, ready: Ready) -> Ready:
     """Everybody who waits for the run's end. Done again when a delivery is repeated: the event has the same id."""
     tell_end(run)
     wake_parent(run, ready)
     ready.messages += leave(run)
+    return ready
 
 
 def tell_end(run: Run) -> None:

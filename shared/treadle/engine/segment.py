@@ -154,7 +154,7 @@ class Segment:
         """A fact is met: send again what it calls for, and follow `next` to its end before anything is taken."""
         self.run.read_control()
         if self.run.is_over:
-            self.tell_end()
+            self.send(ending.tell(self.run, Ready()))
         if self.run.is_over or not self.run.still_stands(item):
             return
         while True:
@@ -376,12 +376,6 @@ class Segment:
         """All of it to the lanes."""
         self.run.send(ready.messages + branches.messages(self.run, ready.starts))
 
-    def tell_end(self) -> None:
-        """Whoever wrote the run's end may have died before it told of it. Repeats are known by their ids."""
-        ready = Ready()
-        ending.tell(self.run, ready)
-        self.send(ready)
-
     def share_collected(self) -> None:
         facts, self.collected = self.collected or [], None
         if facts:
@@ -397,8 +391,7 @@ class Segment:
         self.drain()
         if self.loose and not run.must_settle and not run.is_over:
             run.read_control(*self.loose)
-            rests_or_stops = "people" in run.control or run.is_stopping(*self.loose)
-            run.must_settle = rests_or_stops and not run.is_over
+            run.must_settle = not run.is_over and ("people" in run.control or run.is_stopping(*self.loose))
         if run.must_settle:
             from .settle import settle  # on demand: with its walk, checkpoints and compensation it is a third of the engine
 

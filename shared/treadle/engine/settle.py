@@ -35,7 +35,7 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
         run.must_settle = False
         run.read_control()
         if run.status.is_final:
-            segment.tell_end()
+            segment.send(ending.tell(run, Ready()))  # whoever wrote the end may have died before it told of it
             return
         if run.status is RunStatus.RETRYING:
             retrying.go_on(run)
