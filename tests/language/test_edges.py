@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from itertools import product
 
 import pytest
+from treadle.core.model import Outcome
+from treadle.definition import schema
+from treadle.engine.items import step_key
 from treadle.simulation.driver import MemoryEngine
 
 from tests.language.cases import WAYS, Case, Way, definition, each_way, play
@@ -478,5 +481,21 @@ def test_joins(case: Case, way: Way) -> None:
 
 
 def test_every_row_and_column_is_there() -> None:
+    """Of the page: rows are how a step may end, columns what an edge may wait for; joins are the models' words and two numbers."""
     assert len(table()) == len(SOURCES) * len(ON) * (len(ALONE) + 2 * len(BESIDE))
     assert len(cancelled_cases()) == len(ON) * (len(ALONE) + 2 * len(BESIDE))
+    models = schema()["$defs"]
+    assert set(ON) == {"plain", *models["Edge"]["properties"]["on"]["enum"]}
+    assert set(EVERY_JOIN) == {*models["Step"]["properties"]["join"]["oneOf"][0]["enum"], "1", "2"}
+
+
+def test_every_end_of_a_step_is_a_row() -> None:
+    found = {Outcome.CANCELLED}
+    for source in SOURCES.values():
+        engine = MemoryEngine()
+        run_id = engine.start(definition("steps:\n" + source.steps.replace("AFTER ", "")))
+        engine.rest()
+        item = engine.cloud.store.get(step_key(run_id, "x"))
+        assert item is not None
+        found.add(Outcome(item["outcome"]))
+    assert found == set(Outcome)
