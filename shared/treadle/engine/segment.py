@@ -391,7 +391,7 @@ class Segment:
         self.drain()
         if self.loose and not run.must_settle and not run.is_over:
             run.read_control(*self.loose)
-            run.must_settle = not run.is_over and ("people" in run.control or run.is_stopping(*self.loose))
+            run.must_settle = ("people" in run.control or run.is_stopping(*self.loose)) and not run.is_over
         if run.must_settle:
             from .settle import settle  # on demand: with its walk, checkpoints and compensation it is a third of the engine
 
