@@ -109,8 +109,9 @@ soak: $(DEV) ## 10,000 runs on the local stack while workers die: right ends, no
 	@$(VENV)/bin/treadle soak $(ARGS)
 
 .PHONY: mutations
-mutations: $(DEV) ## take each key of the configuration away: the tests of its row have to fail (ARGS="performance.advance")
-	@$(PYTHON) -m tests.config.mutations $(ARGS)
+mutations: $(DEV) ## take each key of the configuration and each row of the spec map away: its tests have to fail (ARGS=performance.advance, ROWS=Monitoring)
+	@$(if $(ROWS),,$(PYTHON) -m tests.config.mutations $(ARGS))
+	@$(if $(ARGS),,$(PYTHON) -m tests.docs.mutations $(ROWS))
 
 .PHONY: fuzz
 fuzz: $(DEV) .cache/atheris/.installed ## feed the readers, the checks and the expressions with what nobody writes (SECONDS=600 for longer)

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from tests.docs import mutations
 from tests.docs.test_pages import ROOT
 
 MAP = (ROOT / "docs/spec-map.md").read_text(encoding="utf-8")
@@ -61,3 +62,31 @@ def test_what_the_map_names_is_there(path: str) -> None:
 def test_no_row_leaves_its_test_open() -> None:
     tables = [line for line in MAP.splitlines() if line.startswith("|") and line.endswith("| |") and "not yet" not in line]
     assert [line for line in tables if "`get_task_status`" not in line] == []
+
+
+def tests_by_row() -> dict[str, str]:
+    """Of every table: the row's name, as `make mutations` has it, and the cell with its tests."""
+    found, function = {}, ""
+    for first, case, _, tests in rows():
+        function = first or function
+        found[f"{function}: {case}"] = tests
+    for table in re.findall(r"^\| (function \| is|line) \|.*\n\|[-|]+\n((?:\|.*\n?)+)", MAP, re.MULTILINE):
+        for line in table[1].splitlines():
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            found[cells[0].replace("`", "")] = "`tests/spec/test_spec.py`" if table[0].startswith("function") else cells[-1]
+    return found
+
+
+def test_each_row_has_an_effect_that_can_be_taken_away() -> None:
+    assert tests_by_row().keys() == mutations.ROWS.keys()
+
+
+@pytest.mark.parametrize("row", mutations.ROWS)
+def test_an_effect_is_there_and_its_test_is_one_of_the_row(row: str) -> None:
+    """That it fails without: `make mutations`."""
+    named = re.findall(r"`(test_\w+|tests/[\w./]+)`", tests_by_row()[row])
+    for effect in mutations.ROWS[row]:
+        compile(effect.taken_away(), effect.file, "exec")
+        file, _, test = effect.test.partition("::")
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8")
+        assert test in named or any(file.startswith(name) for name in named), effect.test

@@ -93,6 +93,7 @@ def within(target: str, data: bytes, times: float = 1) -> None:
     """Raises Slow where it takes more than so many times what it may, a second time as well: the first may have loaded something."""
     for _ in range(2):
         programs.compiled.cache_clear()
+        programs._seen.cache_clear()
         bounds._regex_fault.cache_clear()
         expressions.split.cache_clear()
         begin = time.process_time()

@@ -40,13 +40,13 @@ LANGUAGE_NAMES = frozenset(
 
 def evaluated(text: str, names: Names) -> Any:
     """As JSON. Raises ExpressionFault."""
-    program = compiled(text)
-    picked = _pick(names, program.paths)
-    if program.is_to_be_measured:
-        bounds.check(picked, program.copies, program.paths, program.repeated, program.patterns)
+    expression, seen = compiled(text), _seen(text)
+    picked = _pick(names, seen.paths)
+    if seen.is_to_be_measured:
+        bounds.check(picked, seen.copies, seen.paths, seen.repeated, seen.patterns)
     strings.begin()
     try:
-        return _Reader().json_of(program.expression.eval(data=picked))
+        return _Reader().json_of(expression.eval(data=picked))
     except (RuntimeError, ValueError, TypeError, OverflowError) as error:
         raise faults.when_evaluated(str(error)) from None
 
@@ -54,14 +54,24 @@ def evaluated(text: str, names: Names) -> Any:
 # ------------------------------------------------------------------------------------------------ compiling
 
 
+def references(text: str) -> References:
+    """Parse, and type-check what has no other names than those of the language: whoever asks refuses the others, and an environment
+    with names of its own takes as long as ten expressions. Raises ExpressionFault."""
+    found = _seen(text).references
+    if found.roots <= LANGUAGE_NAMES:
+        compiled(text)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
-class _Program:
-    expression: cel.Expression
+class _Seen:
+    """What the tree of an expression says."""
+
     paths: frozenset[tree.Access]  # no path is the beginning of another
     references: References
-    copies: int = 1
-    repeated: tuple[tree.Repeated, ...] = ()
-    patterns: tuple[tree.Pattern, ...] = ()
+    copies: int
+    repeated: tuple[tree.Repeated, ...]
+    patterns: tuple[tree.Pattern, ...]
 
     @property
     def is_to_be_measured(self) -> bool:
@@ -69,8 +79,7 @@ class _Program:
 
 
 @lru_cache(maxsize=4096)
-def compiled(text: str) -> _Program:
-    """Parse, look at the tree, then type-check with exactly the names that the tree has, each of any type."""
+def _seen(text: str) -> _Seen:
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
         raise ExpressionFault("it holds half a surrogate pair, which is no character", 1)
     try:
@@ -79,12 +88,19 @@ def compiled(text: str) -> _Program:
         for pattern in patterns:
             bounds.check_literal(pattern)
         paths = frozenset(tree.accesses(node))
-        references = tree.references(paths)
-        roots = references.roots
-        expression = _environment(LANGUAGE_NAMES if roots <= LANGUAGE_NAMES else roots).compile(text)
+        return _Seen(_shortest(paths), tree.references(paths), copies, tuple(tree.repeated(node)), patterns)
     except (RuntimeError, ValueError, TypeError) as error:
         raise faults.when_compiled(text, str(error)) from None
-    return _Program(expression, _shortest(paths), references, copies, tuple(tree.repeated(node)), patterns)
+
+
+@lru_cache(maxsize=4096)
+def compiled(text: str) -> cel.Expression:
+    """Type-checked with exactly the names that it has, each of any type."""
+    roots = _seen(text).references.roots
+    try:
+        return _environment(LANGUAGE_NAMES if roots <= LANGUAGE_NAMES else roots).compile(text)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise faults.when_compiled(text, str(error)) from None
 
 
 def parsed(text: str) -> tree.Node:

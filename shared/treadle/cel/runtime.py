@@ -19,9 +19,9 @@ class Cel:
 
     def references(self, text: str) -> References:
         """Parse and type-check. Raises ExpressionFault with a column."""
-        from .programs import compiled
+        from .programs import references
 
-        return compiled(text).references
+        return references(text)
 
     def mismatches(self, text: str, schemas: Mapping[str, Any]) -> list[Mismatch]:
         """Why it can have no value where its names fit the JSON Schemas. Raises ExpressionFault for one that cannot be parsed."""

@@ -24,9 +24,7 @@ COLUMNS = ("workload", "calls", "wru", "rru", "sqs", "events", "invocations", "b
 @click.command
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @output_option()
-@click.option(
-    "--check", is_flag=True, help="Only count, and time cold starts; exit status 1 if a figure is worse than it may be."
-)
+@click.option("--check", is_flag=True, help="Only count, and time cold starts; exit status 1 if a figure is worse than it may be.")
 @click.option("--record", is_flag=True, help="Only count, and write the figures down as what was reached.")
 @click.option("--scale/--no-scale", "with_scale", default=None, help="The same work at 100 to 10,000 steps. Default: with all workloads.")
 @click.option("--large", is_flag=True, help="And at 100,000.")

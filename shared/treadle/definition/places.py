@@ -51,13 +51,16 @@ def node_places(node: Node) -> Iterator[Place]:
     inside = _within(node)
     raw = node.raw
     for key in ("when", "forEach"):  # for the step as a whole
-        yield Place((*node.path, key), raw.get(key), outside, is_bare=True)
+        if key in raw:
+            yield Place((*node.path, key), raw[key], outside, is_bare=True)
     for owner, key in (("repeat", "while"), ("repeat", "until"), ("cache", "key"), ("concurrency", "key")):
-        yield Place((*node.path, owner, key), as_map(raw.get(owner)).get(key), inside, is_bare=True)
+        if owner in raw:
+            yield Place((*node.path, owner, key), as_map(raw[owner]).get(key), inside, is_bare=True)
     yield from _action_places(node.path, raw, inside)
     for path, case in entries((*node.path, "switch"), raw.get("switch")):
         yield Place((*path, "when"), as_map(case).get("when"), inside, is_bare=True)
-    yield Place((*node.path, "output"), raw.get("output"), inside | {"result"})
+    if "output" in raw:
+        yield Place((*node.path, "output"), raw["output"], inside | {"result"})
     for path, entry in entries((*node.path, "catch"), raw.get("catch")):
         yield Place((*path, "output"), as_map(entry).get("output"), outside | {"error"})
     yield from _action_places((*node.path, "compensate"), node.compensate, outside | {"output", "error"}, is_after_step=True)
@@ -65,11 +68,15 @@ def node_places(node: Node) -> Iterator[Place]:
 
 def _action_places(path: Path, raw: dict[str, Any], names: frozenset[str], *, is_after_step: bool = False) -> Iterator[Place]:
     """`raw`: a step or a compensation."""
-    yield Place((*path, "with"), raw.get("with"), names | {"secrets"}, is_after_step=is_after_step)
+    if "with" in raw:
+        yield Place((*path, "with"), raw["with"], names | {"secrets"}, is_after_step=is_after_step)
     for key in ("set", "fail", "emit", "approval"):
-        yield Place((*path, key), raw.get(key), names, is_after_step=is_after_step)
-    yield Place((*path, "workflow", "input"), as_map(raw.get("workflow")).get("input"), names, is_after_step=is_after_step)
-    yield Place((*path, "wait", "until"), as_map(raw.get("wait")).get("until"), names, is_bare=True, is_after_step=is_after_step)
+        if key in raw:
+            yield Place((*path, key), raw[key], names, is_after_step=is_after_step)
+    if "workflow" in raw:
+        yield Place((*path, "workflow", "input"), as_map(raw["workflow"]).get("input"), names, is_after_step=is_after_step)
+    if "wait" in raw:
+        yield Place((*path, "wait", "until"), as_map(raw["wait"]).get("until"), names, is_bare=True, is_after_step=is_after_step)
 
 
 def _around(node: Node) -> frozenset[str]:

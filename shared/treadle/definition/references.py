@@ -56,6 +56,7 @@ class ReferenceCheck:
         self._known = known
         self._parsed: dict[str, References | ExpressionFault] = {}
         self._speller = Speller(graph.by_id)
+        self._fields = Speller()
 
     def faults(self, document: dict[str, Any]) -> Iterator[Fault]:
         for place in document_places(document):
@@ -92,7 +93,7 @@ class ReferenceCheck:
     def _mismatches(self, found: _Expression, parsed: References, node: Node | None, place: Place) -> Iterator[Fault]:
         schemas = self._known.at(place, node, parsed.roots & place.names, parsed.steps)
         for fault in self._expressions.mismatches(found.text, schemas) if schemas else ():
-            hint = nearest(fault.name, fault.known) if fault.name else None
+            hint = self._fields.hint(fault.name, fault.known) if fault.name else None
             code = Code.UNKNOWN_REFERENCE if fault.name and _OF_THE_LANGUAGE.fullmatch(fault.path) else Code.SCHEMA_MISMATCH
             yield Fault(code, fault.message, found.path, hint, offset=found.offset)
 
