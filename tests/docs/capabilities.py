@@ -57,18 +57,18 @@ CAPABILITIES: dict[str, tuple[Effect, ...]] = {
     ),
     "Horizontal scaling": (
         _of(
-            "infra/constructs/worker.py",
-            "max_concurrency=max_concurrency,",
-            "max_concurrency=1000,",
+            "infra/deployment.py",
+            '"none": NONE}[self.effects.scaling]',
+            '"none": NONE}["auto"]',
             "infra/test_configuration.py::test_scaling_is_the_concurrency_of_the_workers",
         ),
     ),
     "Dynamic workflows, dynamic loading": (
         _of(
             "engine/amending",
-            "new[name] != old[name]",
-            "False",
-            "people/test_checkpoints.py::test_before_a_run_is_amended_what_it_was_is_kept",
+            '"added": [name for name in new if name not in old],',
+            '"added": [],',
+            "people/test_steering.py::test_the_history_keeps_why_and_what_was_changed",
         ),
     ),
     "Plugin architecture": (

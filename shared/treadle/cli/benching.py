@@ -62,7 +62,7 @@ def bench(
     scale = report.scale(sizes) if (not names if with_scale is None else with_scale) else []
     speeds = {} if check or record or not with_speed else {one.workload: _speed_of(one.workload) for one in counted}
     starts = {} if names else _starts()
-    found = {"workloads": {one.workload: one.as_json() | speeds.get(one.workload, {}) for one in counted}}
+    found: dict[str, Any] = {"workloads": {one.workload: one.as_json() | speeds.get(one.workload, {}) for one in counted}}
     found |= {"cold_start": starts} if starts else {}
     _print(form, found | {"scale": scale, "model_ms": promises.milliseconds(), "prices": prices.as_json()}, counted, speeds)
     if record:
