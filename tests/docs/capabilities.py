@@ -80,7 +80,8 @@ CAPABILITIES: dict[str, tuple[Effect, ...]] = {
         ),
     ),
     "Sequential, parallel, conditional execution": (
-        _of("core/advance", "return _TABLE[fact.outcome][edge.on]", "return Edging.LIVE", "language/test_patterns.py::test_a_pattern"),
+        _of("core/advance", "if target in fact.chosen:", "if True:", "language/test_patterns.py::test_a_pattern"),
+        _of("core/advance", "if tally.resolved < width:", NEVER, "language/test_patterns.py::test_a_pattern"),
     ),
     "Loop execution": (_of("engine/loops", "for key in sorted(value)]", "for key in ()]", "language/test_loops.py::test_for_each"),),
     "Integration ready": (

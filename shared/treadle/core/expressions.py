@@ -102,7 +102,9 @@ def split(text: str) -> tuple[str | Hole, ...]:
     pieces: list[str | Hole] = []
     literal = ""
     at = 0
-    while at < len(text):
+    while (dollar := text.find("$", at)) >= 0:
+        literal += text[at:dollar]
+        at = dollar
         if text.startswith("$${", at):
             literal += "${"
             at += 3
@@ -114,8 +116,9 @@ def split(text: str) -> tuple[str | Hole, ...]:
             pieces.append(Hole(text[at + 2 : end], at + 2))
             at = end + 1
         else:
-            literal += text[at]
+            literal += "$"
             at += 1
+    literal += text[at:]
     if literal:
         pieces.append(literal)
     return tuple(pieces)
