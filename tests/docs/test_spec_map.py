@@ -64,7 +64,7 @@ def test_no_row_leaves_its_test_open() -> None:
     assert [line for line in tables if "`get_task_status`" not in line] == []
 
 
-def tests_by_row() -> dict[str, str]:
+def named_by_row() -> dict[str, str]:
     """Of every table: the row's name, as `make mutations` has it, and the cell with its tests."""
     found, function = {}, ""
     for first, case, _, tests in rows():
@@ -78,13 +78,13 @@ def tests_by_row() -> dict[str, str]:
 
 
 def test_each_row_has_an_effect_that_can_be_taken_away() -> None:
-    assert tests_by_row().keys() == mutations.ROWS.keys()
+    assert named_by_row().keys() == mutations.ROWS.keys()
 
 
 @pytest.mark.parametrize("row", mutations.ROWS)
 def test_an_effect_is_there_and_its_test_is_one_of_the_row(row: str) -> None:
     """That it fails without: `make mutations`."""
-    named = re.findall(r"`(test_\w+|tests/[\w./]+)`", tests_by_row()[row])
+    named = re.findall(r"`(test_\w+|tests/[\w./]+)`", named_by_row()[row])
     for effect in mutations.ROWS[row]:
         compile(effect.taken_away(), effect.file, "exec")
         file, _, test = effect.test.partition("::")
