@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 POOL = "TREADLE_POOL"  # the variable that says which pool a worker belongs to
 
 
-@dataclass
+@dataclass(eq=False)
 class Wiring:
     """`inbox`: the bucket that users drop definitions and inputs into. `leave`: ends a worker's process; None: it is not a worker's."""
 

@@ -97,7 +97,7 @@ CAPABILITIES: dict[str, tuple[Effect, ...]] = {
             "engine/control",
             'if not written.ok:\n        raise WrongState(f"run {run.id} is {run.status.value}: it',
             NEVER + '\n        raise WrongState(f"it',
-            "language/test_wrong_use.py::test_wrong_use_is_refused_with_its_code",
+            "people/test_steering.py::test_a_patch_of_the_status_is_a_pause",
         ),
     ),
     "Data flow": (_of("engine/names", 'bound["input"] = run.input', 'bound["input"] = None', "language/test_values.py::test_a_value"),),
@@ -129,7 +129,7 @@ CAPABILITIES: dict[str, tuple[Effect, ...]] = {
     "Error escalation": (
         _of(
             "engine/escalation",
-            "        raise_rung(run, key, number, rung, error, attempt, failed_at)\n",
+            '    run.world.tell([Event("EscalationRaised", identity, run.id, run.now, told)])\n',
             "",
             "people/test_notifications.py::test_a_rung_tells_the_target_that_it_names_and_the_history_says_so",
         ),

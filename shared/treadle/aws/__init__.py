@@ -77,7 +77,7 @@ class _OnFirstUse:
         return getattr(self._client, name)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Adapters:
     store: AwsStore
     lanes: AwsLanes

@@ -34,7 +34,7 @@ MAX_IDLE: Final = 32  # threads that wait for the next attempt
 IDLE_S: Final = 5.0
 
 
-@dataclass
+@dataclass(eq=False)
 class Attempts:
     """Runs them. `limits_all`: also those of steps without a timeout; where not, such a task runs in the calling thread."""
 

@@ -31,7 +31,7 @@ MAX_WAIT_MS = 30 * 86_400_000  # for an answer, where the step has no `timeout`
 KEPT_S = 7 * 86_400  # after its time a token is still known, to say that it is too late
 
 
-@dataclass
+@dataclass(eq=False)
 class Tokens:
     """What a task asks for a token; and then how long its step waits."""
 

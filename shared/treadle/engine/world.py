@@ -98,7 +98,7 @@ class Settings:
         return self.retention.get(workflow, self.retention.get("*", 0)) or None
 
 
-@dataclass
+@dataclass(eq=False)
 class World:
     store: Store
     lanes: Lanes

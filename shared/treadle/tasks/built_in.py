@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 OUTWARD = ("http", "lambda", "aws")
 
 
-@dataclass
+@dataclass(eq=False)
 class Outside:
     """What the built-in tasks may reach and by what: `clients` makes boto3 clients, `invoke` invokes Lambdas, `resolve` finds
     addresses; each as the worker's own environment does it where it is None. `is_on`: False where there are no such tasks at all."""
