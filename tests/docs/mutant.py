@@ -8,11 +8,15 @@ import importlib.abc
 import importlib.machinery
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Any
 
 from tests.docs.effects import ROOT, Effect
 from tests.docs.mutations import ROWS, WITHOUT
+from tests.infra import synthesis
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
@@ -38,5 +42,17 @@ class _Finder(importlib.abc.MetaPathFinder):
         return spec
 
 
+def synthesise(into: Path, context: dict[str, Any]) -> None:
+    """The template is made in a process of its own, which does without the effect as well."""
+    app = "import tests.docs.mutant, runpy; runpy.run_module('infra.app', run_name='__main__')"
+    done = synthesis.run_python("-c", app, into=into, **context)
+    if done.returncode:
+        raise RuntimeError(done.stdout + done.stderr)
+
+
 _row, _, _number = os.environ[WITHOUT].rpartition("#")
-sys.meta_path.insert(0, _Finder(ROWS[_row][int(_number)]))
+_effect = ROWS[_row][int(_number)]
+sys.meta_path.insert(0, _Finder(_effect))
+if _effect.file.startswith("infra/"):
+    _kept = tempfile.TemporaryDirectory()  # a template without the effect is nobody else's
+    synthesis.KEPT, synthesis._synthesise = Path(_kept.name), synthesise
