@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from . import wiring
 from .core.errors import Conflict, Corrupted, Newer, TreadleError, Unavailable
-from .topology import CONSUMED, DEAD, MAX_RECEIVES
+from .topology import CONSUMED, DEAD, MAX_DEFER_S, MAX_RECEIVES
 
 if TYPE_CHECKING:
     from .engine.letters import Dead
@@ -48,7 +48,7 @@ def defer(record: dict[str, Any], again_at: int) -> None:
     world = wiring.current().engine.world
     wait_s = max(MIN_DEFER_S, -(-(again_at - world.clock.now()) // 1000))
     try:
-        world.lanes.defer(logical_queue(record), record["receiptHandle"], min(wait_s, 11 * 3600))
+        world.lanes.defer(logical_queue(record), record["receiptHandle"], min(wait_s, MAX_DEFER_S))
     except Unavailable:
         return  # it comes back when its visibility ends
 

@@ -25,6 +25,7 @@ ATTEMPT_TIMEOUT_S = DEFAULT_POOL.attempt_s  # a step's `timeout` overrides it
 MOST_FUNCTION_S = 900  # AWS lets no Lambda run longer
 RENEWED_LEASE_S = 300  # of a worker that is no Lambda: it renews its leases at a third of them
 MAX_DELAY_S = 900  # SQS: the longest delay of a message; longer waits lie in the `due` index
+MAX_DEFER_S = 11 * 3600  # SQS lets a message be in hand for twelve hours; what is due later is looked at and put off again
 MAX_RECEIVES = 30  # deliveries before a message is a dead letter: an hour of them, even if none can be put off for longer
 OUTBOX_RECEIVES = 1000  # SQS's most: an event waits for the bus for days
 DUE_SHARDS = 16

@@ -180,7 +180,8 @@ def step_view(run: Run, item: Item | None, over: bool, full: bool) -> StepView:
     if item is None or item["state"] == State.RELEASED or (over and item["state"] == State.CLAIMED):
         if over:  # an end is written when nothing is under way: a claim that is there came behind it, and never ran
             return StepView(status=StepStatus.SKIPPED.value, why="the run stopped first")
-        return StepView(status=StepStatus.PENDING.value)
+        in_line = item is not None and "look" in item and "place" in item
+        return StepView(status=StepStatus.PENDING.value, why="stands in line for a place of its concurrency" if in_line else None)
     state = State(item["state"])
     error = error_of(item.get("error"))
     times: dict[str, Any] = {"started_at": rfc3339(item["started_at"]) if "started_at" in item else None}

@@ -17,6 +17,7 @@ from treadle.core.model import FINAL, State
 from treadle.engine import (
     Engine,
     World,
+    actions,
     branches,
     chunks,
     compensation,
@@ -29,10 +30,12 @@ from treadle.engine import (
     tolerance,  # fmt: skip
     waits,
 )
+from treadle.engine.admission import give_place
 from treadle.engine.claims import Claim
 from treadle.engine.retrying import Reopening
 from treadle.engine.run import Gate, Run
 from treadle.engine.segment import Segment
+from treadle.engine.semaphores import Semaphore
 from treadle.engine.walk import Walk
 from treadle.engine.walk_loops import LoopWalk
 from treadle.ports import AllOf, AtMost, Change, Condition, Event, Item, Key, Message, Written
@@ -316,6 +319,11 @@ def _sweeper_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Engine, "sweep", deciding)
 
 
+def _tells_nobody_in_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = Semaphore.release
+    monkeypatch.setattr(Semaphore, "release", lambda self, *given: release(self, *given) and [])
+
+
 # ------------------------------------------------------------------------------------------------ the mutants
 
 WRITES = [
@@ -433,6 +441,13 @@ ORDER = [
     Mutant("the parent is not told", "I9 I11 I13", "child", patch=setting(ending, "wake_parent", lambda run, ready: None)),
     Mutant("the end is not told", "I16", "chain", patch=setting(ending, "tell_end", lambda run: None)),
     Mutant("skips are not written", "I9 I11 I13", "switch skips", patch=setting(progress, "_skip", lambda *given: [])),
+    Mutant(
+        "a place is free while its callback is awaited",
+        "I15",
+        "callbacks-in-line",
+        patch=setting(actions, "keep_while_it_waits", lambda run, claim, place: give_place(run, claim.key, claim.fence, place)),
+    ),
+    Mutant("who gives a place back tells nobody", "I11 I13", "one-at-a-time", patch=_tells_nobody_in_line),
     Mutant("nothing is undone", "I8 I9", "compensate", patch=setting(compensation, "to_undo", lambda run: [])),
 ]
 

@@ -300,14 +300,6 @@ class Desk:
         return run_id
 
 
-def test_a_step_that_waits_for_its_callback_takes_no_place() -> None:
-    """`concurrency` counts tasks that run."""
-    desk, place = Desk(), {"key": "'desk'", "limit": 1}
-    for _ in range(2):
-        desk.asks(concurrency=place)
-    assert len(desk.tokens) == 2
-
-
 def test_what_comes_later_is_cached_as_well() -> None:
     desk, cache = Desk(), {"key": "'answer'", "ttl": "1d"}
     first = desk.asks(cache=cache, output="${result + 1}")

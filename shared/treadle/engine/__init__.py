@@ -42,7 +42,7 @@ class Engine:
                 return remove(self.world, body["run"], deadline)
             run = self._run_of(body)
             segment = Segment(run, deadline)
-            segment.runs_tasks, segment.lost = True, body.get("lost")
+            segment.runs_tasks, segment.lost, segment.look = True, body.get("lost"), body.get("look")
             try:
                 self._work(segment, body, body["path"])
                 segment.finish()

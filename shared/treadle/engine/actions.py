@@ -14,7 +14,7 @@ from ..core.model import Json, StepError
 from ..core.plan import Step
 from ..tasks.registry import Task, TaskContext
 from . import hooking, outgrown, rendered
-from .admission import give_place, keep_place, take_place
+from .admission import give_place, keep_place, keep_while_it_waits, place_of, take_place
 from .caches import RESULT_HITS, RESULT_MISSES
 from .callbacks import Tokens
 from .claims import Claim, renew
@@ -145,26 +145,30 @@ def _task(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: i
     def work() -> Result:
         return call(run, task, given, context, step.timeout, step.heartbeat, deadline)
 
-    places = take_place(run, step, claim, bound) if step.concurrency is not None else ()
-    if places is None:
-        return Held()
+    place = place_of(run, step, bound)
+    if place is not None and not take_place(run, step, claim, place):
+        return Held(place=place)
     turn = wait_for_turn(run, step, claim)
     if turn is not None:
-        if places:
-            give_place(run, step, claim, places)
+        if place is not None:
+            give_place(run, claim.key, claim.fence, place)
         return Held(max(1, -(-(turn - run.now) // 1000)), turn)
 
     def hold(until: int) -> bool:
-        return renew(run, claim, until) and (not places or keep_place(run, step, claim, places, until))
+        return renew(run, claim, until) and (place is None or keep_place(run, claim, place, until))
 
     with run.world.holding(hold):
         result = hooking.attempt(run, context, step.spec, given.shown, work)
-    if places:
-        give_place(run, step, claim, places)
+    if isinstance(result, Waits) and tokens.is_issued:
+        if place is not None:
+            keep_while_it_waits(run, claim, place)
+        return tokens.waits(place)
+    if place is not None:
+        give_place(run, claim.key, claim.fence, place)
     if (larger := outgrown.held(run, claim.key, result)) is not None:
         return larger
     if isinstance(result, Waits):
-        return tokens.waits() if tokens.is_issued else Failed(_NOBODY_CAN)
+        return Failed(_NOBODY_CAN)
     if isinstance(result, Done):
         remember(run, step, bound, result.output)
     return result

@@ -1,11 +1,12 @@
 """Who may run now: workflow-level `concurrency` (live runs per key) and that of steps (tasks per key, across all runs).
 
-A run without a place stays `pending` in line; a step without one is released and told by whoever gives a place back.
+A run without a place stays `pending` in line; a step without one is released and told by whoever gives a place back. In case that
+nobody does it is looked at from time to time (`looks`).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..core import paths
 from ..core.errors import Rejected
@@ -13,17 +14,19 @@ from ..core.expressions import evaluate
 from ..core.model import SCHEMA, Json, RunStatus
 from ..core.plan import Plan, Step
 from ..core.resources import DEFAULT
-from ..ports import Change, Equals, Message
+from ..ports import Change, Equals, Item, Message
 from ..topology import MAX_DELAY_S, lane
 from . import semaphores
-from .items import encode, run_key
+from .items import encode, run_key, step_key
 from .run import Run
-from .semaphores import Semaphore
+from .semaphores import Place, Semaphore
 from .stopping import ALIVE, stop_run
 from .world import World
 
 if TYPE_CHECKING:
     from .claims import Claim
+
+AT_ONCE: Final = 0  # the look of a message that says that a place is free
 
 # ------------------------------------------------------------------------------------------------ runs
 
@@ -112,23 +115,40 @@ def leave(run: Run) -> list[Message]:
 # ------------------------------------------------------------------------------------------------ tasks
 
 
-def take_place(run: Run, step: Step, claim: Claim, bound: dict[str, Any]) -> Semaphore | None:
-    """The semaphore, with a place taken until the claim's lease is over; None when there is no place."""
-    rule = step.concurrency or {}
+def place_of(run: Run, step: Step, bound: dict[str, Any]) -> Place | None:
+    """Where the step counts. Raises ExpressionFault."""
+    rule = step.concurrency
+    if rule is None:
+        return None
     key = encode(evaluate(rule["key"], run.world.expressions, bound))
-    places = semaphores.of_tasks(run.world, run.tenant, key)
-    is_in = places.acquire(holder_of(run, claim), int(rule["limit"]), until=claim.lease, ticket=_ticket(run, step, claim.key))
-    return places if is_in else None
+    return Place(semaphores.place_name(run.tenant, key), int(rule["limit"]))
 
 
-def keep_place(run: Run, step: Step, claim: Claim, places: Semaphore, until: int) -> bool:
+def take_place(run: Run, step: Step, claim: Claim, place: Place) -> bool:
+    """Until the claim's lease is over. False: there is none, and it stands in line."""
+    places, ticket = Semaphore(run.world, place.name), {**_ticket(run, step, claim.key), "since": run.now}
+    return places.acquire(holder_of(run, claim.key), place.limit, until=claim.lease, fence=claim.fence, ticket=ticket)
+
+
+def keep_place(run: Run, claim: Claim, place: Place, until: int) -> bool:
     """A place is held for as long as the lease is."""
-    return places.acquire(holder_of(run, claim), int((step.concurrency or {})["limit"]), until=until)
+    return Semaphore(run.world, place.name).acquire(holder_of(run, claim.key), place.limit, until=until, fence=claim.fence)
 
 
-def give_place(run: Run, step: Step, claim: Claim, places: Semaphore) -> None:
-    heads = places.release(holder_of(run, claim), int((step.concurrency or {})["limit"]))
-    run.send([_try_again(run.world, ticket) for _, ticket in heads])
+def keep_while_it_waits(run: Run, claim: Claim, place: Place) -> None:
+    """What the task has set going is counted until its callback comes."""
+    Semaphore(run.world, place.name).keep(holder_of(run, claim.key), claim.fence, step_key(run.id, claim.key))
+
+
+def give_place(run: Run, key: str, fence: int, place: Place) -> None:
+    heads = Semaphore(run.world, place.name).release(holder_of(run, key), place.limit, fence)
+    run.send([_try_again(run.world, ticket, AT_ONCE) for _, ticket in heads])
+
+
+def waits_no_more(run: Run, item: Item) -> None:
+    """A step's wait has ended, however it did: the place that it held meanwhile is free. Safe to repeat."""
+    if "place" in item["wait"]:
+        give_place(run, item["sk"][2:], item["fence"], Place(*item["wait"]["place"]))
 
 
 def _ticket(run: Run, step: Step, key: str) -> dict[str, Any]:
@@ -138,18 +158,25 @@ def _ticket(run: Run, step: Step, key: str) -> dict[str, Any]:
     return ticket if pool == DEFAULT else {**ticket, "pool": pool}
 
 
-def _try_again(world: World, ticket: dict[str, Any], delay_s: int = 0) -> Message:
+def _try_again(world: World, ticket: dict[str, Any], look: int | None, delay_s: int = 0) -> Message:
     """A pool that is no more was some time ago: the default one's workers know where the step goes now."""
     body = {"schema": SCHEMA, "kind": "step", "run": ticket["run"], "path": ticket["path"], "plan": ticket["plan"], "gen": ticket["gen"]}
+    body |= {} if look is None else {"look": look}
     pool = ticket.get("pool", DEFAULT)
     return Message(lane(ticket["priority"], pool if any(pool == each.name for each in world.pools) else DEFAULT), body, delay_s)
 
 
-def come_back_later(run: Run, step: Step, key: str, after_s: int | None, pool: str | None = None) -> list[Message]:
-    """`after_s` None: in case that nobody gives a place back, when every lease that holds one now is over. `pool`: as `Held` says."""
-    ticket = _ticket(run, step, key) if pool is None else {**_ticket(run, step, key), "pool": pool}
-    return [_try_again(run.world, ticket, run.world.settings.lease_s if after_s is None else min(after_s, MAX_DELAY_S))]
+def come_back_later(run: Run, key: str, after_s: int, look: int | None = None, pool: str | None = None) -> list[Message]:
+    """`look`: the time on the step's item, if that is when it is looked at next. `pool`: as `Held` says."""
+    ticket = _ticket(run, run.step(key), key) if pool is None else {**_ticket(run, run.step(key), key), "pool": pool}
+    return [_try_again(run.world, ticket, look, min(after_s, MAX_DELAY_S))]
 
 
-def holder_of(run: Run, claim: Claim) -> str:
-    return f"{run.id}/{paths.shown(claim.key)}"
+def come_now_if_free(run: Run, key: str, place: Place) -> list[Message]:
+    """Whoever gave a place back before the step stood released has told a step that was still in somebody's hand."""
+    is_free = Semaphore(run.world, place.name).is_free_for(holder_of(run, key), place.limit)
+    return come_back_later(run, key, 0, AT_ONCE) if is_free else []
+
+
+def holder_of(run: Run, key: str) -> str:
+    return f"{run.id}/{paths.shown(key)}"

@@ -25,6 +25,7 @@ from .claims import Claim, claim_of, stands, write_state
 from .items import decode, encode, step_key
 from .results import Waits
 from .run import Run
+from .semaphores import Place
 from .world import World
 
 MAX_WAIT_MS = 30 * 86_400_000  # for an answer, where the step has no `timeout`
@@ -65,9 +66,11 @@ class Tokens:
     def _ends_at(self) -> int:
         return self.claim.attempt_at + (self.step.timeout if self.step.timeout is not None else MAX_WAIT_MS)
 
-    def waits(self) -> Waits:
-        """The task has gone, its result is to come."""
+    def waits(self, place: Place | None) -> Waits:
+        """The task has gone, its result is to come. `place`: what it holds meanwhile."""
         wait: dict[str, Any] = {"for": "callback", "answer": list(self._answer), "ends": self._ends_at}
+        if place is not None:
+            wait["place"] = [*place]
         if self.step.heartbeat is None:
             return Waits(wait, self._ends_at)
         wait["heartbeat"] = self.step.heartbeat

@@ -15,7 +15,7 @@ from ..core.model import SCHEMA, Json, Outcome, State
 from ..core.plan import Step
 from ..core.retry import is_rung, next_attempt
 from ..ports import Absent, AtMost, Change, Equals, Item, Key, Present, all_of
-from . import ending, hooking, loops, outgrown, suspects, tolerance, waits
+from . import ending, hooking, looks, loops, outgrown, suspects, tolerance, waits
 from .actions import act
 from .claims import Claim, Hold, write_fact
 from .escalation import check_thresholds
@@ -213,7 +213,7 @@ def _item(segment: Segment, claim: Claim, step: Step, number: int, progress: Pro
                 return True
             fact = _fact(run, segment, claim, Outcome.FAILED, error=error)
         case Held():
-            segment.hold(claim, result)
+            looks.hold(run, claim, result)
             progress.left_open(number)
             return True
         case _:

@@ -18,6 +18,7 @@ from ..ports import Absent, AtMost, Change, Condition, Equals, Item, Key, OneOf,
 from ..topology import MAX_DELAY_S
 from .items import error_text, fact_item, shard_of, step_key
 from .run import Run
+from .semaphores import Place
 from .tries import remembered
 
 NOBODY_BEGAN_IT = Absent()
@@ -54,6 +55,8 @@ class Claim:
     of: str | None = None  # begun by whoever ended this step, without a message of its own
     is_fused: bool = False
     turn: int | None = None  # ms: when it may begin, by the task's rate
+    looks: int = 0  # that were in vain: it could not run yet
+    place: Place | None = None  # what it stood in line for
     hold: Hold | None = None  # None: its lease lies on its own item
 
     @property
@@ -220,6 +223,8 @@ def claim_of(item: Item) -> Claim:
         failed=item.get("failed"),
         of=item.get("of"),
         turn=item.get("turn"),
+        looks=item.get("looks", 0),
+        place=Place(*item["place"]) if "place" in item else None,
     )
 
 
@@ -229,6 +234,8 @@ def stands(item: Item) -> Condition:
 
 
 def is_unbegun(item: Item, closing: str | None) -> bool:
-    """Given back, as if nobody had taken it. In a scope that stops a step of which an attempt has run counts as begun."""
+    """Given back, as if nobody had taken it. In a scope that stops a step of which an attempt has run counts as begun, and in one that
+    goes on a step that cannot run yet: it is looked at again."""
     has_run = item.get("attempt", 1) > item.get("base", 0) + 1 or "ran" in item
-    return item["state"] == State.RELEASED and "until" not in item and not (closing and has_run)
+    counts = has_run if closing else "look" in item
+    return item["state"] == State.RELEASED and "until" not in item and not counts

@@ -20,6 +20,7 @@ from ..core.plan import Step
 from ..core.resources import Needs, pool_for
 from ..core.retry import Retry, next_attempt
 from ..ports import Absent, Change, Equals, Item, Message, all_of
+from ..topology import MAX_DELAY_S
 from . import ending, rendered
 from .actions import call, context_of, expression_error
 from .claims import Claim
@@ -27,6 +28,7 @@ from .completion import places
 from .items import decode, digest, encode, error_text, is_fact, run_key
 from .names import about, loop_names, steps_seen
 from .progress import Ready
+from .pulse import LOOK_AGAIN_MS, OVERDUE_MS
 from .results import Done, Result
 from .run import Run
 from .secrecy import Given, fill, names_secrets
@@ -50,8 +52,8 @@ def undo_key(run: Run, number: int) -> tuple[str, str]:
     return undo_page(run.id, number // paths.PAGE), f"undo#{run.generation}#{number:06d}"
 
 
-def go_on(run: Run, segment: Segment, ready: Ready) -> None:
-    """The run has come to rest: freeze the order, or go on where it stands."""
+def go_on(run: Run, segment: Segment, ready: Ready) -> int:
+    """The run has come to rest: freeze the order, or go on where it stands. Until when (ms) it waits; 0: nobody says."""
     order = run.world.store.get(order_key(run))
     if order is None:
         keys = [fact.key for fact in to_undo(run)]
@@ -66,8 +68,8 @@ def go_on(run: Run, segment: Segment, ready: Ready) -> None:
         written = run.world.store.update(run_key(run.id), change, stopping)
         run.control = written.item or run.control
         if run.control["status"] != RunStatus.COMPENSATING:
-            return
-    _run_all(run, segment, ready, keys)
+            return 0
+    return _run_all(run, segment, ready, keys)
 
 
 def to_undo(run: Run) -> list[Fact]:
@@ -100,7 +102,7 @@ def _succeeded(run: Run, key: str) -> bool:
     return fact is not None and fact.outcome is Outcome.SUCCEEDED
 
 
-def _run_all(run: Run, segment: Segment, ready: Ready, keys: list[str]) -> None:
+def _run_all(run: Run, segment: Segment, ready: Ready, keys: list[str]) -> int:
     """One by one; a compensation that fails does not stop the others."""
     failed = False
     for number, key in enumerate(keys):
@@ -109,43 +111,51 @@ def _run_all(run: Run, segment: Segment, ready: Ready, keys: list[str]) -> None:
             failed = failed or item["outcome"] != Outcome.SUCCEEDED
             continue
         outcome = _undo(run, segment, ready, number, key, item)
-        if outcome is None:
-            return
+        if isinstance(outcome, Pending):
+            return outcome.until
         failed = failed or outcome is not Outcome.SUCCEEDED
     ending.close(run, ready, RunStatus.FAILED, compensated=not failed)
+    return 0
 
 
-def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, standing: Item | None) -> Outcome | None:
-    """Run one compensation. None: not now; a message will come."""
+def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, standing: Item | None) -> Outcome | Pending:
+    """Run one compensation. One that waits had its message when it began to: to look at it sends none."""
+    if standing is not None and "child" in standing:
+        return _undone_by_child(run, key, standing, ready)
     until = 0 if standing is None else standing.get("until") or standing.get("lease") or 0
-    is_child = standing is not None and "child" in standing
-    if (until > run.now and not is_child) or run.now + run.world.settings.begin_margin_s * 1000 > segment.deadline:
-        ready.messages.append(_again(run, until))
-        return None
-    if is_child and standing is not None:
-        ended = _child_ended(run, standing)
-        if isinstance(ended, Pending):
-            return None
-        return None if ended is not None and _retries(run, key, standing, ended, ready) else _write(run, standing, ended)
-    if not segment.runs_tasks and "task" in (run.step(key).compensate or {}):
-        ready.messages.append(_again(run, run.now))
-        return None
-    if (pool := _elsewhere(run, run.step(key).compensate or {})) is not None:
-        ready.messages.append(_again(run, run.now, pool))
-        return None
+    if until > run.now:
+        if standing is not None and standing["state"] == State.CLAIMED:
+            segment.come_back(until)  # should its worker die
+        return Pending(until)
+    undo = run.step(key).compensate or {}
+    has_time = run.now + run.world.settings.begin_margin_s * 1000 <= segment.deadline
+    pool = _elsewhere(run, undo)
+    if not has_time or pool is not None or ("task" in undo and not segment.runs_tasks):
+        ready.messages.append(_now(run, pool))
+        return Pending(0)
     claimed = _claim(run, number, key, standing)
     if claimed is None:
-        return None
+        return Pending(0)
     result = _act(run, number, key, claimed, segment.deadline)
     if isinstance(result, Pending):
         later = {**claimed, "state": State.WAITING.value, "until": result.until} | ({"child": result.child} if result.child else {})
         later.pop("lease", None)
-        if run.world.store.put(later, Equals("fence", claimed["fence"])).ok and result.until:
-            ready.messages.append(_again(run, result.until))
-        return None
-    if isinstance(result, StepError) and _retries(run, key, claimed, result, ready):
-        return None
+        if run.world.store.put(later, Equals("fence", claimed["fence"])).ok:
+            ready.messages += _then(run, result.until)
+            if result.child and standing is not None:  # an earlier worker may have started it: it may be over by now
+                return _undone_by_child(run, key, later, ready)
+        return result
+    if isinstance(result, StepError) and (retry := _retries(run, key, claimed, result, ready)) is not None:
+        return retry
     return _write(run, claimed, result if isinstance(result, StepError) else None)
+
+
+def _undone_by_child(run: Run, key: str, standing: Item, ready: Ready) -> Outcome | Pending:
+    ended = _child_ended(run, standing)
+    if isinstance(ended, Pending):
+        return ended
+    retry = None if ended is None else _retries(run, key, standing, ended, ready)
+    return _write(run, standing, ended) if retry is None else retry
 
 
 def _elsewhere(run: Run, undo: Mapping[str, Any]) -> str | None:
@@ -162,16 +172,17 @@ def _elsewhere(run: Run, undo: Mapping[str, Any]) -> str | None:
     return None if pool == world.pool else pool
 
 
-def _retries(run: Run, key: str, claimed: Item, error: StepError, ready: Ready) -> bool:
+def _retries(run: Run, key: str, claimed: Item, error: StepError, ready: Ready) -> Pending | None:
     """Retried like steps, by its own policy or the step's."""
     wait = next_attempt(_retry_of(run, run.step(key)), error, claimed["attempt"], run.world.random.random())
     if wait is None:
-        return False
+        return None
     kept = {name: value for name, value in claimed.items() if name not in ("lease", "child")}
-    later = {**kept, "state": State.RETRY.value, "until": run.now + wait, "error": error_text(error)}
-    run.world.store.put(later, Equals("fence", claimed["fence"]))
-    ready.messages.append(_again(run, run.now + wait))
-    return True
+    until = run.now + wait
+    later = {**kept, "state": State.RETRY.value, "until": until, "error": error_text(error)}
+    if run.world.store.put(later, Equals("fence", claimed["fence"])).ok:
+        ready.messages += _then(run, until)
+    return Pending(until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +193,22 @@ class Pending:
     child: str | None = None
 
 
-def _again(run: Run, at: int, pool: str | None = None) -> Message:
-    """The run is looked at again then, by a worker of that pool; the due index has it as well."""
-    wait_s = max(0, -(-(at - run.now) // 1000))
-    return run.message("settle", "", delay_s=wait_s, pool=pool, plan=run.control["plan"], gen=run.generation)
+def _now(run: Run, pool: str | None = None, delay_s: int = 0) -> Message:
+    """The run is looked at again, by a worker of that pool."""
+    return run.message("settle", "", delay_s=delay_s, pool=pool, plan=run.control["plan"], gen=run.generation)
+
+
+def _then(run: Run, until: int) -> list[Message]:
+    """The same at that time. Later than a message may be delayed the due index has it alone."""
+    wait_ms = max(0, until - run.now)
+    return [_now(run, delay_s=-(-wait_ms // 1000))] if until and wait_ms <= MAX_DELAY_S * 1000 else []
+
+
+def looked_at(run: Run, until: int) -> int:
+    """When (ms) the sweeper is to come by: at the time itself where there is no message for it, else when that must be lost."""
+    if not until:
+        return run.now + LOOK_AGAIN_MS
+    return until if until - run.now > MAX_DELAY_S * 1000 else max(until, run.now) + OVERDUE_MS
 
 
 def _claim(run: Run, number: int, key: str, standing: Item | None) -> Item | None:

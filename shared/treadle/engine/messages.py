@@ -26,7 +26,7 @@ KINDS: Mapping[str, Mapping[str, type]] = {
 }
 _OF_RUNS = ("settle", "remove")
 _COMMON: Mapping[str, type] = {"run": str, "path": str}
-_OPTIONAL: Mapping[str, type] = {"plan": str, "gen": int, "seq": int, "also": list, "lost": int}
+_OPTIONAL: Mapping[str, type] = {"plan": str, "gen": int, "seq": int, "also": list, "lost": int, "look": int}
 _NAMES = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
 
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
+
+OVERDUE_MS: Final = 90_000  # a message this late is taken for lost
+LOOK_AGAIN_MS: Final = 15 * 60_000
 
 
 @dataclass

@@ -61,6 +61,7 @@ _STEP: Mapping[str, Check] = {  # what may be there
     "fence": _INT, "lease": _INT, "attempt": _INT, "started_at": _INT, "attempt_at": _INT, "ended_at": _INT, "until": _INT, "base": _INT,
     "losses": _INT, "seq": _INT, "gen": _INT, "n": _INT, "expires": _INT, "output": _json, "error": _error, "given": _json, "list": _json,
     "saw": _LIST, "chosen": _LIST, "next": _TEXT, "of": _TEXT, "wait": _wait, "outcome": _one_of(*(each.value for each in Outcome)),
+    "look": _INT, "looks": _INT, "place": _LIST,
 }  # fmt: skip
 _NEEDED: Mapping[str, tuple[str, ...]] = {  # what has to be, by state
     State.CLAIMED: ("fence", "lease", "attempt", "started_at", "attempt_at"),

@@ -20,9 +20,9 @@ from ..core.model import Json, Outcome, State, StepError
 from ..core.plan import INSTANT
 from ..core.retry import MAX_LOSSES
 from ..ports import Condition, Item
-from . import branches, ending, hooking, opening, outgrown, stale, waits
+from . import branches, ending, hooking, looks, opening, outgrown, stale, waits
 from .actions import act, boolean, expression_error
-from .admission import come_back_later
+from .admission import give_place
 from .claims import Claim, fused, given_back, take, take_over, write_fact, write_state
 from .failures import ask_a_person, climb_ladder, failed_for_good
 from .fusion import successor
@@ -51,6 +51,7 @@ class Segment:
         self.runs_tasks = False  # only a worker of the lanes may do what tasks do; elsewhere they go to the lanes
         self.collected: list[Fact] | None = None  # of a batch: facts whose joins are counted together
         self.lost: int | None = None  # fence of a claim that was lost in a smaller pool
+        self.look: int | None = None  # of a message that has a step looked at again: the time that the step's item names
         self.recorded: set[str] = set()  # keys whose facts were written here
         self.repair = False  # send again what shows no sign of being under way
 
@@ -87,11 +88,13 @@ class Segment:
             case State.ENDED:
                 self.follow(standing)
             case State.CLAIMED if standing["lease"] > now:
-                self._come_back(standing["lease"])
+                self.come_back(standing["lease"])
             case State.CLAIMED:
                 self._take_lost(standing)
             case State.RELEASED | State.RETRY if standing.get("until", 0) > now:
-                self._come_back(standing["until"])
+                self.come_back(standing["until"])
+            case State.RELEASED if looks.is_repeat(standing, self.look, now):
+                return
             case State.RELEASED:
                 self._take(standing, standing["attempt"])
             case State.RETRY if "until" in standing:
@@ -106,7 +109,7 @@ class Segment:
             case State.OPEN:
                 self.run.must_settle = self.repair = True
 
-    def _come_back(self, at: int) -> None:
+    def come_back(self, at: int) -> None:
         self.again_at = at if self.again_at is None else min(at, self.again_at)
 
     def _take(self, standing: Item, attempt: int, losses: int = 0) -> None:
@@ -114,7 +117,7 @@ class Segment:
         if isinstance(claim, Claim):
             self.chain(claim)
         elif claim.get("state") == State.CLAIMED:
-            self._come_back(claim["lease"])
+            self.come_back(claim["lease"])
 
     def _take_lost(self, standing: Item) -> None:
         """The worker is gone, or has overrun its lease. The attempt runs again under its number, but not for ever."""
@@ -182,7 +185,7 @@ class Segment:
         """`next` was claimed with the fact, and nothing came of it yet."""
         is_held = item.get("gen", 1) == self.run.generation  # else of before the run was retried: that worker is gone
         if is_held and item["lease"] > self.run.now:
-            self._come_back(item["lease"])
+            self.come_back(item["lease"])
             return
         if is_held and self._went_up(str(fact.next), item["fence"], fact.seq + 1):
             return
@@ -239,11 +242,13 @@ class Segment:
         if not write_state(self.run, claim, State.RELEASED).ok:
             return
         self.run.read_control(claim.key)
-        match self.run.gate(claim.key):
-            case Gate.OPEN:
-                self.run.send([branches.step_message(self.run, claim.key, self.seq)])
-            case Gate.CLOSED:
-                self.run.must_settle = True
+        gate = self.run.gate(claim.key)
+        if gate is Gate.OPEN:
+            self.run.send([branches.step_message(self.run, claim.key, self.seq)])
+        elif claim.place is not None:
+            give_place(self.run, claim.key, claim.fence, claim.place)  # it stands in nobody's way
+        if gate is Gate.CLOSED:
+            self.run.must_settle = True
 
     def _step(self, claim: Claim) -> Claim | None:
         """Run one claimed step; the claim of the successor to go on with, if there is one."""
@@ -279,14 +284,8 @@ class Segment:
             case Waits():
                 waits.enter(self, claim, result)
             case Held():
-                self.hold(claim, result)
+                looks.hold(self.run, claim, result)
         return None
-
-    def hold(self, claim: Claim, held: Held) -> None:
-        """The step's task cannot run now."""
-        ran = None if held.pool is None else 1
-        write_state(self.run, claim, State.RELEASED, until=held.turn, turn=held.turn, ran=ran)
-        self.run.send(come_back_later(self.run, self.run.step(claim.key), claim.key, held.for_s, held.pool))
 
     def fact(self, claim: Claim, outcome: Outcome, output: Json = None, *, chosen: tuple[str, ...] = (), why: str | None = None) -> Fact:
         ran = outcome is not Outcome.BYPASSED

@@ -16,10 +16,10 @@ from .admission import admit
 from .items import run_key, shard_of
 from .keeping import keep_if_due
 from .progress import Ready
-from .pulse import Pulse
+from .pulse import LOOK_AGAIN_MS, Pulse
 from .run import Run
 from .stopping import may_be_stopped, stop_run
-from .walk import LOOK_AGAIN_MS, Walk
+from .walk import Walk
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -58,13 +58,14 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
         if is_paused:
             _look_again(run, Pulse(due=pulse.due))  # nothing new is sent until it is resumed; timeouts go on
             return
+        undone_at = 0
         if run.status in (RunStatus.STOPPING, RunStatus.COMPENSATING):
             if pulse.is_still and not walk.ready.starts:
-                _finish(run, segment)
+                undone_at = _finish(run, segment)
         else:
             _show_rest(run, pulse)
         if run.status is RunStatus.COMPENSATING:
-            pulse.moves(run.now + LOOK_AGAIN_MS)
+            pulse.moves(compensation.looked_at(run, undone_at))
         if not run.status.is_final:
             if (next_kept := keep_if_due(run, pulse)) is not None:
                 pulse.due.append(next_kept)
@@ -87,9 +88,9 @@ def _check_timeout(run: Run) -> None:
         stop_run(run, "timeout", {"name": "Timeout", "message": "the run took longer than its timeout"}, while_cleaning_up=True)
 
 
-def _finish(run: Run, segment: Segment) -> None:
-    """A stopping run in which nothing is under way."""
-    ready = Ready()
+def _finish(run: Run, segment: Segment) -> int:
+    """A stopping run in which nothing is under way. Until when (ms) a compensation waits; 0: nobody says."""
+    ready, until = Ready(), 0
     reason = run.control["stop"]
     nothing_else_stopped_it = Equals("stop", reason)
     if reason == "cancel":
@@ -99,8 +100,9 @@ def _finish(run: Run, segment: Segment) -> None:
     elif run.plan.on_failure != "compensate":
         run.must_settle = not ending.close(run, ready, RunStatus.FAILED, condition=nothing_else_stopped_it)
     else:
-        compensation.go_on(run, segment, ready)
+        until = compensation.go_on(run, segment, ready)
     segment.send(ready)
+    return until
 
 
 def _show_rest(run: Run, pulse: Pulse) -> None:

@@ -15,6 +15,7 @@ from ..core.model import SCHEMA, Json, Outcome, RunStatus, State, StepError
 from ..ports import Absent, Change, Equals, Item, OneOf
 from . import ending
 from .actions import expression_error, remember, reshape
+from .admission import waits_no_more
 from .asking import asks
 from .callbacks import answer_to
 from .claims import Claim, claim_of, stands, write_state
@@ -88,9 +89,11 @@ def look(segment: Segment, item: Item) -> None:
     elif wait.get("ends", until) > run.now:
         told = f"nobody who has the callback's token was heard of for {wait['heartbeat'] / 1000:g} s"
         segment.failed(claim_of(item), StepError("HeartbeatTimeout", told), stands(item))
+        waits_no_more(run, item)
     else:
         give_up_child(run, item)
         segment.failed(claim_of(item), StepError("Timeout", f"the {wait['for']} did not come in time"), stands(item))
+        waits_no_more(run, item)
 
 
 def resolve(segment: Segment, item: Item, result: Json) -> bool:
@@ -101,8 +104,10 @@ def resolve(segment: Segment, item: Item, result: Json) -> bool:
         done = reshape(run, step, names(run, claim.key, seen=claim.saw), result)
     except ExpressionFault as fault:
         segment.failed(claim, expression_error(fault), stands(item))
+        waits_no_more(run, item)
         return True
     following = segment.record(claim, done, stands(item))
+    waits_no_more(run, item)
     segment.chain(following)
     return claim.key in segment.recorded
 
@@ -118,6 +123,7 @@ def _try_answer(segment: Segment, item: Item) -> bool:
         return False
     if "error" in told:
         segment.failed(claim, StepError(**told["error"]), stands(item))
+        waits_no_more(run, item)
         return True
     step = run.step(claim.key)
     if step.cache is not None:

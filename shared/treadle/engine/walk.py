@@ -13,11 +13,12 @@ from ..core.model import Outcome, State, StepError
 from ..core.plan import Scope, Step
 from ..ports import Absent, AtMost, Condition, Item, all_of
 from . import ending
+from .admission import come_back_later, waits_no_more
 from .claims import Claim, claim_of, is_unbegun, stands, write_fact
 from .failures import failed_for_good, last_attempt_failed
 from .items import error_of, is_fact, step_key, stop_key
 from .progress import Ready, after
-from .pulse import Pulse
+from .pulse import LOOK_AGAIN_MS, OVERDUE_MS, Pulse
 from .run import Run
 from .schedule import wake
 from .snapshot import read_partition
@@ -27,9 +28,6 @@ from .walk_loops import LoopWalk
 
 if TYPE_CHECKING:
     from .segment import Segment
-
-OVERDUE_MS = 90_000  # a message this late is taken for lost
-LOOK_AGAIN_MS = 15 * 60_000
 
 
 def tell_failure_again(run: Run, item: Item) -> None:
@@ -188,6 +186,8 @@ class Walk:
                 if now - failed_at > OVERDUE_MS:
                     last_attempt_failed(self.segment, item)
                     self.changed = True
+            case State.RELEASED if "look" in item:
+                self._looked_at(key, item, pulse)
             case _:
                 self._timed(key, item["until"], pulse)
         return pulse
@@ -200,6 +200,12 @@ class Walk:
         pulse.moves(max(until, self.run.now) + OVERDUE_MS)
         if self.run.now - until > OVERDUE_MS:
             self.ready.messages += wake(self.run, key, self.run.now)
+
+    def _looked_at(self, key: str, item: Item, pulse: Pulse) -> None:
+        """It cannot run yet. The message of its next look is sent again when it is lost: the same one, so that it has no second."""
+        pulse.moves()
+        if self.run.now - item["look"] > OVERDUE_MS:
+            self.ready.messages += come_back_later(self.run, key, 0, item["look"])
 
     def _waiting(self, key: str, item: Item, pulse: Pulse) -> None:
         if item["wait"]["for"] in PEOPLE:
@@ -241,6 +247,8 @@ class Walk:
         )
         if write_fact(self.run, fact, claim, all_of(stands(item), *more)).ok:
             self.run.has_ended(fact)
+        if "wait" in item:
+            waits_no_more(self.run, item)
         self.changed = True
 
     def _why(self) -> str:

@@ -166,7 +166,8 @@ class MemoryEngine:
             case consumer if consumer in self._engines:
                 again_at = self._engines[consumer].work(body, now + self._timeouts_ms[consumer])
                 if again_at is not None:
-                    self.cloud.lanes.defer(received.queue, received.receipt, max(1, -(-(again_at - now) // 1000)))
+                    wait_s = min(max(1, -(-(again_at - now) // 1000)), topology.MAX_DEFER_S)
+                    self.cloud.lanes.defer(received.queue, received.receipt, wait_s)
                     return
             case "completions":
                 self.engine.completed(body["detail"], now + _INVOCATION_MS)

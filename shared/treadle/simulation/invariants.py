@@ -196,8 +196,9 @@ class Watch:
             running = self._running[place]
             running[worker.number] = worker
             alive = [other for other in running.values() if other.deadline > simulation.now and other in simulation.workers]
-            if len(alive) > limit and not simulation.is_skewed:
-                self.violated("I15", f"{path} is one of {len(alive)} at once, of at most {limit}")
+            count = len(alive) + (_left_to_others(simulation, step) if step.concurrency is not None else 0)
+            if count > limit and not simulation.is_skewed:
+                self.violated("I15", f"{path} is one of {count} at once, of at most {limit}")
 
     def ended(self, simulation: Simulation, run_id: str, path: str) -> None:
         control, worker = simulation.cloud.store.peek(run_key(run_id)), simulation.current
@@ -222,6 +223,14 @@ class Watch:
 def _changes_nothing(new: Item) -> bool:
     """In a run that is over. Who claims finds that out and backs off; what never began is skipped with its fact as without."""
     return new["state"] in (State.CLAIMED, State.RELEASED) or new.get("outcome") in (Outcome.DEAD, Outcome.BLOCKED)
+
+
+def _left_to_others(simulation: Simulation, step: Step) -> int:
+    """Attempts under the same key that wait for their callback: somebody outside is at them."""
+    waiting = [item for item in simulation.cloud.store.peek_all() if item.get("state") == State.WAITING and item["wait"]["for"] == "callback"]
+    steps = [simulation.plan_of(control).steps[paths.step_id(item["sk"][2:])] for item in waiting
+             if (control := simulation.cloud.store.peek(run_key(item["pk"].partition("#")[0]))) is not None]  # fmt: skip
+    return sum(1 for other in steps if other.concurrency is not None and other.concurrency["key"] == step.concurrency["key"])
 
 
 def _limits(run_id: str, path: str, step: Step) -> Iterator[tuple[str, int]]:
