@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from treadle import TaskContext, task
-from treadle.engine import Settings
+from treadle.engine import Engine, Settings
 from treadle.engine.gauge import KILLED, Measure, ProcessGauge
 from treadle.simulation.driver import MemoryEngine
+from treadle.simulation.faults import Crash
 from treadle.testing import LocalEngine
 
 from tests.pools.ran import GIVEN, OPTIMISES, Ran, Told, workflow
@@ -148,3 +151,94 @@ def test_of_attempts_beside_one_another_nobody_knows_the_memory() -> None:
     second = gauge.begin()
     assert (gauge.end(first), gauge.end(second)) == (None, None)
     assert gauge.end(gauge.begin()) is not None or not os.path.exists("/proc/self/clear_refs")
+
+
+# ------------------------------------------------------------------------------------------------ compensations
+
+
+def undone(**undo: Any) -> dict[str, Any]:
+    fails = {"id": "b", "after": ["a"], "fail": {"error": "No", "message": "no"}}
+    return workflow({"id": "a", "set": 1, "compensate": {"task": "work", **undo}}, fails, errorHandling={"onFailure": "compensate"})
+
+
+@dataclass
+class InPool:
+    """The engine of one pool's workers; `sizes` has the memory of each that began."""
+
+    engine: Engine
+    began: Callable[[int], None]
+
+    def work(self, body: dict[str, Any], deadline: int) -> int | None:
+        self.began(self.engine.world.own_pool.memory_mb)
+        return self.engine.work(body, deadline)
+
+
+class Needy:
+    """The task `work` ends in `ends` where its worker has less memory than it needs; `sizes`: of the workers that it ran in."""
+
+    def __init__(self, needs: int, settings: Settings, ends: type[BaseException]) -> None:
+        self.needs, self.ends, self.size = needs, ends, 0
+        self.sizes: list[int] = []
+        self.engine = MemoryEngine([task(self.work)], settings=settings, gauge=Told())
+        engines: dict[str, Any] = self.engine._engines
+        for name, engine in engines.items():
+            engines[name] = InPool(engine, self.began)
+
+    def began(self, size: int) -> None:
+        self.size = size
+
+    def work(self, given: Any) -> None:
+        self.sizes.append(self.size)
+        if self.size < self.needs:
+            raise self.ends
+
+    def run(self, definition: dict[str, Any]) -> Any:
+        run = self.engine.start(definition)
+        for _ in range(20):
+            try:
+                return self.engine.wait(run)
+            except Crash:
+                continue
+        raise AssertionError("it does not end")
+
+
+ONCE = {"retry": {"except": ["Interrupted"], "maxAttempts": 1}}
+MANUAL, NONE, UP_TO_4 = (
+    replace(OPTIMISES, **more) for more in ({"recovery": "manual"}, {"recovery": "none"}, {"largest": {"memory": 4096}})
+)
+
+
+@pytest.mark.parametrize(
+    ("needs", "undo", "settings", "sizes"),
+    [
+        pytest.param(5000, {}, OPTIMISES, [512, 3008, 10_240], id="it goes up"),
+        pytest.param(90_000, {}, OPTIMISES, [512, 3008, 10_240], id="there is no more"),
+        pytest.param(90_000, {"resources": {"memory": "300MB"}}, OPTIMISES, [512], id="it may have no more than it says"),
+        pytest.param(90_000, ONCE, OPTIMISES, [512], id="it is to run at most once"),
+        pytest.param(90_000, {}, MANUAL, [512], id="what is lost is a person's to decide"),
+        pytest.param(90_000, {}, UP_TO_4, [512, 3008], id="nobody may have more"),
+        pytest.param(90_000, {}, Settings(pools=GIVEN), [512], id="nobody looks at what tasks need"),
+    ],
+)
+def test_a_compensation_that_runs_out_of_memory(needs: int, undo: dict[str, Any], settings: Settings, sizes: list[int]) -> None:
+    it = Needy(needs, settings, MemoryError)
+    run = it.run(undone(**undo))
+    assert (run.status, run.compensated, it.sizes) == ("failed", needs < 10_240, sizes)
+
+
+@pytest.mark.parametrize(
+    ("needs", "undo", "settings", "sizes"),
+    [
+        pytest.param(5000, {}, OPTIMISES, [512, 3008, 10_240], id="it goes up"),
+        pytest.param(90_000, {}, OPTIMISES, [512, 3008, *[10_240] * 4], id="it is begun four times where there is no more"),
+        pytest.param(90_000, {}, Settings(pools=GIVEN), [512] * 4, id="four times where nobody looks at what tasks need"),
+        pytest.param(90_000, ONCE, OPTIMISES, [512], id="once where it is to run at most once"),
+        pytest.param(90_000, {}, NONE, [512], id="once where what is lost has failed"),
+        pytest.param(90_000, {}, MANUAL, [512], id="once where a person decides"),
+        pytest.param(90_000, {"retry": {"maxAttempts": 2}}, NONE, [512] * 2, id="once for each attempt"),
+    ],
+)
+def test_a_compensation_that_is_lost_with_its_worker(needs: int, undo: dict[str, Any], settings: Settings, sizes: list[int]) -> None:
+    it = Needy(needs, settings, Crash)
+    run = it.run(undone(**undo))
+    assert (run.status, run.compensated, it.sizes) == ("failed", needs < 10_240, sizes)

@@ -6,34 +6,37 @@ through the same list. Each compensation is a step of its own (`~undo.3`), claim
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..core import paths
 from ..core.advance import Fact
 from ..core.durations import parse_duration
-from ..core.errors import ExpressionFault, NotFound, Rejected
+from ..core.errors import ExpressionFault, NotFound, Rejected, Unavailable
 from ..core.expressions import render
 from ..core.model import SCHEMA, Json, Outcome, RunStatus, State, StepError
 from ..core.plan import Step
-from ..core.resources import Needs, pool_for
-from ..core.retry import Retry, next_attempt
-from ..ports import Absent, Change, Equals, Item, Message, all_of
+from ..core.resources import DEFAULT, Needs, Pool, larger_pool, pool_for
+from ..core.retry import MAX_LOSSES, Retry, matches, next_attempt
+from ..ports import Absent, Change, Equals, Item, Message, Present, all_of
 from ..topology import MAX_DELAY_S
 from . import ending, rendered
 from .actions import call, context_of, expression_error
 from .claims import Claim
 from .completion import places
+from .gauge import ran_out
 from .items import decode, digest, encode, error_text, is_fact, run_key
 from .names import about, loop_names, steps_seen
 from .progress import Ready
 from .pulse import LOOK_AGAIN_MS, OVERDUE_MS
-from .results import Done, Result
+from .results import LOST, Done, Result
 from .run import Run
 from .secrecy import Given, fill, names_secrets
 from .snapshot import snapshot
 from .starting import StartRequest, latest_plan, start
+from .suspects import GIVEN_BACK
 from .waits import cancel_child, error_of_child, refused
 
 if TYPE_CHECKING:
@@ -128,15 +131,22 @@ def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, stand
             segment.come_back(until)  # should its worker die
         return Pending(until)
     undo = run.step(key).compensate or {}
+    if standing is not None and _is_given_up(run, key, standing):
+        return _retries(run, key, standing, LOST, ready) or _write(run, standing, LOST)
     has_time = run.now + run.world.settings.begin_margin_s * 1000 <= segment.deadline
-    pool = _elsewhere(run, undo)
+    pool = _elsewhere(run, key, standing)
     if not has_time or pool is not None or ("task" in undo and not segment.runs_tasks):
         ready.messages.append(_now(run, pool))
         return Pending(0)
     claimed = _claim(run, number, key, standing)
     if claimed is None:
         return Pending(0)
-    result = _act(run, number, key, claimed, segment.deadline)
+    with _held(run, claimed):
+        result = _act(run, number, key, claimed, segment.deadline)
+    if isinstance(result, StepError) and ran_out(result) and (above := _above(run, key, run.world.own_pool)) is not None:
+        if run.world.store.put({**claimed, "lease": run.now}, Equals("fence", claimed["fence"])).ok:  # it is as if it had been lost
+            ready.messages.append(_now(run, above.name))
+        return Pending(0)
     if isinstance(result, Pending):
         later = {**claimed, "state": State.WAITING.value, "until": result.until} | ({"child": result.child} if result.child else {})
         later.pop("lease", None)
@@ -158,14 +168,63 @@ def _undone_by_child(run: Run, key: str, standing: Item, ready: Ready) -> Outcom
     return _write(run, standing, ended) if retry is None else retry
 
 
-def _elsewhere(run: Run, undo: Mapping[str, Any]) -> str | None:
+@contextmanager
+def _held(run: Run, claimed: Item) -> Iterator[None]:
+    """The lease is renewed where tasks outlast it. Where an AWS service is missing it is given back, and was not lost."""
+    at, still_mine = (claimed["pk"], claimed["sk"]), all_of(Present("lease"), Equals("fence", claimed["fence"]))
+    try:
+        with run.world.holding(lambda until: run.world.store.update(at, Change(set={"lease": until}), still_mine).ok):
+            yield
+    except Unavailable:
+        with suppress(Unavailable):
+            run.world.store.put({**claimed, "lease": run.now, GIVEN_BACK: 1}, Equals("fence", claimed["fence"]))
+        raise
+
+
+def _declared(undo: Mapping[str, Any]) -> Needs | None:
+    timeout = parse_duration(undo["timeout"]) if "timeout" in undo else None
+    return Needs.of(undo["resources"], timeout) if "resources" in undo else None
+
+
+def _lost_in(run: Run, standing: Item | None) -> Pool | None:
+    """Whose worker had it, if that worker is gone without a word (or said that it had too little memory)."""
+    if standing is None or standing["state"] != State.CLAIMED or GIVEN_BACK in standing:
+        return None
+    return next((pool for pool in run.world.pools if pool.name == standing.get("pool", DEFAULT)), None)
+
+
+def _above(run: Run, key: str, lost_in: Pool) -> Pool | None:
+    """Where it goes when it was too much for a worker of that pool, by the rules of steps (`outgrown`)."""
+    world, undo = run.world, run.step(key).compensate or {}
+    if world.observed is None or "task" not in undo or not _runs_again(run, key):
+        return None
+    return larger_pool(lost_in, _declared(undo), world.pools, world.most_mb)
+
+
+def _runs_again(run: Run, key: str) -> bool:
+    """What is lost is begun again. Nobody is asked about a compensation: where a person should be it has failed, and that is told."""
+    retry = _retry_of(run, run.step(key))
+    is_at_most_once = retry is not None and matches(retry.but_not, "Interrupted")
+    return run.world.settings.recovery == "automatic" and not is_at_most_once
+
+
+def _is_given_up(run: Run, key: str, standing: Item) -> bool:
+    """It was lost with its worker once too often. All but tasks can be begun again as often as it takes."""
+    lost_in = _lost_in(run, standing)
+    is_last = not _runs_again(run, key) or standing.get("losses", 0) >= MAX_LOSSES
+    return lost_in is not None and is_last and "task" in (run.step(key).compensate or {}) and _above(run, key, lost_in) is None
+
+
+def _elsewhere(run: Run, key: str, standing: Item | None) -> str | None:
     """The pool that the compensating task needs; None: it may run here, where there may be more than it needs."""
-    world = run.world
+    world, undo = run.world, run.step(key).compensate or {}
     if len(world.pools) == 1 or "task" not in undo:
         return None
-    timeout = parse_duration(undo["timeout"]) if "timeout" in undo else None
-    declared = Needs.of(undo["resources"], timeout) if "resources" in undo else None
-    needs = world.needs_of_task(undo["task"], declared)
+    lost_in = _lost_in(run, standing)
+    above = None if lost_in is None else _above(run, key, lost_in)
+    if lost_in is not None and above is not None:
+        return None if world.own_pool.memory_mb > lost_in.memory_mb else above.name
+    needs = world.needs_of_task(undo["task"], _declared(undo))
     if needs is None or (needs.fit(world.own_pool) and needs.time_ms <= world.own_pool.attempt_s * 1000):
         return None
     pool = pool_for(needs, world.pools).name
@@ -177,7 +236,7 @@ def _retries(run: Run, key: str, claimed: Item, error: StepError, ready: Ready) 
     wait = next_attempt(_retry_of(run, run.step(key)), error, claimed["attempt"], run.world.random.random())
     if wait is None:
         return None
-    kept = {name: value for name, value in claimed.items() if name not in ("lease", "child")}
+    kept = {name: value for name, value in claimed.items() if name not in ("lease", "child", "pool", "losses", GIVEN_BACK)}
     until = run.now + wait
     later = {**kept, "state": State.RETRY.value, "until": until, "error": error_text(error)}
     if run.world.store.put(later, Equals("fence", claimed["fence"])).ok:
@@ -221,17 +280,22 @@ def _claim(run: Run, number: int, key: str, standing: Item | None) -> Item | Non
     claimed: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "of": key, "attempt": attempt, "started_at": run.now}
     lease = run.now + run.world.settings.lease_s * 1000
     claimed |= {"state": State.CLAIMED.value, "fence": run.world.new_fence(), "lease": lease}
+    if run.world.pool != DEFAULT:
+        claimed["pool"] = run.world.pool
+    lost_in = _lost_in(run, standing)
+    if lost_in is not None and standing is not None:
+        claimed["losses"] = standing.get("losses", 0) + (1 if lost_in.memory_mb >= run.world.own_pool.memory_mb else 0)
     free = Absent() if standing is None else all_of(Equals("fence", standing["fence"]), Equals("state", standing["state"]))
     return claimed if run.world.store.put(claimed, free).ok else None
 
 
-def _write(run: Run, claimed: Item, error: StepError | None) -> Outcome | None:
+def _write(run: Run, claimed: Item, error: StepError | None) -> Outcome | Pending:
     outcome = Outcome.FAILED if error else Outcome.SUCCEEDED
     kept = {name: claimed[name] for name in ("pk", "sk", "schema", "of", "attempt", "fence", "started_at")}
     ended = {**kept, "state": State.ENDED.value, "outcome": outcome.value, "ended_at": run.now}
     if error is not None:
         ended["error"] = error_text(error)
-    return outcome if run.world.store.put(ended, Equals("fence", claimed["fence"])).ok else None
+    return outcome if run.world.store.put(ended, Equals("fence", claimed["fence"])).ok else Pending(0)  # it is somebody else's by now
 
 
 def _child_ended(run: Run, standing: Item) -> StepError | Pending | None:

@@ -227,10 +227,13 @@ def _changes_nothing(new: Item) -> bool:
 
 def _left_to_others(simulation: Simulation, step: Step) -> int:
     """Attempts under the same key that wait for their callback: somebody outside is at them."""
-    waiting = [item for item in simulation.cloud.store.peek_all() if item.get("state") == State.WAITING and item["wait"]["for"] == "callback"]
-    steps = [simulation.plan_of(control).steps[paths.step_id(item["sk"][2:])] for item in waiting
-             if (control := simulation.cloud.store.peek(run_key(item["pk"].partition("#")[0]))) is not None]  # fmt: skip
-    return sum(1 for other in steps if other.concurrency is not None and other.concurrency["key"] == step.concurrency["key"])
+    count = 0
+    for item in simulation.cloud.store.peek_all():
+        if item.get("state") == State.WAITING and item["wait"]["for"] == "callback":
+            control = simulation.cloud.store.peek(run_key(item["pk"].partition("#")[0]))
+            other = simulation.plan_of(control).steps[paths.step_id(item["sk"][2:])].concurrency if control is not None else None
+            count += other is not None and step.concurrency is not None and other["key"] == step.concurrency["key"]
+    return count
 
 
 def _limits(run_id: str, path: str, step: Step) -> Iterator[tuple[str, int]]:
