@@ -41,7 +41,7 @@ class TreadleStack(cdk.Stack):
         # What is kept, and what carries it.
         at_rest = AtRest(self, "AtRest", removal=deployment.removal)
         state = State(self, "State", at_rest=at_rest, recovery=deployment.effects.recovery, replicas=deployment.replicas)
-        blobs = Bucket(self, "Blobs", at_rest=at_rest)
+        blobs = Bucket(self, "Blobs", at_rest=at_rest, keeps={f"cached/{days}/": days for days in topology.CACHED_DAYS})
         inbox = Bucket(self, "Inbox", at_rest=at_rest, keep_days=SUBMISSIONS_KEPT_DAYS, announces=True)
         bus = Bus(self, "Bus", prefix=prefix, at_rest=at_rest)
         functions = [function for function in topology.functions(deployment.pools) if deployment.has(function)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import aws_cdk as cdk
@@ -14,7 +15,8 @@ _OLD_VERSIONS = cdk.Duration.days(30)
 
 
 class Bucket(Construct):
-    """`keep_days`: objects are removed after as many days; None: whoever put them decides how long they live.
+    """`keep_days`: objects are removed after as many days; None: whoever put them decides how long they live. `keeps`: the same of those
+    whose names begin so.
 
     `announces`: each object that lands here is an event on the account's default bus.
     """
@@ -26,6 +28,7 @@ class Bucket(Construct):
         *,
         at_rest: AtRest,
         keep_days: int | None = None,
+        keeps: Mapping[str, int] | None = None,
         announces: bool = False,
     ) -> None:
         super().__init__(scope, id)
@@ -34,6 +37,7 @@ class Bucket(Construct):
             noncurrent_version_expiration=_OLD_VERSIONS,
             abort_incomplete_multipart_upload_after=cdk.Duration.days(1),
         )
+        shorter = [s3.LifecycleRule(prefix=begins, expiration=cdk.Duration.days(days)) for begins, days in (keeps or {}).items()]
         self.bucket = s3.Bucket(
             self,
             "Bucket",
@@ -45,7 +49,7 @@ class Bucket(Construct):
             enforce_ssl=True,
             minimum_tls_version=1.2,
             versioned=True,
-            lifecycle_rules=[lifecycle],
+            lifecycle_rules=[lifecycle, *shorter],
             removal_policy=at_rest.removal,
         )
         if announces:

@@ -33,6 +33,7 @@ SWEEP_EVERY_S = 60
 # Until a notification that could not be delivered is tried again: ten deliveries in 17 hours, then it is a dead letter.
 NOTIFY_AGAIN_S = (10, 60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 6 * 3600)
 LOG_RETENTION_DAYS = 30
+CACHED_DAYS = (2, 8, 32, 100, 400)  # objects of cached results are removed after so many days: those below `cached/DAYS/`
 ARCHIVE_DAYS = 30
 
 LANES = ("critical", "high", "normal", "low")
@@ -99,6 +100,12 @@ CONSUMED = (*QUEUES, *DEAD_LETTERS)
 def lane(priority: str, pool: str = DEFAULT) -> str:
     """The queue of a priority, for the workers of a pool."""
     return f"lane-{priority}" if pool == DEFAULT else f"lane-{priority}-{pool}"
+
+
+def cached(ttl_ms: int) -> str:
+    """What the name of a cached result's object begins with; nothing, and it stays, for one that is to last for longer than any."""
+    days = next((days for days in CACHED_DAYS if days * 86_400_000 > ttl_ms), None)
+    return "" if days is None else f"cached/{days}/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -235,6 +235,23 @@ def test_dropping_says_what_is_lost(stand: Stand, queue: str, message: dict[str,
         stand.operations.dead_letters.drop(TENANT, letter["id"])
 
 
+@pytest.mark.parametrize("verb", ["drop", "redrive"])
+def test_a_letter_takes_its_message_with_it(stand: Stand, verb: str) -> None:
+    """Where that is too large for an item; not that of another one, which said the same."""
+    for _ in range(2):
+        stand.cloud.lanes.deliver("outbox-dlq", json.dumps({"schema": SCHEMA, "kind": "event", "event": {"large": "x" * 20_000}}))
+    stand.rest()
+    letters = stand.letters()
+    assert len(stand.cloud.blobs.under("dead/")) == 2
+    first, second = (letter["id"] for letter in letters)
+    if verb == "drop":
+        stand.operations.dead_letters.drop(TENANT, first, by="bob")
+    else:
+        stand.operations.dead_letters.redrive(TENANT, only=[first])
+    assert len(stand.cloud.blobs.under("dead/")) == 1
+    assert "xxx" in json.dumps(stand.operations.dead_letters.show(TENANT, second))
+
+
 def test_a_letter_that_nobody_has_is_not_sent_again(stand: Stand) -> None:
     with pytest.raises(NotFound, match="no dead letter x"):
         stand.operations.dead_letters.redrive(TENANT, only=["x"])

@@ -31,6 +31,11 @@ def test_a_queue_has_its_dead_letter_queue(template: Template, queue: topology.Q
     assert dead.get("RedrivePolicy") is None
 
 
+def test_what_is_cached_in_objects_is_removed_by_s3(template: Template) -> None:
+    rules = [rule for bucket in template.all("AWS::S3::Bucket") for rule in bucket["LifecycleConfiguration"]["Rules"] if "Prefix" in rule]
+    assert {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules} == {f"cached/{days}/": days for days in topology.CACHED_DAYS}
+
+
 def test_there_is_no_other_queue(template: Template) -> None:
     names = {f"{STACK}-{queue.name}{end}" for queue in topology.QUEUES for end in ("", "-dlq")}
     assert {queue["QueueName"] for queue in template.all("AWS::SQS::Queue")} == names | {f"{STACK}-bus-dlq"}

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from treadle import TaskError, task
+from treadle import TaskError, task, topology
 from treadle.bench.rig import Rig
 from treadle.bench.workloads import WORKLOADS
 from treadle.core.errors import NotFound, Unavailable, WrongState
@@ -280,6 +280,20 @@ def test_a_run_that_is_held_stays_until_it_is_released() -> None:
     assert left(it, run_id) == []
 
 
+def test_a_run_that_ended_before_there_was_a_time_is_given_it_by_a_hold_that_is_released() -> None:
+    it = stand()
+    it.world.settings = replace(it.world.settings, retention={})
+    run_id = ended(it, SHAPES["chain"])
+    it.world.settings = replace(it.world.settings, retention={"*": 30 * DAY_MS})
+    pass_days(it, 20)
+    it.operations.holds.hold(TENANT, run_id, reason="of before", by="ann")
+    it.operations.holds.release(TENANT, run_id, by="ann")
+    pass_days(it, 9)
+    assert it.operations.show(TENANT, run_id).status == "succeeded"
+    pass_days(it, 1.1)
+    assert left(it, run_id) == []
+
+
 def test_a_hold_on_a_run_under_way_holds_when_it_has_ended() -> None:
     it = stand()
     run_id = it.start(definition("waits", {"id": "a", "signal": {"name": "go"}}))
@@ -365,6 +379,15 @@ def test_a_result_from_the_cache_outlives_the_run_that_it_came_from() -> None:
     pass_days(it, 2)
     assert left(it, first) == []
     assert it.operations.show(TENANT, ended(it, cached)).steps["a"].output == LARGE
+    assert len(it.cloud.blobs.under("cached/32/")) == 1, "S3 removes it when it cannot be asked for any more"
+
+
+@pytest.mark.parametrize(
+    ("ttl_ms", "begins"),
+    [(1, "cached/2/"), (2 * DAY_MS - 1, "cached/2/"), (2 * DAY_MS, "cached/8/"), (399 * DAY_MS, "cached/400/"), (400 * DAY_MS, "")],
+)
+def test_an_object_of_a_cached_result_outlasts_its_ttl(ttl_ms: int, begins: str) -> None:
+    assert topology.cached(ttl_ms) == begins
 
 
 # ------------------------------------------------------------------------------------------------ on the local stack

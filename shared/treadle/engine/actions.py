@@ -13,6 +13,7 @@ from ..core.expressions import evaluate, render
 from ..core.model import Json, StepError
 from ..core.plan import Step
 from ..tasks.registry import Task, TaskContext
+from ..topology import cached
 from . import hooking, outgrown, rendered
 from .admission import give_place, keep_place, keep_while_it_waits, place_of, take_place
 from .caches import RESULT_HITS, RESULT_MISSES
@@ -248,8 +249,9 @@ def remember(run: Run, step: Step, bound: dict[str, Any], result: Json) -> None:
     if step.cache is None or not run.world.settings.caching:
         return
     pk, sk = _cache_key(run, step, bound)
-    until = run.now + parse_duration((step.cache or {})["ttl"])
-    output = encode(run.world.keep(encode(result), INLINE_LIMIT))  # no run's own: others read it when this one is gone
+    ttl_ms = parse_duration((step.cache or {})["ttl"])
+    until = run.now + ttl_ms
+    output = encode(run.world.keep(encode(result), INLINE_LIMIT, owner=cached(ttl_ms)))  # no run's own: others read it
     run.world.store.put({"pk": pk, "sk": sk, "schema": 1, "output": output, "until": until, "expires": until // 1000 + 86_400})
 
 

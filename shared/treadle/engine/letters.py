@@ -20,7 +20,7 @@ from ..core.errors import NotFound, WrongState
 from ..core.model import SCHEMA, Json
 from ..ports import Absent, Change, Event, Item, Key, Message, Present
 from ..topology import MAX_RECEIVES, OUTBOX
-from .items import INLINE_LIMIT, decode, digest, encode, run_key
+from .items import INLINE_LIMIT, REF, decode, digest, encode, is_ref, run_key
 from .world import World
 
 WHY_KEPT_S: Final = 14 * 86_400  # no message is in a queue for longer
@@ -151,7 +151,7 @@ def record(world: World, tenant: str, dead: Dead) -> None:
     owner = str(control["tenant"]) if control and "tenant" in control else it.tenant or tenant
     told = {"queue": dead.queue, "kind": it.kind, "why": why} | _given(run=it.run, path=it.path)
     letter = {"what": it.what, "receives": dead.receives, "sent_at": dead.sent_at, "died_at": now, **told}
-    kept = encode(world.keep(encode(dead.body), INLINE_LIMIT))
+    kept = encode(world.keep(encode(dead.body), INLINE_LIMIT, owner=_blobs_of(dead.letter)))
     world.store.put({"pk": _owner(owner), "sk": dead.letter, "schema": SCHEMA, "body": kept, **letter}, Absent())
     if it.run and control:
         expires = _given(expires=control.get("expires"))
@@ -167,6 +167,11 @@ def _given(**values: Json) -> dict[str, Json]:
 
 def _owner(tenant: str) -> str:
     return f"dead#{tenant}"
+
+
+def _blobs_of(letter: str) -> str:
+    """What the name of its message begins with, where that is too large for an item: no other letter's."""
+    return f"dead/{digest(letter)}/"
 
 
 def _note(letter: str) -> str:
@@ -242,7 +247,11 @@ def drop(world: World, tenant: str, letter: str) -> Letter:
 def _end(world: World, tenant: str, letter: Letter, state: str) -> None:
     if letter.run:
         world.store.update((letter.run, _note(letter.id)), Change(set={"state": state}), Present())
+    item = world.store.get((_owner(tenant), letter.id))
     world.store.delete((_owner(tenant), letter.id))
+    body = decode(item["body"]) if item is not None else None
+    if is_ref(body) and (name := body[REF].removeprefix("blob:")).startswith(_blobs_of(letter.id)):
+        world.blobs.remove(name)
 
 
 def lost_by_dropping(world: World, letter: Letter) -> str:
