@@ -153,7 +153,7 @@ CAPABILITIES: dict[str, tuple[Effect, ...]] = {
     "Limits across runs: places of a concurrency, rates of tasks": (
         _of(
             "engine/semaphores",
-            'had = item["holders"].pop(holder, None) is not None',
+            'had = held is not None and (fence is None or held.get("fence", fence) == fence)',
             "had = False",
             "pools/test_places.py::test_a_holder_that_dies_anywhere_leaves_no_place_taken",
         ),
