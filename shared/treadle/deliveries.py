@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from . import wiring
 from .core.errors import Conflict, Corrupted, Newer, TreadleError, Unavailable
+from .ports import Message
 from .topology import CONSUMED, DEAD, MAX_DEFER_S, MAX_RECEIVES
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ MIN_DEFER_S = 1
 # MAX_RECEIVES deliveries outlast an outage, or a deployment, of three hours.
 BREATHER_MS = 5000
 LONGEST_BREATHER_MS = 600_000
+SPARE_RECEIVES = 5  # so long before its last delivery a message that nobody here understands is sent anew
 _RECEIVES = {queue.name: queue.max_receives for queue in CONSUMED}
 
 
@@ -68,6 +71,8 @@ def in_turn(record: dict[str, Any], act: Callable[[], int | None]) -> None:
     try:
         again_at = act()
     except (Unavailable, Newer) as failed:
+        if isinstance(failed, Newer) and _sent_anew(record, failed):
+            return
         _failed_last(record, failed)
         defer(record, wiring.current().engine.world.clock.now() + breather_ms(_receives(record)))
         raise
@@ -87,6 +92,22 @@ def in_turn(record: dict[str, Any], act: Callable[[], int | None]) -> None:
     if again_at is not None:
         defer(record, again_at)
         raise Deferred(again_at)
+
+
+def _sent_anew(record: dict[str, Any], met: Newer) -> bool:
+    """A message that met what only a newer version understands is no poison: before it has been received too often a copy takes its
+    place, whose receives are counted from the first on. So it waits for a worker of that version as long as there is none."""
+    queue = logical_queue(record)
+    if queue.endswith(DEAD) or _receives(record) < _RECEIVES.get(queue, MAX_RECEIVES) - SPARE_RECEIVES:
+        return False
+    group = record.get("attributes", {}).get("MessageGroupId")
+    copy = Message(queue, json.loads(record["body"]), LONGEST_BREATHER_MS // 1000, group)
+    try:
+        wiring.current().engine.world.lanes.send([copy])
+    except Unavailable:
+        return False
+    log.warning("a message waits for a newer version: %s", met, extra={"messageId": record.get("messageId")})
+    return True
 
 
 def breather_ms(receives: int) -> int:

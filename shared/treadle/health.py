@@ -36,6 +36,7 @@ class Health:
         if heartbeat is None:
             return _told("the sweeper has never come by: timers and what a lost worker had in hand wait for it")
         pass_ = {"at": rfc3339(heartbeat.at), "tookMs": heartbeat.took_ms, "sent": heartbeat.sent, "behindMs": heartbeat.behind_ms}
+        pass_["version"] = heartbeat.version
         is_late = heartbeat.is_late(now)
         why = f"the sweeper has not come by for {(now - heartbeat.at) // 1000} s: timers and what a lost worker had in hand wait for it"
         behind = f"the sweeper found what was due {heartbeat.behind_ms // 1000} s before: nobody takes up what it sends"

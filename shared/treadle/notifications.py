@@ -16,6 +16,7 @@ from . import acts
 from .core.errors import TaskError, TreadleError
 from .core.model import SCHEMA
 from .engine.items import digest, run_key
+from .engine.messages import of_this_version
 from .engine.run import Run
 from .engine.world import World
 from .ports import Event, Message, Secrets
@@ -159,9 +160,10 @@ class Notifier:
     def take(self, body: Mapping[str, Any], attempt: int) -> int | None:
         """A message of the queue: an event from the bus, or one for a single target. Returns when it is to come again (ms).
 
-        Raises Unavailable.
+        Raises Unavailable, Newer.
         """
         if "target" in body:
+            of_this_version(body)
             return self._deliver(str(body["target"]), body["event"], attempt)
         event = body["detail"]
         targets = self.targets.of(event)

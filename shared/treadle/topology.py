@@ -164,11 +164,15 @@ def notifying(named: Sequence[str], kinds: Sequence[str]) -> tuple[Rule, ...]:
     return (*([told] if named else ()), *([heard] if kinds else ()))
 
 
+_LANES = (*(lane(priority) for priority in LANES), OUTBOX)
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A Lambda. `uses`: the resources that its role may touch, by port: the least that works (tests compare it with the calls recorded).
-    `sends_to`: the queues that its `queues` may send to (the others are fed by rules). `notifies`: there is one, with its queue, only
-    where the configuration names somebody to be told."""
+    `sends_to`: the queues that its `queues` may send to. Those that are no lanes are fed by rules; whoever takes messages from one
+    may send one anew that waits for a newer version. `notifies`: there is one, with its queue, only where the configuration names
+    somebody to be told."""
 
     name: str
     memory_mb: int = 256
@@ -179,7 +183,7 @@ class Function:
     http: bool = False  # behind the HTTP API
     notifies: bool = False
     uses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    sends_to: tuple[str, ...] = (*(lane(priority) for priority in LANES), OUTBOX)
+    sends_to: tuple[str, ...] = _LANES
 
     @property
     def code(self) -> str:
@@ -193,15 +197,15 @@ _REMOVES = ("GetObject", "PutObject", "DeleteObject", "ListBucket")  # whoever r
 _CONSUMER = {**_ENGINE, "queues": ("SendMessage", "ChangeMessageVisibility")}  # what cannot be done with now is put off
 
 FUNCTIONS = (
-    Function("parser", memory_mb=512, timeout_s=60, uses={**_CONSUMER, "inbox": ("GetObject",)}),
+    Function("parser", memory_mb=512, timeout_s=60, uses={**_CONSUMER, "inbox": ("GetObject",)}, sends_to=(*_LANES, "submissions")),
     Function("dispatcher", memory_mb=DEFAULT_POOL.memory_mb, uses={**_CONSUMER, "blobs": _REMOVES, "secrets": ("GetSecretValue",)}),
-    Function("completions", uses=_CONSUMER),
-    Function("errors", uses=_CONSUMER),
+    Function("completions", uses=_CONSUMER, sends_to=(*_LANES, "completions")),
+    Function("errors", uses=_CONSUMER, sends_to=(*_LANES, "errors")),
     Function(
         "outbox",
         timeout_s=60,
-        uses={"table": ("PutItem",), "bus": ("PutEvents",), "queues": ("ChangeMessageVisibility",)},
-        sends_to=(),
+        uses={"table": ("PutItem",), "bus": ("PutEvents",), "queues": ("SendMessage", "ChangeMessageVisibility")},
+        sends_to=(OUTBOX,),
     ),
     Function(
         "deadletters",
@@ -307,7 +311,10 @@ def functions(pools: tuple[Pool, ...] = (DEFAULT_POOL,), *, containers: bool = F
     workers are no Lambdas were of Lambdas that may run for as long as they want; so it is on a developer's machine."""
     lanes = tuple(queue.name for queue in queues(pools) if queue.consumer.startswith("dispatcher"))
     usual = {lane(priority) for priority in LANES}
-    found = [replace(it, sends_to=(*lanes, *(set(it.sends_to) - usual))) if usual <= set(it.sends_to) else it for it in FUNCTIONS]
+    found = [
+        replace(it, sends_to=(*lanes, *(queue for queue in it.sends_to if queue not in usual))) if usual <= set(it.sends_to) else it
+        for it in FUNCTIONS
+    ]
     at = next(number for number, it in enumerate(found) if it.name == "dispatcher")
     found[at : at + 1] = [_dispatcher(found[at], pool) for pool in pools if containers or pool.kind == LAMBDA]
     return tuple(found)

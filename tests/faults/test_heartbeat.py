@@ -124,11 +124,16 @@ def test_the_table_is_asked_once_in_ten_seconds_however_many_ask() -> None:
 DOCTOR: list[tuple[dict[str, Any], Level, str]] = [
     ({"status": "ok", "sweeper": {"at": "T", "tookMs": 3, "sent": 2}}, Level.OK, "came by at T, took 3 ms, sent 2 messages again"),
     ({"status": "degraded", "why": "the sweeper is late", "sweeper": None}, Level.WARNING, "the sweeper is late"),
+    (
+        {"status": "ok", "version": "2.0", "sweeper": {"at": "T", "tookMs": 3, "sent": 2, "version": "1.9"}},
+        Level.WARNING,
+        "is of version 1.9, and the API of 2.0",
+    ),
     ({"status": "ok", "version": "0.0.9"}, Level.WARNING, "an engine of an older version"),
 ]
 
 
-@pytest.mark.parametrize(("health", "level", "told"), DOCTOR, ids=["well", "late", "an older engine"])
+@pytest.mark.parametrize(("health", "level", "told"), DOCTOR, ids=["well", "late", "two versions", "an older engine"])
 def test_doctor_tells_of_it(health: dict[str, Any], level: Level, told: str) -> None:
     found = sweeper(health)
     assert found.level is level
@@ -144,4 +149,4 @@ def test_on_the_local_stack_health_is_served_without_a_token() -> None:
     told = json.loads(answer["body"])
     assert (answer["statusCode"], told["status"], told["why"]) == (200, "ok", None)
     assert set(told) == {"status", "why", "sweeper", "version"}
-    assert set(told["sweeper"]) == {"at", "tookMs", "sent", "behindMs", "late"}
+    assert set(told["sweeper"]) == {"at", "tookMs", "sent", "behindMs", "late", "version"}

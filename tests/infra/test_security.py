@@ -68,11 +68,14 @@ def test_a_function_sends_where_it_is_said_to(template: Template, function: topo
     assert all(resource in queues for action, resource, _ in template.granted(function.name) if action == "sqs:SendMessage")
 
 
-def test_who_works_sends_to_the_lanes_and_the_outbox_only() -> None:
+def test_who_works_sends_to_the_lanes_the_outbox_and_where_it_takes_from_only() -> None:
     lanes = {topology.OUTBOX, *(topology.lane(priority) for priority in topology.LANES)}
     beyond = {function.name: set(function.sends_to) - lanes for function in topology.FUNCTIONS}
     assert {name: queues for name, queues in beyond.items() if queues} == {
         "sweeper": {"submissions"},
+        "parser": {"submissions"},  # what waits for a newer version is sent anew
+        "completions": {"completions"},
+        "errors": {"errors"},
         "notifier": {"notifications"},
         "api": {"completions", "errors", "submissions", "notifications"},  # where a person may send dead letters again
     }

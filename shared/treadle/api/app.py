@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
 from .. import audit, auth
-from ..core.errors import Conflict, Corrupted, Rejected, Unavailable
+from ..core.errors import Conflict, Corrupted, Newer, Rejected, Unavailable
 from . import openapi, problems, shapes
 from .callbacks import whoever_has
 from .calls import NotJson, Reply, Request
@@ -50,6 +50,9 @@ def answer(event: Event, operations: Operations) -> dict[str, Any]:
         reply = _refused(refusal("conflict", str(conflict) or "somebody else changed it at the same moment; try again"), request_id)
     except Corrupted as unreadable:
         reply = _refused(refusal("wrong-state", f"something that is stored cannot be read: {unreadable}"), request_id)
+    except Newer:
+        told = "a newer version of the engine wrote what is needed: a deployment is under way, or was taken back; try again"
+        reply = _refused(refusal("unavailable", told), request_id)
     except Unavailable:
         reply = _refused(refusal("unavailable", "a service that is needed cannot be reached; try again"), request_id)
     return _response(event, reply, request_id)

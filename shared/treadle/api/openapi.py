@@ -6,6 +6,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
+from .. import __version__
 from . import problems, shapes
 from .calls import BASE
 from .routes import ROUTES, Route
@@ -49,7 +50,7 @@ def version() -> str:
     try:
         return metadata.version("treadle")
     except metadata.PackageNotFoundError:  # in the Lambda layer it is a folder, not an installed package
-        return "0.1.0"
+        return __version__
 
 
 @cache

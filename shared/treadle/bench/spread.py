@@ -15,6 +15,8 @@ from ..core.model import Outcome, State
 from ..ports import Item, Key
 from ..simulation.actors import Move, Worker
 from ..simulation.faults import Planned
+from ..simulation.fleet import Version
+from ..simulation.queues import Received
 from ..simulation.schedules import is_due
 from ..simulation.shapes import Definition, shape_of
 from ..simulation.simulator import Simulation
@@ -48,6 +50,8 @@ class Seen:
     def ended(self, simulation: Simulation, run_id: str, path: str) -> None:
         self._at_once -= 1
         self.last_ms = simulation.now
+
+    def acknowledged(self, simulation: Simulation, message: Received, version: Version) -> None: ...
 
     def failed(self, simulation: Simulation, fault: Exception) -> None:
         raise fault

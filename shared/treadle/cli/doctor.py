@@ -202,6 +202,9 @@ def sweeper(health: Mapping[str, Any]) -> Finding:
         return Finding("sweeper", Level.WARNING, health["why"], mend)
     if last is None:
         return Finding("sweeper", Level.WARNING, "an engine of an older version, which does not tell", "deploy it again")
+    if last.get("version", health.get("version")) != health.get("version"):
+        told = f"is of version {last['version'] or 'unknown'}, and the API of {health.get('version')}"
+        return Finding("sweeper", Level.WARNING, told, "a deployment is under way, or did not end: see CloudFormation")
     return Finding("sweeper", Level.OK, f"came by at {last['at']}, took {last['tookMs']} ms, sent {last['sent']} messages again")
 
 

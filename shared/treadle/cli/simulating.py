@@ -78,6 +78,8 @@ def _given(context: click.Context, parameter: click.Parameter, text: str) -> tup
     help="Just this. KIND: before, after, ambiguous, throttled, partial, twice, frozen. PORT, which is away from call N on: store, lanes, "
     "bus, blobs.",
 )
+@click.option("--rollouts", type=click.IntRange(0), default=20, show_default=True, help="Deployments of another version, per shape.")
+@click.option("--rollout", type=int, default=None, metavar="N", help="Just this deployment, of FILE or one --shape.")
 @click.option("--exhaustive", is_flag=True, help="Explore the small scopes completely instead: every order in which it can happen.")
 @click.option("--scope", "scopes", multiple=True, metavar="NAME", help="With --exhaustive: this one. May be repeated. Default: all.")
 @click.option("--schedule", default=None, metavar="DIGITS", help="With one --scope: just this schedule of it, again.")
@@ -89,8 +91,8 @@ def _given(context: click.Context, parameter: click.Parameter, text: str) -> tup
 @click.pass_context
 def simulate(
     context: click.Context, file: Path | None, seeds: int, pairs: int | None, seed: int | None, shapes: tuple[str, ...],
-    faults: tuple[str, ...], exhaustive: bool, scopes: tuple[str, ...], schedule: str | None, seconds: float, jobs: int | None,
-    given: tuple[str, Any], tasks: tuple[str, ...], form: str,
+    faults: tuple[str, ...], rollouts: int, rollout: int | None, exhaustive: bool, scopes: tuple[str, ...], schedule: str | None,
+    seconds: float, jobs: int | None, given: tuple[str, Any], tasks: tuple[str, ...], form: str,
 ) -> int:  # fmt: skip
     """Run workflows on a simulated AWS in which every call fails, messages come twice and late, and workers die.
 
@@ -108,11 +110,11 @@ def simulate(
     if own is not None and shapes:
         raise click.UsageError("--shape names a workflow of the catalogue: give it, or FILE, not both")
     counts = context.get_parameter_source("seeds") is not ParameterSource.DEFAULT
-    if faults or (seed is not None and not counts and (own is not None or len(shapes) == 1)):
-        return _again(own, shapes, faults, seed, form)
+    if faults or rollout is not None or (seed is not None and not counts and (own is not None or len(shapes) == 1)):
+        return _again(own, shapes, faults, seed, rollout, form)
     from ..simulation.campaign import Orders
 
-    report = _report(own, shapes, Orders(seeds, 1 if seed is None else seed, seconds or None, pairs=pairs), jobs)
+    report = _report(own, shapes, Orders(seeds, rollouts, 1 if seed is None else seed, seconds or None, pairs=pairs), jobs)
     if report is None:
         return Exit.FAILED
     _print(form, report)
@@ -148,17 +150,20 @@ def _shown_on_stderr() -> Callable[[Report], None]:
 
 
 def _counts(report: Report) -> str:
-    return f"{report.shapes} shapes, {report.crash_points} single faults, {report.pairs} pairs, {report.schedules} schedules"
+    return (
+        f"{report.shapes} shapes, {report.crash_points} single faults, {report.pairs} pairs, {report.schedules} schedules, "
+        f"{report.rollouts} rollouts"
+    )
 
 
-def _again(own: Own | None, shapes: tuple[str, ...], faults: tuple[str, ...], seed: int | None, form: str) -> int:
+def _again(own: Own | None, shapes: tuple[str, ...], faults: tuple[str, ...], seed: int | None, rollout: int | None, form: str) -> int:
     """One simulation, call by call."""
     from ..simulation.campaign import quietly, reproduce
     from ..simulation.faults import Fault
     from ..simulation.outages import Outage
 
-    if faults and seed is not None:
-        raise click.UsageError("a schedule is named by --seed, or by --fault: not by both")
+    if sum((bool(faults), seed is not None, rollout is not None)) > 1:
+        raise click.UsageError("a schedule is named by --seed, --fault or --rollout: by one of them")
     outage: Outage | None = None
     parsed: list[Fault] = []
     if faults and faults[0].startswith("outage="):
@@ -176,7 +181,7 @@ def _again(own: Own | None, shapes: tuple[str, ...], faults: tuple[str, ...], se
     explorer = _explorer(own, shapes)
     if explorer is None:
         return Exit.FAILED
-    case = quietly(lambda: reproduce(explorer, parsed, seed) if outage is None else explorer.with_outage(outage))
+    case = quietly(lambda: reproduce(explorer, parsed, seed, rollout) if outage is None else explorer.with_outage(outage))
     _print_case(form, case)
     if case.planned > case.fired.total():
         missing = case.planned - case.fired.total()
@@ -193,7 +198,7 @@ def _explorer(own: Own | None, shapes: tuple[str, ...]) -> Explorer | None:
         read = own.read()
         return None if read is None else quietly(lambda: explorer_of(*read, own.subject, keeps_trace=True))
     if len(shapes) != 1 or shapes[0] not in catalogue():
-        raise click.UsageError("--fault needs FILE, or one --shape of the catalogue")
+        raise click.UsageError("--fault and --rollout need FILE, or one --shape of the catalogue")
     return explorer(shapes[0], keeps_trace=True)
 
 

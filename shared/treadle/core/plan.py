@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from .durations import parse_duration
+from .errors import Newer
 from .expressions import Expressions, holes
 from .model import Json
 from .resources import Needs
@@ -182,6 +183,9 @@ class Plan:
 
     @classmethod
     def from_json(cls, source: Mapping[str, Any]) -> Plan:
+        """Raises Newer for a plan that says what this version does not know: what it leaves out would be left out of the run."""
+        if source.get("schema", PLAN_SCHEMA) > PLAN_SCHEMA:
+            raise Newer(f"a plan of version {source['schema']}; this worker knows {PLAN_SCHEMA}")
         retry = Retry.from_json(source["retry"]) if source.get("retry") else None
         return cls(
             workflow=source["workflow"],

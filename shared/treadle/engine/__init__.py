@@ -40,18 +40,25 @@ class Engine:
                 from .removal import remove  # on demand: once in a run's life, long after it
 
                 return remove(self.world, body["run"], deadline)
-            run = self._run_of(body)
-            segment = Segment(run, deadline)
-            segment.runs_tasks, segment.lost, segment.look = True, body.get("lost"), body.get("look")
             try:
-                self._work(segment, body, body["path"])
-                segment.finish()
+                return self._segment(body, deadline)
             except Conflict:
                 return None  # a worker that overran its lease: others have gone on, and their messages with them
-            if self.world.observed is not None:
-                self.world.observed.flush()
-            return segment.again_at
+            except Newer:
+                from .sweeping import comes_again  # on demand: while a deployment is under way
+
+                if not comes_again(self.world, body):
+                    raise
         return None
+
+    def _segment(self, body: Mapping[str, Any], deadline: int) -> int | None:
+        segment = Segment(self._run_of(body), deadline)
+        segment.runs_tasks, segment.lost, segment.look = True, body.get("lost"), body.get("look")
+        self._work(segment, body, body["path"])
+        segment.finish()
+        if self.world.observed is not None:
+            self.world.observed.flush()
+        return segment.again_at
 
     def _work(self, segment: Segment, body: Mapping[str, Any], key: str) -> None:
         run = segment.run

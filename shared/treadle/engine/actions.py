@@ -8,9 +8,9 @@ from typing import Any
 
 from ..core import paths
 from ..core.durations import parse_duration
-from ..core.errors import ExpressionFault
+from ..core.errors import ExpressionFault, Newer
 from ..core.expressions import evaluate, render
-from ..core.model import Json, StepError
+from ..core.model import SCHEMA, Json, StepError
 from ..core.plan import Step
 from ..tasks.registry import Task, TaskContext
 from ..topology import cached
@@ -236,7 +236,10 @@ def call(run: Run, task: Task, given: Given, context: TaskContext, timeout: int 
 def _cached(run: Run, step: Step, bound: dict[str, Any]) -> Result | None:
     if step.cache is None or not run.world.settings.caching:
         return None
-    item = run.world.store.get(_cache_key(run, step, bound), consistent=False)
+    try:
+        item = run.world.store.get(_cache_key(run, step, bound), consistent=False)
+    except Newer:  # it is kept for an hour or a year; the task itself is here
+        item = None
     if item is None or item["until"] <= run.now:
         run.world.caches.count(RESULT_MISSES)
         return None
@@ -252,7 +255,7 @@ def remember(run: Run, step: Step, bound: dict[str, Any], result: Json) -> None:
     ttl_ms = parse_duration((step.cache or {})["ttl"])
     until = run.now + ttl_ms
     output = encode(run.world.keep(encode(result), INLINE_LIMIT, owner=cached(ttl_ms)))  # no run's own: others read it
-    run.world.store.put({"pk": pk, "sk": sk, "schema": 1, "output": output, "until": until, "expires": until // 1000 + 86_400})
+    run.world.store.put({"pk": pk, "sk": sk, "schema": SCHEMA, "output": output, "until": until, "expires": until // 1000 + 86_400})
 
 
 def _cache_key(run: Run, step: Step, bound: dict[str, Any]) -> tuple[str, str]:

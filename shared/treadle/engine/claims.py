@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.advance import Fact
-from ..core.errors import NotFound, Unavailable
+from ..core.errors import Newer, NotFound, Unavailable
 from ..core.model import SCHEMA, State, StepError
 from ..ports import Absent, AtMost, Change, Condition, Equals, Item, Key, OneOf, Present, Written, all_of, any_of
 from ..topology import MAX_DELAY_S
@@ -183,11 +183,12 @@ def write_failed_attempt(run: Run, claim: Claim, error: StepError, until: int | 
 
 @contextmanager
 def given_back(run: Run, claim: Claim, **told: int) -> Iterator[None]:
-    """Around what is done under a claim: where an AWS service is missing the step is given back. It is not left to its lease, and
-    not taken for an attempt that was lost with its worker: there may be three of these, and an outage is longer than three leases."""
+    """Around what is done under a claim: where an AWS service is missing, or something is met that a newer version wrote, the step is
+    given back. It is not left to its lease, and not taken for an attempt that was lost with its worker: there may be three of these,
+    and an outage, or a deployment, is longer than three leases."""
     try:
         yield
-    except Unavailable:
+    except (Unavailable, Newer):
         with suppress(Unavailable):
             write_state(run, claim, State.RELEASED, claim.is_mine_still, **told)
         raise

@@ -1,7 +1,8 @@
 """What is read of the table is looked at before anybody relies on it: a run of which something cannot be read is set aside.
 
 `Checked` stands before the store. An item that no version of the engine could have written raises Unreadable, which says which
-item it is and what is wrong with it; one of a newer version raises Newer. Of the runs beside it nothing is touched.
+item it is and what is wrong with it; one of a newer version raises Newer, and is not written over. Of the runs beside it nothing is
+touched.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from ..core.errors import Corrupted, Newer
 from ..core.model import SCHEMA, Outcome, RunStatus, State
-from ..ports import Change, Condition, Item, Key, Page, Store, Written
+from ..ports import Absent, AllOf, AtMost, Change, Condition, Item, Key, Page, Store, Written, all_of, any_of
 
 Check = Callable[[Any], str | None]  # what is wrong with a value; None: nothing
 
@@ -98,6 +99,7 @@ def fault_of(item: Item) -> str | None:
         return _schema(item) or _among(item, ("plan",), {"plan": _json})
     if sk[:5] == "stop#":
         return _schema(item) or _among(item, ("kind", "error"), _STOP)
+    _known(item)
     return None
 
 
@@ -110,9 +112,15 @@ def _schema(item: Item) -> str | None:
     schema = item.get("schema")
     if type(schema) is not int:
         return "schema is missing" if schema is None else "schema is no whole number"
-    if schema > SCHEMA:
-        raise Newer(f"item {item['pk']} / {item['sk']} is of version {schema}; this worker knows {SCHEMA}")
+    _known(item)
     return f"schema is {schema}, which is too old" if schema < SCHEMA - 1 else None
+
+
+def _known(item: Item) -> None:
+    """Whatever kind of item it is: one of a newer version is not taken for one of this."""
+    schema = item.get("schema")
+    if type(schema) is int and schema > SCHEMA:
+        raise Newer(f"item {item['pk']} / {item['sk']} is of version {schema}; this worker knows {SCHEMA}")
 
 
 def _among(item: Item, needed: Sequence[str], known: Mapping[str, Check]) -> str | None:
@@ -141,6 +149,18 @@ def readable(item: Item) -> Item:
     return item
 
 
+IS_KNOWN = any_of(Absent("schema"), AtMost("schema", SCHEMA))
+
+
+def guarded(condition: Condition | None) -> Condition:
+    """No write changes what a newer version wrote, be it a moment after it was read: the item that stands is then looked at, and Newer."""
+    if condition is None:
+        return IS_KNOWN
+    if isinstance(condition, AllOf):
+        return AllOf((*condition.parts, IS_KNOWN))
+    return condition if condition == Absent() else all_of(condition, IS_KNOWN)
+
+
 class Checked:
     """A store whose items can be relied on. `raw`: the store itself. `lenient`: for views, which show what can be read: an item
     that cannot is `{pk, sk, fault}`."""
@@ -157,13 +177,13 @@ class Checked:
         return {key: self._look(item) for key, item in self.raw.get_many(keys, consistent=consistent).items()}
 
     def put(self, item: Item, condition: Condition | None = None) -> Written:
-        return self._written(self.raw.put(item, condition))
+        return self._written(self.raw.put(item, guarded(condition)))
 
     def update(self, key: Key, change: Change, condition: Condition | None = None) -> Written:
-        return self._written(self.raw.update(key, change, condition))
+        return self._written(self.raw.update(key, change, guarded(condition)))
 
     def delete(self, key: Key, condition: Condition | None = None) -> Written:
-        return self._written(self.raw.delete(key, condition))
+        return self._written(self.raw.delete(key, guarded(condition)))
 
     def _written(self, written: Written) -> Written:
         if written.item is not None:

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ..core.errors import Unavailable
+from ..core.errors import Newer, Unavailable
 from ..core.plan import Step
 from ..core.retry import MAX_LOSSES
 from ..ports import Change, Condition, Equals, Item, Key
@@ -26,11 +26,11 @@ GIVEN_BACK = "back"  # on a chunk: its worker was not lost, but an AWS service w
 
 @contextmanager
 def given_back(run: Run, key: Key, change: Change, is_mine: Condition) -> Iterator[None]:
-    """Around what is done under the claim on a chunk or a lane: where an AWS service is missing it is given back, by `change`. An outage
-    is longer than three leases, and no item is to blame for it."""
+    """Around what is done under the claim on a chunk or a lane: where an AWS service is missing, or something is of a newer version, it is
+    given back, by `change`. An outage is longer than three leases, and no item is to blame for it."""
     try:
         yield
-    except Unavailable:
+    except (Unavailable, Newer):
         with suppress(Unavailable):
             run.world.store.update(key, change, is_mine)
         raise

@@ -5,12 +5,16 @@ Beside messages it writes one thing, its heartbeat, by which it is seen that it 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..core.model import SCHEMA
 from ..ports import Message
 from ..topology import DUE_SHARDS, SWEEP_EVERY_S, lane
 from . import heartbeat
+from .items import run_key, step_key
 from .triggers import due_message, is_listed
-from .world import World
+from .world import NEVER, World
 
 MOST_REMOVED = 50  # runs of one shard at each pass
 AHEAD_MS = (SWEEP_EVERY_S + 15) * 1000
@@ -34,7 +38,17 @@ def _due(pk: str, sk: str, wait_ms: int) -> Message:
         return due_message(pk, sk, wait_s)
     run_id = pk.partition("#")[0]
     kind, path = ("settle", "") if sk == "!" else ("wake", sk[2:])
-    return Message(lane("normal"), {"schema": SCHEMA, "kind": kind, "run": run_id, "path": path}, wait_s)
+    return Message(lane("normal"), {"schema": SCHEMA, "kind": kind, "run": run_id, "path": path, "swept": 1}, wait_s)
+
+
+def comes_again(world: World, body: Mapping[str, Any]) -> bool:
+    """A message of a sweep, about an item that is still due: there is another one in a minute, and so for as long as a deployment takes.
+    All of them would wait together."""
+    if "swept" not in body:
+        return False
+    store = world.raw
+    item = store.get(step_key(body["run"], body["path"]) if body["path"] else run_key(body["run"]))
+    return item is not None and item.get("due", NEVER) <= world.clock.now() + AHEAD_MS
 
 
 def _over(world: World, now: int) -> list[Message]:

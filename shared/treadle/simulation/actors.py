@@ -15,6 +15,7 @@ from ..core.errors import Conflict, Unavailable
 from ..engine import Engine, World
 from ..ports import Item, Key
 from .faults import Kind
+from .fleet import THIS, Version
 from .queues import Received
 from .shapes import Act
 
@@ -38,6 +39,7 @@ class Worker:
     stands: bool = False  # suspended by a fault; others act meanwhile
     fault: Kind | None = None  # that the call under way will have, once it is done
     skew_ms: int = 0  # its clock is wrong by so much
+    version: Version = THIS  # of the engine
 
 
 class Observer(Protocol):
@@ -47,6 +49,7 @@ class Observer(Protocol):
     def began(self, simulation: Simulation, run_id: str, path: str, attempt: int) -> None: ...
     def ended(self, simulation: Simulation, run_id: str, path: str) -> None: ...
     def failed(self, simulation: Simulation, fault: Exception) -> None: ...
+    def acknowledged(self, simulation: Simulation, message: Received, version: Version) -> None: ...
 
 
 class SeenEngine(Engine):

@@ -1,7 +1,7 @@
 """Many simulations, counted: what `treadle simulate` does and tells.
 
-In order, until the time is over: each shape without faults, each single fault of each shape, then random schedules and pairs of
-faults, in parcels of each shape in turn, so that whatever the time allows is spread over all of them.
+In order, until the time is over: each shape without faults, each single fault of each shape, then deployments of another version,
+random schedules and pairs of faults, in parcels of each shape in turn, so that whatever the time allows is spread over all of them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from .world import StandIns, prepare
 T = TypeVar("T")
 
 PARCEL = 25  # simulations of one shape before it is the next one's turn
+COUNTED = ("shapes", "schedules", "crash_points", "pairs", "rollouts")
 PATIENCE = 4  # parcels that wait for each process: enough that none is idle, few enough to stop soon
 
 
@@ -36,9 +37,11 @@ PATIENCE = 4  # parcels that wait for each process: enough that none is idle, fe
 class Orders:
     """`seeds`: schedules per shape, from `seed` on. `seconds`: when to stop (None: when all is done).
     `pairs`: of each small shape, with so many of its single faults as the first of two (None: with all of them).
-    `mixed`: single faults, in an order of the seed's, and schedules in turns, and no pairs: a short time tries some of everything."""
+    `rollouts`: deployments of another version per shape. `mixed`: single faults, in an order of the seed's, schedules and rollouts in
+    turns, and no pairs: a short time tries some of everything."""
 
     seeds: int = 200
+    rollouts: int = 20
     seed: int = 1
     seconds: float | None = 60.0
     singles: bool = True
@@ -56,6 +59,7 @@ class Report:
     schedules: int = 0
     crash_points: int = 0
     pairs: int = 0
+    rollouts: int = 0
     faults_fired: Counter[str] = field(default_factory=Counter)
     coverage: Coverage = field(default_factory=Coverage)
     violations: list[str] = field(default_factory=list)
@@ -81,7 +85,7 @@ class Report:
                 self.violations.append(line)
 
     def merge(self, other: Report) -> None:
-        for name in ("shapes", "schedules", "crash_points", "pairs"):
+        for name in COUNTED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.faults_fired += other.faults_fired
         self.coverage.merge(other.coverage)
@@ -89,8 +93,7 @@ class Report:
         self.is_complete = self.is_complete and other.is_complete
 
     def to_json(self) -> dict[str, Any]:
-        named = ("shapes", "schedules", "crash_points", "pairs")
-        return {name: getattr(self, name) for name in named} | {
+        return {name: getattr(self, name) for name in COUNTED} | {
             "faults_fired": dict(sorted(self.faults_fired.items())),
             **({"coverage": self.coverage.to_json()} if self.story is None else self.story.to_json()),
             "violations": self.violations,
@@ -103,7 +106,7 @@ class Report:
 def _about(line: str) -> tuple[str, str]:
     """(what is violated, of what) of `I9 (..): what: treadle simulate --shape NAME ...`"""
     what, _, how = line.rpartition(": treadle simulate ")
-    return what, how.partition(" --fault ")[0].partition(" --seed ")[0]
+    return what, how.partition(" --fault ")[0].partition(" --seed ")[0].partition(" --rollout ")[0]
 
 
 # ------------------------------------------------------------------------------------------------ what there is to do
@@ -114,13 +117,15 @@ class Parcel:
     """Some simulations of one shape, of one kind. `numbers`: of its single faults (`pairs`: the first of the two), or seeds."""
 
     shape: str
-    kind: str  # crash_points, schedules or pairs, as the report counts them
+    kind: str  # crash_points, schedules, rollouts or pairs, as the report counts them
     numbers: Sequence[int]
 
     def cases(self, explorer: Explorer) -> Iterator[Case]:
         match self.kind:
             case "schedules":
                 yield from map(explorer.at_random, self.numbers)
+            case "rollouts":
+                yield from map(explorer.in_rollout, self.numbers)
             case "crash_points":
                 firsts = list(explorer.singles())
                 yield from (explorer.with_faults(firsts[number]) for number in self.numbers)
@@ -133,15 +138,17 @@ class Parcel:
 
 def parcels(explorers: Sequence[Explorer], orders: Orders) -> Iterator[Parcel]:
     """All that is ordered. Pairs come in an order of the seed's, so that a short time tries some of everything."""
-    seeds = range(orders.seed, orders.seed + orders.seeds)
+    seeds, rollouts = range(orders.seed, orders.seed + orders.seeds), range(orders.seed, orders.seed + orders.rollouts)
     counts = {explorer.name: len(list(explorer.singles())) for explorer in explorers}
     if orders.mixed:
         shuffle = Random(orders.seed).sample
         singles = [_cut(name, "crash_points", shuffle(range(count), count)) for name, count in counts.items()]
-        yield from _in_turns([*singles, *(_cut(name, "schedules", seeds) for name in counts)])
+        others = [_cut(name, kind, numbers) for name in counts for kind, numbers in (("schedules", seeds), ("rollouts", rollouts))]
+        yield from _in_turns([*singles, *others])
         return
     if orders.singles:
         yield from _in_turns([_cut(name, "crash_points", range(count)) for name, count in counts.items()])
+    yield from _in_turns([_cut(name, "rollouts", rollouts) for name in counts])
     yield from _in_turns([_cut(name, "schedules", seeds) for name in counts])
     random = Random(orders.seed)
     small = [explorer.name for explorer in explorers if explorer.prepared.shape.is_small]
@@ -280,7 +287,9 @@ def explorer_of(shape: Shape, registry: Registry | None, subject: str, *, keeps_
     return explorer
 
 
-def reproduce(explorer: Explorer, faults: Sequence[Fault], seed: int | None) -> Case:
+def reproduce(explorer: Explorer, faults: Sequence[Fault], seed: int | None, rollout: int | None = None) -> Case:
+    if rollout is not None:
+        return explorer.in_rollout(rollout)
     return explorer.at_random(seed) if seed is not None else explorer.with_faults(*faults)
 
 

@@ -13,8 +13,10 @@ from ..core.resources import Pool, pools_of
 from ..engine import Engine, World
 from ..engine.gauge import Measure
 from ..engine.observed import Observed
+from ..operations import Operations
 from ..topology import Function, Names, Queue
 from ..wiring import Wiring
+from .world import TENANT
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,12 @@ class Deployed:
     functions: Mapping[str, Function]
     names: Names
 
-    def wirings(self, usual: Wiring, engine: Callable[[World], Engine]) -> dict[str, Wiring]:
-        """By function, of the workers that are not in the default pool."""
-        world = usual.engine.world
+    def wired(self, world: World, engine: Callable[[World], Engine], inbox: Any, checker: Any) -> dict[str, Wiring]:
+        """By function, of the workers that are not in the default pool; of all others under no name."""
+        usual = Wiring(engine(world), world.tasks, self.names, inbox, TENANT)  # type: ignore[arg-type]
+        usual.__dict__["operations"] = Operations(usual.engine, checker)
         others = (pool for pool in self.pools if pool.name != world.pool)
-        return {topology.dispatcher(pool.name): replace(usual, engine=engine(world.in_pool(pool))) for pool in others}
+        return {"": usual} | {topology.dispatcher(pool.name): replace(usual, engine=engine(world.in_pool(pool))) for pool in others}
 
 
 def deployed(pools: Mapping[str, Mapping[str, Any]] | None) -> Deployed:

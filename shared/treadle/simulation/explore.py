@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
 from ..engine import World
 from .actors import Schedule
 from .faults import Chance, Fault, Faults, Kind, Planned
+from .fleet import Fleet
 from .invariants import Violation, Watch
 from .outages import Outage
 from .rest import Result, check, result_of
 from .schedules import AtRandom, InOrder
+from .shapes import Shape, has_races
 from .simulator import Simulation
 from .world import Prepared, prepare
 
@@ -79,10 +81,19 @@ class Explorer:
         return self._simulate(InOrder(), Planned(), self.subject, None)
 
     def _simulate(
-        self, schedule: Schedule, faults: Faults, how: str, expected: Result | None, seed: int = 0, skew: Skew = lambda: 0
+        self,
+        schedule: Schedule,
+        faults: Faults,
+        how: str,
+        expected: Result | None,
+        seed: int = 0,
+        skew: Skew = lambda: 0,
+        fleet: Fleet | None = None,
+        shape: Shape | None = None,
     ) -> Case:
         watch = Watch()
-        simulation = Simulation(self.prepared, schedule, faults, watch, seed, self.wrap, self.keeps_trace, skew)
+        prepared = self.prepared if shape is None else replace(self.prepared, shape=shape)
+        simulation = Simulation(prepared, schedule, faults, watch, seed, self.wrap, self.keeps_trace, skew, fleet)
         began = simulation.now
         simulation.run()
         if simulation.refused is not None:
@@ -137,6 +148,22 @@ class Explorer:
             seed,
             skew=lambda: random.choice((-most_ms, 0, 0, most_ms)),
         )
+
+    def in_rollout(self, seed: int) -> Case:
+        """Two versions of the engine at once, one taking the place of the other; with some of all that else may go wrong."""
+        random = Random(f"{self.name}/rollout/{seed}")
+        faults = Chance(random, budget=random.choice((0, 0, 1, 2)), probability=0.02)
+        schedule = AtRandom(random, workers=random.choice((1, 2, 3)), hostility=random.choice((0, 10)), budget=1)
+        fleet = Fleet.at_random(random)
+        how = f"{self.subject} --rollout {seed}"
+        return self._simulate(schedule, faults, how, self.calm.result, seed, fleet=fleet, shape=self._in_its_time())
+
+    def _in_its_time(self) -> Shape:
+        """Timeouts go on while a deployment takes hours: what they end is a matter of timing."""
+        shape = self.prepared.shape
+        if not any(map(has_races, (shape.definition, *shape.children))):
+            return shape
+        return replace(shape, loose=("*",), ends=(self.calm.result.status, "succeeded", "failed", "timedOut", "cancelled"))
 
 
 def _why(simulation: Simulation) -> str | None:

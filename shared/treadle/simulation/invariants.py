@@ -5,16 +5,21 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ..core import paths
+from ..core.errors import Newer
 from ..core.model import FINAL, Outcome, RunStatus, State
 from ..core.plan import Plan, Step
+from ..engine import heartbeat
 from ..engine.items import run_key, step_key
 from ..ports import Item, Key
 from .actors import Worker
+from .fleet import ADDED, Version, number_of
+from .queues import Received
 from .simulator import Simulation
 
 INVARIANTS = {
@@ -38,6 +43,7 @@ INVARIANTS = {
     "I18": "a secret is in no item, message, event or object",
     "I19": "a signal is taken by one step, or kept while nobody waits for it",
     "I20": "of a run that is compensated each step that succeeded is undone once, and no other",
+    "I21": "what a newer version wrote is changed, dropped or erased by none that does not know it",
 }
 
 
@@ -74,12 +80,30 @@ class Watch:
     def wrote(self, simulation: Simulation, key: Key, old: Item | None, new: Item | None) -> None:
         sk = key[1]
         self._writes += 1
+        if simulation.fleet is not None and old is not None and simulation.current is not None:
+            self._of_a_newer_version(simulation.current.version, key, old, new)
         if sk == "!":
             self._control(old, new)
             self._closes(new)
             self._live_runs(simulation, new)
         elif sk[:2] == "s#":
             self._step(simulation, sk[2:], old, new)
+
+    def _of_a_newer_version(self, version: Version, key: Key, old: Item, new: Item | None) -> None:
+        if key == heartbeat.KEY:
+            return  # the last sweeper's word stands, whatever was there before
+        if (number_of(old) or 0) > version.schema:
+            self.violated("I21", f"{key[1]} is of version {old['schema']}, and was changed by a worker that knows {version.schema}")
+        is_written_anew = key[1].startswith(("s#", "c#", "undo#"))  # with each change of its state
+        if not is_written_anew and new is not None and ADDED in old and ADDED not in new:
+            self.violated("I21", f"what a newer version had added to {key[1]} is gone")
+
+    def acknowledged(self, simulation: Simulation, message: Received, version: Version) -> None:
+        """A message that its worker cannot know waits for one that does, itself or its copy."""
+        if simulation.fleet is None or (number_of(json.loads(message.body)) or 0) <= version.schema:
+            return
+        if message.body not in simulation.cloud.lanes.bodies(message.queue):
+            self.violated("I21", f"a message of a newer version is gone: {message.body:.80}")
 
     def _control(self, old: Item | None, new: Item | None) -> None:
         if old is None or RunStatus(old["status"]) not in FINAL:
@@ -217,7 +241,8 @@ class Watch:
         yield str([str(violation) for violation in self.violations])
 
     def failed(self, simulation: Simulation, fault: Exception) -> None:
-        self.violated("I17", f"{type(fault).__name__}: {fault}")
+        if not (isinstance(fault, Newer) and simulation.fleet is not None):
+            self.violated("I17", f"{type(fault).__name__}: {fault}")
 
 
 def _changes_nothing(new: Item) -> bool:

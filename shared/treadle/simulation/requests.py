@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..core.errors import Conflict
+from .. import wiring
+from ..core.errors import Conflict, NotFound, Rejected
 from .shapes import Act
 from .world import TENANT
 
@@ -16,7 +17,7 @@ KEY = "simulated"  # a request that is made again is the same one
 
 def request(simulation: Simulation, act: Act) -> None:
     """Raises what the operation raises."""
-    operations, shape = simulation.wiring.operations, simulation.prepared.shape
+    operations, shape = wiring.current().operations, simulation.prepared.shape
     match act.verb:
         case "start" if shape.cold:
             simulation.run_id = operations.run_definition(TENANT, shape.definition, shape.input, key=KEY).id
@@ -36,3 +37,11 @@ def request(simulation: Simulation, act: Act) -> None:
             operations.restore(TENANT, simulation.checkpoint, key=KEY)
         case _:
             getattr(operations, act.verb)(TENANT, simulation.run_id, **act.arguments)
+
+
+def may_fit_later(simulation: Simulation, act: Act, refused: Rejected) -> bool:
+    """The run has yet to come to where it is asked for. Whoever answers looks again at what is asked."""
+    status = simulation.status
+    if status is None or status.is_final or simulation.prepared.shape.answers:
+        return False
+    return act.verb in ("approve", "reject", "decide", "retry") and (refused.code == "wrong-state" or isinstance(refused, NotFound))

@@ -118,7 +118,7 @@ def _once(simulation: Simulation, watch: Watch) -> None:
     twice = {f"{path} attempt {attempt}": count for (_, path, attempt), count in watch.ran.items() if count > 1}
     allowed = sum(count for (_, kind), count in fired.items() if kind is not Kind.TWICE)
     if sum(twice.values()) - len(twice) > allowed:
-        watch.violated("I12" if fired else "I11", f"ran more than once: {twice}, after {allowed} faults")
+        watch.violated("I11" if _is_calm(simulation) else "I12", f"ran more than once: {twice}, after {allowed} faults")
 
 
 def runs_of(simulation: Simulation) -> list[str]:
@@ -248,14 +248,20 @@ def _same(simulation: Simulation, watch: Watch, expected: Result, result: Result
         watch.violated("I8", difference)
 
 
+def _is_calm(simulation: Simulation) -> bool:
+    """Nothing went wrong."""
+    return not simulation.faults.fired and simulation.fleet is None
+
+
 def _in_time(simulation: Simulation, watch: Watch, expected: Result, bound_ms: int) -> None:
     control = simulation.control or {}
     if "ended_at" not in control:
         return
-    late_ms = control["ended_at"] - simulation.disturbed_at - expected.took_ms
+    disturbed_at = max(simulation.disturbed_at, simulation.fleet.is_over_at if simulation.fleet else 0)
+    late_ms = control["ended_at"] - disturbed_at - expected.took_ms
     shape = simulation.prepared.shape
     waits_for_people = bool(shape.acts and shape.loose)  # when they act is not the engine's to answer for
-    if not simulation.faults.fired and late_ms > SLACK_MS and not waits_for_people:
+    if _is_calm(simulation) and late_ms > SLACK_MS and not waits_for_people:
         watch.violated("I11", f"it ended {late_ms // 1000} s late although nothing went wrong")
     elif late_ms > bound_ms:
         watch.violated("I13", f"it ended {late_ms // 60_000} minutes after the last fault")

@@ -18,24 +18,24 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 from .. import topology
-from ..core.errors import Conflict, NotFound, Rejected, Unavailable
+from ..core.errors import Conflict, Newer, Rejected, Unavailable
 from ..core.model import RunStatus
 from ..core.plan import Plan
 from ..engine import World
 from ..engine.items import run_key
-from ..operations import Operations
 from ..ports import Item
 from ..wiring import Wiring, using
 from .actors import Context, Move, Observer, OwnClock, Schedule, SeenEngine, Worker, handler_of
 from .deployed import deployed, unmeasured
 from .faults import Crash, Faults, Kind, Refused
+from .fleet import THIS, Fleet, as_read
 from .outages import Outage
 from .places import calling
 from .queues import Received
-from .requests import request
+from .requests import may_fit_later, request
 from .shapes import Act
 from .watched import WitnessedCloud
-from .world import TENANT, Prepared, Tasks, expressions
+from .world import Prepared, Tasks, expressions
 
 MAX_DELIVERIES = 1500  # of one simulation: whoever needs more will never end
 FROZEN_MS = (topology.VISIBILITY_S + 10) * 1000  # the message is with somebody else by then, and the lease is over
@@ -57,6 +57,7 @@ class Simulation:
     wrap: Callable[[World], World] = lambda world: world
     keeps_trace: bool = False
     skew: Callable[[], int] = lambda: 0
+    fleet: Fleet | None = None  # two versions of the engine at once
 
     def __post_init__(self) -> None:
         self.cloud = WitnessedCloud(lambda key, old, new: self.observer.wrote(self, key, old, new))
@@ -88,19 +89,18 @@ class Simulation:
     def _wire(self) -> Wiring:
         cloud, prepared = self.cloud, self.prepared
         for item in prepared.items:
-            cloud.store.put(item)
+            cloud.store.put(self.fleet.old.said(item) if self.fleet else item)
         tasks = Tasks(self, prepared.registry)
         world = World(cloud.store, cloud.lanes, cloud.bus, cloud.blobs, OwnClock(self), expressions(), tasks, cloud.secrets,
                       settings=prepared.shape.settings, random=Random(self.seed))  # fmt: skip
         unmeasured(world)
         world.plans.update({} if prepared.shape.cold else prepared.plans)
         self._world = world
-        engine = self._engine(self.wrap(world))
-        wiring = Wiring(engine, tasks, self.deployed.names, cloud.inbox, TENANT)  # type: ignore[arg-type]
-        self._wirings = self.deployed.wirings(wiring, self._engine)
-        wiring.__dict__["operations"] = Operations(engine, prepared.checker)
+        versions = (self.fleet.old, self.fleet.new) if self.fleet else (THIS,)
+        worlds = {version: self.wrap(version.engine(world)) for version in versions}
+        self._wirings = {it: self.deployed.wired(worlds[it], self._engine, cloud.inbox, prepared.checker) for it in versions}
         cloud.listen(self._call)
-        return wiring
+        return self._wirings[versions[-1]][""]
 
     def _engine(self, world: World) -> SeenEngine:
         return SeenEngine(world, lambda fault: self.observer.failed(self, fault))
@@ -169,6 +169,7 @@ class Simulation:
     ) -> None:
         self._count += 1
         worker = Worker(self._count, function, self.now + timeout_s * 1000, body, messages=messages, act=act, skew_ms=self.skew())
+        worker.version = self.fleet.version(self.now) if self.fleet else THIS
         if worker.skew_ms:
             self.faults.fired["clock", Kind.SKEWED] += 1
         worker.thread = greenlet(lambda: self._live(worker), self._hub)
@@ -177,7 +178,8 @@ class Simulation:
 
     def _live(self, worker: Worker) -> None:
         try:
-            with using(self._wirings.get(worker.function, self.wiring)):
+            wirings = self._wirings[worker.version]
+            with using(wirings.get(worker.function, wirings[""])):
                 worker.body()
         except Crash:
             self._died(worker)
@@ -278,12 +280,14 @@ class Simulation:
 
     def _handle(self, function: str, messages: tuple[Received, ...]) -> None:
         """As Lambda's event source mapping does: what was handled is acknowledged, what was not comes back in its time."""
-        event = {"Records": [message.to_record() for message in messages]}
+        version = self.current.version if self.current else THIS
+        event = {"Records": [{**message.to_record(), "body": as_read(version, message.body)} for message in messages]}
         answer = handler_of(function)(event, self._context())
         kept = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
         for message in messages:
             if message.id not in kept:
                 self.cloud.lanes.delete(message.queue, message.receipt)
+                self.observer.acknowledged(self, message, version)
 
     def _context(self) -> Context:
         worker = self.current
@@ -308,7 +312,7 @@ class Simulation:
         """A request; an answer of 503 is asked again, one of 4xx is final unless the run has yet to come to where it fits."""
         try:
             request(self, act)
-        except (Unavailable, Conflict):
+        except (Unavailable, Conflict, Newer):
             self.acts.insert(0, act)
             self.asks_again_at = self.now + CLIENT_PAUSE_MS
         except Rejected as refused:
@@ -318,10 +322,7 @@ class Simulation:
                 self.acts.insert(0, act)
 
     def _may_fit_later(self, act: Act, refused: Rejected) -> bool:
-        status = self.status
-        if status is None or status.is_final or self.prepared.shape.answers:  # whoever answers looks again at what is asked
-            return False
-        return act.verb in ("approve", "reject", "decide", "retry") and (refused.code == "wrong-state" or isinstance(refused, NotFound))
+        return may_fit_later(self, act, refused)
 
     # -------------------------------------------------------------------------------------------- time
 
