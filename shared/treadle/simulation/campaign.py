@@ -51,7 +51,8 @@ class Orders:
 
 @dataclass
 class Report:
-    """Contract of `treadle simulate -o json`. `is_complete`: the time sufficed for all that was ordered. `story`: of a user's own
+    """Contract of `treadle simulate -o json`. `swept`: single faults after which the sweeper had to come by, by place and kind: the rest is
+    mended by the message that comes back. `is_complete`: the time sufficed for all that was ordered. `story`: of a user's own
     workflow, which has it in the place of the engine's coverage."""
 
     seed: int
@@ -62,15 +63,19 @@ class Report:
     rollouts: int = 0
     faults_fired: Counter[str] = field(default_factory=Counter)
     coverage: Coverage = field(default_factory=Coverage)
+    swept: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
     is_complete: bool = True
     seconds: float = 0.0
     story: Story | None = None
     _known: set[tuple[str, str]] = field(default_factory=set)
 
-    def add(self, case: Case, kind: str) -> None:
+    def add(self, case: Case, kind: str, calm_sweeps: int = 0) -> None:
+        """`calm_sweeps`: how often the sweeper comes by when nothing goes wrong."""
         setattr(self, kind, getattr(self, kind) + 1)
         self.faults_fired.update({f"{call} {fault}": count for (call, fault), count in case.fired.items()})
+        if kind == "crash_points" and case.sweeps > calm_sweeps:
+            self.swept.update(f"{place} {fault}" for place, fault in case.fired_at)
         self.tell(case)
 
     def tell(self, case: Case) -> None:
@@ -89,6 +94,7 @@ class Report:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.faults_fired += other.faults_fired
         self.coverage.merge(other.coverage)
+        self.swept += other.swept
         self._violated(other.violations)
         self.is_complete = self.is_complete and other.is_complete
 
@@ -96,6 +102,7 @@ class Report:
         return {name: getattr(self, name) for name in COUNTED} | {
             "faults_fired": dict(sorted(self.faults_fired.items())),
             **({"coverage": self.coverage.to_json()} if self.story is None else self.story.to_json()),
+            "swept": {"faults": self.swept.total(), "places": dict(self.swept.most_common())},
             "violations": self.violations,
             "seed": self.seed,
             "complete": self.is_complete,
@@ -235,7 +242,7 @@ class Campaign:
 def _done(explorer: Explorer, parcel: Parcel, is_late: Callable[[], bool] = lambda: False, story: Story | None = None) -> Report:
     report = Report(0)
     for case in parcel.cases(explorer):
-        report.add(case, parcel.kind)
+        report.add(case, parcel.kind, explorer.calm.sweeps)
         if story is not None:
             story.add(case)
         if is_late():

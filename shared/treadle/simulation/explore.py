@@ -50,6 +50,7 @@ class Case:
     planned: int = 0  # faults: each of them has to happen
     ran: Counter[tuple[str, int]] = field(default_factory=Counter)  # attempts of the run's own steps, by path and number
     why: str | None = None  # the run failed
+    sweeps: int = 0  # that found something
 
     def lines(self) -> Iterator[str]:
         for violation in self.violations:
@@ -105,7 +106,7 @@ class Explorer:
             self.name, how, result, tuple(watch.violations), tuple(simulation.calls), faults.fired, tuple(simulation.trace),
             tuple(simulation.places), simulation.fired_at, len(faults.faults) if isinstance(faults, Planned) else 0,
             Counter({(path, attempt): count for (run_id, path, attempt), count in watch.ran.items() if run_id == simulation.run_id}),
-            _why(simulation),
+            _why(simulation), simulation.sweeps,
         )  # fmt: skip
 
     # -------------------------------------------------------------------------------------------- what is tried
