@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -117,7 +118,7 @@ def test_the_same_in_json_has_one_entry_for_each_step_of_the_definition(flow: st
     steps = {step["step"]: step for step in told["steps"]}
     assert list(steps) == ["charge", "note", "all", "seen", "send", "send.pack"]
     assert told["ends"] == {"succeeded": told["simulations"]}
-    assert told["simulations"] == told["schedules"] + told["crash_points"] + 1
+    assert told["simulations"] == told["schedules"] + told["crash_points"] + told["rollouts"] + 1
     assert steps["note"]["ran"] == 0
     assert steps["note"]["skipped"] == told["simulations"]
     assert steps["all"]["calls"] >= 2 * told["simulations"]
@@ -189,7 +190,7 @@ def test_a_schedule_is_the_same_again(flow: str) -> None:
         (["parcel.yaml", "--input", "{who"], 2, "it is not JSON"),
         (["parcel.yaml"], 1, "'who' is a required property"),
         (["parcel.yaml", "--input", GIVEN, "--seed", "x"], 2, "not a valid integer"),
-        (["parcel.yaml", "--input", GIVEN, "--seed", "3", "--fault", "call=3:after"], 2, "not by both"),
+        (["parcel.yaml", "--input", GIVEN, "--seed", "3", "--fault", "call=3:after"], 2, "by one of them"),
         (["parcel.yaml", "--input", GIVEN, "--fault", "call=3:never"], 2, "a fault is call=NUMBER:KIND"),
         (["parcel.yaml", "--input", GIVEN, "--fault", "call=99999:after"], 2, "never happened"),
         (["parcel.yaml", "--shape", "chain"], 2, "not both"),
@@ -225,3 +226,89 @@ def test_somebody_who_is_refused_every_time_gives_up(flow: str) -> None:
 )
 def test_a_sample_is_what_its_schema_plainly_says(schema: Any, value: Any) -> None:
     assert sample(schema) == value
+
+
+PARENT = """\
+id: parent
+name: Parent
+version: 1.0.0
+steps:
+  - {id: ask, approval: {by: [ann]}}
+  - {id: sub, after: [ask], workflow: {id: kid, input: {n: 1}}}
+  - {id: end, after: [sub], task: end, with: {got: "${steps.sub.output}"}}
+"""
+KID = """\
+id: kid
+name: Kid
+version: 1.0.0
+steps:
+  - {id: work, task: work, with: {n: "${input.n}"}}
+"""
+FEW = ("--seeds", "24", "--rollouts", "4", "--seconds", "0")
+
+
+@pytest.fixture
+def family(flow: str) -> list[str]:
+    Path("parent.yaml").write_text(PARENT)
+    Path("kid.yaml").write_text(KID)
+    return ["parent.yaml", "--with", "kid.yaml"]
+
+
+def test_a_workflow_is_simulated_with_those_that_it_starts(family: list[str]) -> None:
+    told = json.loads(simulate(*family, *FEW, "-o", "json").stdout)
+    steps = {step["step"]: step for step in told["steps"]}
+    assert (told["calm"]["status"], told["violations"]) == ("succeeded", [])
+    assert steps["sub"]["succeeded"] == steps["ask"]["succeeded"] > 0
+
+
+def test_whoever_is_asked_says_no_as_well(family: list[str]) -> None:
+    told = json.loads(simulate(*family, *FEW, "-o", "json").stdout)
+    ask = told["steps"][0]
+    assert ask["errors"] == {"Rejected": ask["failed"]}
+    assert 0 < ask["failed"] == told["ends"]["failed"] < told["schedules"]
+    said = simulate(*family, *FEW).stdout
+    assert f"rejected in {ask['failed']}" in said
+    assert "also said no" in said
+
+
+def test_a_workflow_that_was_not_given_is_named(family: list[str]) -> None:
+    said = " ".join(simulate("parent.yaml", *FEW).stdout.split())
+    assert "were not given: kid; their steps fail. Give their definitions: --with FILE." in said
+
+
+def test_over_several_processes_it_is_the_same(family: list[str]) -> None:
+    alone, together = (json.loads(simulate(*family, *FEW, "--jobs", jobs, "-o", "json").stdout) for jobs in ("1", "2"))
+    assert {**alone, "seconds": 0} == {**together, "seconds": 0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--with", "kid.yaml"], "--input, --with and --tasks go with FILE"),
+        (["parent.yaml", "--with", "parent.yaml"], "two of the files are workflow parent: give each once"),
+        (["parent.yaml", "--with", "gone.yaml"], "'gone.yaml' does not exist"),
+        (["parent.yaml", "--with", "broken.yaml"], "broken.yaml:"),
+        (["--rollout", "1"], "--fault and --rollout need FILE, or one --shape"),
+        (["parent.yaml", "--rollout", "1", "--seed", "2"], "by one of them"),
+    ],
+)
+def test_what_cannot_be_is_refused(family: list[str], arguments: list[str], told: str) -> None:
+    done = simulate(*arguments)
+    assert done.exit_code != 0
+    assert told in done.output
+
+
+def test_one_deployment_of_another_version_can_be_had_again(family: list[str]) -> None:
+    done = simulate(*family, "--rollout", "3")
+    assert done.exit_code == 0
+    assert "dispatcher" in done.stdout
+    assert done.stderr.endswith("no violation\n")
+
+
+def test_what_the_engine_logs_of_a_world_that_fails_is_not_told(
+    family: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = logging.getLogger("treadle.somewhere")
+    monkeypatch.setattr(Segment, "finish", lambda self, finish=Segment.finish: (log.warning("a service is away"), finish(self))[1])
+    done = simulate(*family, "--seeds", "2", "--rollouts", "0", "--seconds", "0", "--jobs", "1")
+    assert "a service is away" not in done.output + capsys.readouterr().err

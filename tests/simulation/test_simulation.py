@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from treadle.cli import treadle
 from treadle.core.errors import Rejected
-from treadle.simulation.campaign import Orders, simulate, simulate_definition, sites
+from treadle.simulation.campaign import Orders, OwnWorkflow, simulate, simulate_definition, sites
 from treadle.simulation.explore import Explorer
 from treadle.simulation.faults import Fault, Kind
 from treadle.simulation.shapes import Shape, catalogue, shape_of
@@ -114,7 +114,7 @@ OWN = {
 
 
 def test_a_users_own_workflow_is_simulated_with_stand_ins_for_its_tasks() -> None:
-    report = simulate_definition(shape_of(OWN, {"who": "ann"}), Orders(seeds=20, seconds=None))
+    report = simulate_definition(OwnWorkflow(shape_of(OWN, {"who": "ann"})), Orders(seeds=20, seconds=None))
     assert report.violations == []
     assert report.crash_points > 100
     assert {kind for _, kind in sites(report)} >= set(Kind) - {Kind.SKEWED}
@@ -122,7 +122,7 @@ def test_a_users_own_workflow_is_simulated_with_stand_ins_for_its_tasks() -> Non
 
 def test_an_input_that_does_not_fit_is_refused() -> None:
     with pytest.raises(Rejected, match="who"):
-        simulate_definition(shape_of(OWN, {}), Orders())
+        simulate_definition(OwnWorkflow(shape_of(OWN, {})), Orders())
 
 
 def test_the_report_counts_what_was_done() -> None:

@@ -38,7 +38,8 @@ def print_story(report: Report, story: Story) -> None:
     click.echo(f"{workflow}: {_number(story.schedules, 'schedules', 'schedule')}, {coloured}")
     faults = [_number(story.faults[name], *WENT_WRONG[name]) for name in WENT_WRONG if story.faults[name]]
     orders = f"{_number(report.schedules, 'schedules', 'schedule')} in an order of chance" if report.schedules else ""
-    _print_row("went wrong", ", ".join([*faults, *filter(None, [orders])]) or "nothing", 12)
+    rollouts = f"{_number(report.rollouts, 'deployments', 'deployment')} of another version of the engine" if report.rollouts else ""
+    _print_row("went wrong", ", ".join([*faults, *filter(None, [orders, rollouts])]) or "nothing", 12)
     _print_row("ends", ", ".join(f"{status} {count}" for status, count in sorted(story.ends.items())), 12)
     rows = [(path, step, "; ".join(_said(story, path, step))) for path, step in steps_in(story.plan.root)]
     width = min(40, max((len(path) for path, _, _ in rows), default=0)) + 2
@@ -102,7 +103,7 @@ def _ran(story: Story, path: str, step: Step) -> str:
             calls = story.count(path, "calls")
             return f"ran in {share}, {_number(calls, 'calls', 'call')}" if calls else f"began in {share}, and its task was never called"
         case "approval":
-            return f"asked in {share}, approved in {succeeded}"
+            return f"asked in {share}, approved in {succeeded}, rejected in {story.errors[path, 'Rejected']}"
         case "signal":
             return f"waited for its signal in {share}, got it in {succeeded}"
         case "wait":
@@ -122,9 +123,18 @@ def _notes(story: Story, steps: list[Step]) -> Iterator[str]:
         yield "Tasks run at least once: make them idempotent, by the context.idempotency_key that is the same in each call for a step."
     if story.plan.on_failure == "wait":
         yield "Steps that failed and waited for a person were skipped by one."
-    if {"approval", "signal"} & actions:
-        yield "Nobody said no: approvals were given, signals sent with a payload that their schema takes."
-    if "workflow" in actions:
-        yield "Child workflows are not simulated with their parent, and are not there: simulate each by itself."
+    if "approval" in actions:
+        yield "Approvals were given where faults were tried one by one; in orders of chance whoever was asked also said no."
+    if "signal" in actions:
+        yield "Signals were sent with a payload that their schema takes."
+    if missing := _missing(story, steps):
+        named = ", ".join(missing)
+        yield f"Workflows that are started here and were not given: {named}; their steps fail. Give their definitions: --with FILE."
     if story.is_loose:
         yield "Results were not compared: early joins, timeouts or a failure make them a matter of timing. All other rules were checked."
+
+
+def _missing(story: Story, steps: list[Step]) -> list[str]:
+    """Children by their names, where they are not made up by an expression."""
+    asked = [step.spec["id"] if isinstance(step.spec, dict) else step.spec for step in steps if step.action == "workflow"]
+    return sorted({name for name in asked if isinstance(name, str) and "${" not in name and name not in story.known})

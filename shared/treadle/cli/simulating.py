@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -19,10 +21,8 @@ from .options import SOURCE, json_value, output_option, tasks_option
 from .output import print_json, print_lines
 
 if TYPE_CHECKING:
-    from ..simulation.campaign import Orders, Report
+    from ..simulation.campaign import Orders, OwnWorkflow, Report
     from ..simulation.explore import Case, Explorer
-    from ..simulation.shapes import Shape
-    from ..tasks import Registry
 
 
 @dataclass(frozen=True)
@@ -32,30 +32,38 @@ class Own:
     file: Path
     given: tuple[str, Any]
     tasks: tuple[str, ...]
+    children: tuple[Path, ...] = ()
 
     @property
     def subject(self) -> str:
         """The same once more, for a shell."""
         text, value = self.given
-        told = [quote(str(self.file))]
+        told = [quote(str(self.file)), *(f"--with {quote(str(child))}" for child in self.children)]
         if value != {}:
             told.append(f"--input {quote(json.dumps(value, ensure_ascii=False) if text == '-' else text)}")
         return " ".join([*told, *(f"--tasks {quote(source)}" for source in self.tasks)])
 
-    def read(self) -> tuple[Shape, Registry | None] | None:
-        """None: it is not valid, as was told."""
+    def read(self) -> OwnWorkflow | None:
+        """None: a definition is not valid, as was told."""
+        from ..simulation.campaign import OwnWorkflow
         from ..simulation.shapes import shape_of
         from .definitions import check, show, tasks_of
         from .named import tell_tasks
 
         known = tasks_of(self.tasks)
-        checked = check(self.file, known)
-        if checked.document is None:
-            show(self.file, checked.diagnostics, checked.text, is_error=True)
-            if known is not None:
-                tell_tasks(checked.diagnostics, known, self.tasks)
-            return None
-        return shape_of(checked.document, self.given[1]), known
+        documents = []
+        for file in (self.file, *self.children):
+            checked = check(file, known)
+            if checked.document is None:
+                show(file, checked.diagnostics, checked.text, is_error=True)
+                if known is not None:
+                    tell_tasks(checked.diagnostics, known, self.tasks)
+                return None
+            documents.append(checked.document)
+        names = [document["id"] for document in documents]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise click.BadParameter(f"two of the files are workflow {twice[0]}: give each once", param_hint="--with")
+        return OwnWorkflow(shape_of(documents[0], self.given[1], documents[1:]), partial(tasks_of, self.tasks), self.subject)
 
 
 def _given(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, Any]:
@@ -86,27 +94,36 @@ def _given(context: click.Context, parameter: click.Parameter, text: str) -> tup
 @click.option("--seconds", type=float, default=60.0, show_default=True, help="Stop after so long; 0: when all is done.")
 @click.option("--jobs", type=click.IntRange(1), default=None, help="Processes. Default: one per core.")
 @click.option("--input", "given", callback=_given, metavar="JSON", default="{}", help="The run's input, of FILE: JSON, @FILE or -.")
+@click.option(
+    "--with",
+    "children",
+    type=SOURCE,
+    multiple=True,
+    metavar="CHILD",
+    help="A workflow that FILE starts. May be repeated.",
+)
 @tasks_option
 @output_option()
 @click.pass_context
 def simulate(
     context: click.Context, file: Path | None, seeds: int, pairs: int | None, seed: int | None, shapes: tuple[str, ...],
     faults: tuple[str, ...], rollouts: int, rollout: int | None, exhaustive: bool, scopes: tuple[str, ...], schedule: str | None,
-    seconds: float, jobs: int | None, given: tuple[str, Any], tasks: tuple[str, ...], form: str,
+    seconds: float, jobs: int | None, given: tuple[str, Any], children: tuple[Path, ...], tasks: tuple[str, ...], form: str,
 ) -> int:  # fmt: skip
     """Run workflows on a simulated AWS in which every call fails, messages come twice and late, and workers die.
 
     Without FILE the engine's own catalogue of shapes is simulated. With FILE that workflow is; its tasks give their input back
-    unless --tasks names real ones (they run for each simulation: they should touch nothing). With --exhaustive small scopes of the
+    unless --tasks names real ones (they run for each simulation: they should touch nothing), and the workflows that it starts are
+    given by --with. With --exhaustive small scopes of the
     engine are explored completely.
     """
     if (exhaustive or scopes) and file is not None:
         raise click.UsageError("--exhaustive explores small scopes of the engine, and no FILE: leave one of them out")
     if exhaustive or scopes:
         return explore(scopes, schedule, jobs, form)
-    own = Own(file, given, tasks) if file is not None else None
-    if own is None and (tasks or given[1] != {}):
-        raise click.UsageError("--input and --tasks go with FILE, a workflow of one's own; the catalogue has its own")
+    own = Own(file, given, tasks, children) if file is not None else None
+    if own is None and (tasks or children or given[1] != {}):
+        raise click.UsageError("--input, --with and --tasks go with FILE, a workflow of one's own; the catalogue has its own")
     if own is not None and shapes:
         raise click.UsageError("--shape names a workflow of the catalogue: give it, or FILE, not both")
     counts = context.get_parameter_source("seeds") is not ParameterSource.DEFAULT
@@ -130,9 +147,8 @@ def _report(own: Own | None, shapes: tuple[str, ...], orders: Orders, jobs: int 
         if unknown := [name for name in shapes if name not in catalogue()]:
             raise click.BadParameter(f"there is no shape {unknown[0]}; there are: {', '.join(catalogue())}")
         return simulate(shapes, orders, jobs=jobs, progress=progress)
-    if (read := own.read()) is None:
-        return None
-    return simulate_definition(read[0], orders, read[1], progress, own.subject)
+    read = own.read()
+    return None if read is None else simulate_definition(read, orders, progress, jobs=jobs or os.cpu_count() or 1)
 
 
 def _shown_on_stderr() -> Callable[[Report], None]:
@@ -190,16 +206,16 @@ def _again(own: Own | None, shapes: tuple[str, ...], faults: tuple[str, ...], se
 
 
 def _explorer(own: Own | None, shapes: tuple[str, ...]) -> Explorer | None:
-    from ..simulation.campaign import explorer_of, quietly
+    from ..simulation.campaign import quietly
     from ..simulation.explore import explorer
     from ..simulation.shapes import catalogue
 
     if own is not None:
         read = own.read()
-        return None if read is None else quietly(lambda: explorer_of(*read, own.subject, keeps_trace=True))
+        return None if read is None else quietly(lambda: read.explorer(keeps_trace=True))
     if len(shapes) != 1 or shapes[0] not in catalogue():
         raise click.UsageError("--fault and --rollout need FILE, or one --shape of the catalogue")
-    return explorer(shapes[0], keeps_trace=True)
+    return quietly(lambda: explorer(shapes[0], keeps_trace=True))
 
 
 def _print_case(form: str, case: Case) -> None:

@@ -95,6 +95,8 @@ class Report:
         self.faults_fired += other.faults_fired
         self.coverage.merge(other.coverage)
         self.swept += other.swept
+        if self.story is not None and other.story is not None:
+            self.story.merge(other.story)
         self._violated(other.violations)
         self.is_complete = self.is_complete and other.is_complete
 
@@ -201,17 +203,21 @@ class Campaign:
             if self.is_late:
                 self.report.is_complete = False
                 break
-            self._took(_done(by_name[parcel.shape], parcel, lambda: self.is_late, self.report.story))
+            explorer = by_name[parcel.shape]
+            self._took(_done(explorer, parcel, lambda: self.is_late, story_of(explorer) if self.report.story else None))
         return self._over()
 
-    def over(self, jobs: int) -> Report:
-        """Over so many processes: each gets its next parcel when it is done with one. Shapes of the catalogue only."""
+    def over(self, jobs: int, make: Callable[[], Explorer] | None = None) -> Report:
+        """Over so many processes: each gets its next parcel when it is done with one. `make`: of a user's own workflow, what makes its
+        explorer in a process; None: shapes of the catalogue."""
         todo = parcels(self.explorers, self.orders)
-        with ProcessPoolExecutor(jobs) as pool:
+        work = _elsewhere if make is None else _elsewhere_own
+        begin: dict[str, Any] = {} if make is None else {"initializer": _make_own, "initargs": (make,)}
+        with ProcessPoolExecutor(jobs, **begin) as pool:
             under_way: set[Future[Report]] = set()
             while True:
                 for parcel in self._next(todo, jobs * PATIENCE - len(under_way)):
-                    under_way.add(pool.submit(_elsewhere, parcel))
+                    under_way.add(pool.submit(work, parcel))
                 if not under_way:
                     return self._over()
                 done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
@@ -247,14 +253,25 @@ def _done(explorer: Explorer, parcel: Parcel, is_late: Callable[[], bool] = lamb
             story.add(case)
         if is_late():
             break
+    report.story = story
     return report
 
 
 _explorer = cache(explorer)  # of one process
+_own: list[Explorer] = []  # of a process that simulates a user's own workflow
 
 
 def _elsewhere(parcel: Parcel) -> Report:
     return quietly(lambda: _done(_explorer(parcel.shape), parcel))
+
+
+def _make_own(make: Callable[[], Explorer]) -> None:
+    _own.append(quietly(make))
+
+
+def _elsewhere_own(parcel: Parcel) -> Report:
+    explorer = _own[0]
+    return quietly(lambda: _done(explorer, parcel, story=story_of(explorer)))
 
 
 def simulate(names: Sequence[str], orders: Orders, *, jobs: int | None = None, progress: Progress = lambda report: None) -> Report:
@@ -268,22 +285,45 @@ def simulate(names: Sequence[str], orders: Orders, *, jobs: int | None = None, p
     return quietly(work)
 
 
-def simulate_definition(
-    shape: Shape, orders: Orders, registry: Registry | None = None, progress: Progress = lambda report: None, subject: str = ""
-) -> Report:
-    """A user's own workflow. Raises Rejected("invalid-definition"). `registry`: its tasks; None: stand-ins that give their input back.
+def nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class OwnWorkflow:
+    """A user's, as any process can make it ready. `tasks`: makes the registry of its tasks; None: stand-ins that give their input back.
     `subject`: the arguments of `treadle simulate` that it was named by."""
 
+    shape: Shape
+    tasks: Callable[[], Registry | None] = nothing
+    subject: str = ""
+
+    def explorer(self, *, keeps_trace: bool = False) -> Explorer:
+        """Raises Rejected("invalid-definition")."""
+        return explorer_of(self.shape, self.tasks(), self.subject, keeps_trace=keeps_trace)
+
+
+def simulate_definition(own: OwnWorkflow, orders: Orders, progress: Progress = lambda report: None, *, jobs: int = 1) -> Report:
+    """Raises Rejected("invalid-definition")."""
+
     def work() -> Report:
-        explorer = explorer_of(shape, registry, subject)
+        explorer = own.explorer()
         campaign = Campaign([explorer], replace(orders, mixed=True), progress)
-        plan = next(plan for plan in explorer.prepared.plans.values() if plan.workflow == explorer.prepared.workflow)
-        story = Story(plan, explorer.calm, is_loose="*" in explorer.prepared.shape.loose, has_stand_ins=registry is None)
-        story.add(explorer.calm)
-        campaign.report.story = story
-        return campaign.here()
+        campaign.report.story = story_of(explorer)
+        campaign.report.story.add(explorer.calm)
+        return campaign.here() if jobs == 1 else campaign.over(jobs, own.explorer)
 
     return quietly(work)
+
+
+def story_of(explorer: Explorer) -> Story:
+    """One without any schedule yet."""
+    prepared = explorer.prepared
+    plan = next(plan for plan in prepared.plans.values() if plan.workflow == prepared.workflow)
+    known = frozenset(plan.workflow for plan in prepared.plans.values())
+    return Story(
+        plan, explorer.calm, is_loose="*" in prepared.shape.loose, has_stand_ins=isinstance(prepared.registry, StandIns), known=known
+    )
 
 
 def explorer_of(shape: Shape, registry: Registry | None, subject: str, *, keeps_trace: bool = False) -> Explorer:
@@ -301,17 +341,13 @@ def reproduce(explorer: Explorer, faults: Sequence[Fault], seed: int | None, rol
 
 
 def quietly(work: Callable[[], T]) -> T:
-    """What the engine logs about a world that fails is no news here."""
-    log = logging.getLogger("treadle")
-    before = log.disabled, log.level
-    for name in ("treadle", "treadle.deliveries", "treadle.tasks"):
-        logging.getLogger(name).disabled = True
+    """What the engine logs about a world that fails is no news here, whichever of its loggers it is."""
+    log, nobody = logging.getLogger("treadle"), logging.NullHandler()
+    propagates, log.propagate, handlers, log.handlers = log.propagate, False, log.handlers, [nobody]
     try:
         return work()
     finally:
-        for name in ("treadle", "treadle.deliveries", "treadle.tasks"):
-            logging.getLogger(name).disabled = False
-        log.disabled, log.level = before
+        log.propagate, log.handlers = propagates, handlers
 
 
 def sites(report: Report) -> set[tuple[str, Kind]]:

@@ -16,7 +16,7 @@ from .invariants import Violation, Watch
 from .outages import Outage
 from .rest import Result, check, result_of
 from .schedules import AtRandom, InOrder
-from .shapes import Shape, has_races
+from .shapes import Shape, has_key, has_races
 from .simulator import Simulation
 from .world import Prepared, prepare
 
@@ -91,10 +91,11 @@ class Explorer:
         skew: Skew = lambda: 0,
         fleet: Fleet | None = None,
         shape: Shape | None = None,
+        says_no: Callable[[], bool] = lambda: False,
     ) -> Case:
         watch = Watch()
         prepared = self.prepared if shape is None else replace(self.prepared, shape=shape)
-        simulation = Simulation(prepared, schedule, faults, watch, seed, self.wrap, self.keeps_trace, skew, fleet)
+        simulation = Simulation(prepared, schedule, faults, watch, seed, self.wrap, self.keeps_trace, skew, fleet, says_no)
         began = simulation.now
         simulation.run()
         if simulation.refused is not None:
@@ -141,6 +142,8 @@ class Explorer:
         faults = Chance(random, budget=random.choice((0, 0, 1, 3)), probability=0.02)
         schedule = AtRandom(random, workers=random.choice((1, 2, 3, 5)), hostility=hostility, budget=random.choice((0, 1, 2)))
         most_ms = random.choice((0, 0, 0, MAX_SKEW_MS))
+        answers = self.prepared.shape.answers and has_key(self.prepared.shape.definition, "approval")
+        says_no = answers and random.choice((True, False))
         return self._simulate(
             schedule,
             faults,
@@ -148,6 +151,8 @@ class Explorer:
             self.calm.result,
             seed,
             skew=lambda: random.choice((-most_ms, 0, 0, most_ms)),
+            shape=self._of_any_end() if says_no else None,
+            says_no=lambda: says_no and random.choice((True, False)),
         )
 
     def in_rollout(self, seed: int) -> Case:
@@ -162,8 +167,11 @@ class Explorer:
     def _in_its_time(self) -> Shape:
         """Timeouts go on while a deployment takes hours: what they end is a matter of timing."""
         shape = self.prepared.shape
-        if not any(map(has_races, (shape.definition, *shape.children))):
-            return shape
+        return self._of_any_end() if any(map(has_races, (shape.definition, *shape.children))) else shape
+
+    def _of_any_end(self) -> Shape:
+        """How its run ends is somebody's to say, or a matter of timing."""
+        shape = self.prepared.shape
         return replace(shape, loose=("*",), ends=(self.calm.result.status, "succeeded", "failed", "timedOut", "cancelled"))
 
 

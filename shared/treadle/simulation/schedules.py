@@ -67,7 +67,7 @@ def _answer(simulation: Simulation, item: Item) -> Act | None:
     wait, path = item["wait"], paths.shown(item["sk"][2:])
     match wait["for"]:
         case "approval":
-            return Act("approve", {"step": path, "by": (wait.get("by") or ["somebody"])[0]})
+            return Act("reject" if simulation.says_no() else "approve", {"step": path, "by": (wait.get("by") or ["somebody"])[0]})
         case "signal":
             spec = simulation.plan_of(simulation.control or {}).steps[paths.step_id(item["sk"][2:])].spec
             return Act("signal", {"name": wait["name"], "payload": sample(spec.get("schema") if isinstance(spec, dict) else None)})

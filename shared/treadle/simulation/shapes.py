@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -80,12 +80,14 @@ def _act(written: dict[str, Any]) -> Act:
     return Act(written.pop("do"), after=written.pop("after", None), arguments=written)
 
 
-def shape_of(definition: Definition, given: Any = None) -> Shape:
-    """Of any definition. Where joins or timeouts make its result a matter of timing, only the rules that need no result are checked.
-    Whoever is asked may answer later than a timeout allows: how it ends is a matter of timing too then."""
-    loose = ("*",) if has_races(definition) else ()
-    ends = ("succeeded", "failed", "timedOut") if has_key(definition, "timeout") else ()
-    return Shape(str(definition["id"]), definition, given, loose=loose, ends=ends, answers=True, sweeps=True)
+def shape_of(definition: Definition, given: Any = None, children: Sequence[Definition] = ()) -> Shape:
+    """Of any definition. `children`: of other workflows, which its steps may start. Where joins or timeouts make its result a matter of
+    timing, only the rules that need no result are checked. Whoever is asked may answer later than a timeout allows: how it ends is a
+    matter of timing too then."""
+    loose = ("*",) if any(map(has_races, (definition, *children))) else ()
+    ends = ("succeeded", "failed", "timedOut") if any(has_key(each, "timeout") for each in (definition, *children)) else ()
+    own = Shape(str(definition["id"]), definition, given, children=tuple(children), loose=loose, ends=ends)
+    return replace(own, answers=True, sweeps=True)
 
 
 def has_key(value: Any, key: str) -> bool:

@@ -58,6 +58,7 @@ class Simulation:
     keeps_trace: bool = False
     skew: Callable[[], int] = lambda: 0
     fleet: Fleet | None = None  # two versions of the engine at once
+    says_no: Callable[[], bool] = lambda: False  # whoever is asked to approve
 
     def __post_init__(self) -> None:
         self.cloud = WitnessedCloud(lambda key, old, new: self.observer.wrote(self, key, old, new))
@@ -88,15 +89,15 @@ class Simulation:
 
     def _wire(self) -> Wiring:
         cloud, prepared = self.cloud, self.prepared
+        versions = (self.fleet.old, self.fleet.new) if self.fleet else (THIS,)
         for item in prepared.items:
-            cloud.store.put(self.fleet.old.said(item) if self.fleet else item)
+            cloud.store.put(versions[0].said(item))
         tasks = Tasks(self, prepared.registry)
         world = World(cloud.store, cloud.lanes, cloud.bus, cloud.blobs, OwnClock(self), expressions(), tasks, cloud.secrets,
                       settings=prepared.shape.settings, random=Random(self.seed))  # fmt: skip
         unmeasured(world)
         world.plans.update({} if prepared.shape.cold else prepared.plans)
         self._world = world
-        versions = (self.fleet.old, self.fleet.new) if self.fleet else (THIS,)
         worlds = {version: self.wrap(version.engine(world)) for version in versions}
         self._wirings = {it: self.deployed.wired(worlds[it], self._engine, cloud.inbox, prepared.checker) for it in versions}
         cloud.listen(self._call)
@@ -383,11 +384,10 @@ class Simulation:
     def spend(self, ms: int) -> None:
         """A task takes so long; others act meanwhile."""
         worker = self.current
-        if worker is None:
-            return
-        worker.wakes_at = self.now + ms
-        self._hub.switch()
-        worker.wakes_at = 0
+        if worker is not None:
+            worker.wakes_at = self.now + ms
+            self._hub.switch()
+            worker.wakes_at = 0
 
     @property
     def is_asked(self) -> bool:

@@ -57,6 +57,15 @@ class Story:
     errors: Counter[tuple[str, str]] = field(default_factory=Counter)
     is_loose: bool = False  # results are a matter of timing, and were not compared
     has_stand_ins: bool = False
+    known: frozenset[str] = frozenset()  # workflows that are there to be children
+
+    def merge(self, other: Story) -> None:
+        for counter, more in zip(self._counters, other._counters, strict=True):
+            counter.update(more)
+
+    @property
+    def _counters(self) -> tuple[Counter[Any], ...]:
+        return self.ends, self.faults, self.counts, self.errors
 
     @property
     def schedules(self) -> int:
