@@ -42,15 +42,17 @@ def beat(world: World, began: int, sent: int, earliest_due: int | None) -> None:
     now = world.clock.now()
     item: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "version": __version__, "at": now}
     item |= {"took_ms": now - began, "sent": sent, "behind_ms": behind_ms}
+    store = world.raw
     try:
-        world.raw.put(item)
+        store.put(item)
     except Unavailable:
         return  # what was due is sent; to fail now would send it twice
 
 
 def last(world: World) -> Heartbeat | None:
     """None: the sweeper never came by. Raises Unavailable."""
-    item = world.raw.get(KEY, consistent=False)
+    store = world.raw
+    item = store.get(KEY, consistent=False)
     if item is None:
         return None
     return Heartbeat(item["at"], item["took_ms"], item["sent"], item["behind_ms"], item.get("version", ""))
