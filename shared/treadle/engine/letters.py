@@ -249,7 +249,7 @@ def _end(world: World, tenant: str, letter: Letter, state: str) -> None:
         world.store.update((letter.run, _note(letter.id)), Change(set={"state": state}), Present())
     item = world.store.get((_owner(tenant), letter.id))
     world.store.delete((_owner(tenant), letter.id))
-    body = decode(item["body"]) if item is not None else None
+    body: Any = decode(item["body"]) if item is not None else None
     if is_ref(body) and (name := body[REF].removeprefix("blob:")).startswith(_blobs_of(letter.id)):
         world.blobs.remove(name)
 
