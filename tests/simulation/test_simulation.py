@@ -132,6 +132,15 @@ def test_the_report_counts_what_was_done() -> None:
     assert report.is_complete
 
 
+def test_what_only_the_sweeper_mends_is_counted() -> None:
+    told = simulate(["chain"], Orders(seeds=0, rollouts=0, seconds=None, pairs=0), jobs=1).to_json()
+    assert told["swept"] == {"faults": 0, "places": {}}
+    explorer = Explorer(prepare(catalogue()["for-each-retry-late"]))
+    swept = [case for fault in list(explorer.singles())[::12] if (case := explorer.with_faults(fault)).only_swept]
+    assert swept
+    assert all(case.sweeps and case.result.status == explorer.calm.result.status for case in swept)
+
+
 def test_a_report_says_when_the_time_was_over() -> None:
     report = simulate(["chain"], Orders(seeds=10_000, seconds=0.2), jobs=1)
     assert not report.is_complete

@@ -51,9 +51,9 @@ class Orders:
 
 @dataclass
 class Report:
-    """Contract of `treadle simulate -o json`. `swept`: single faults after which the sweeper had to come by, by place and kind: the rest is
-    mended by the message that comes back. `is_complete`: the time sufficed for all that was ordered. `story`: of a user's own
-    workflow, which has it in the place of the engine's coverage."""
+    """Contract of `treadle simulate -o json`. `swept`: single faults that only the sweeper mends, by place and kind: of all others the
+    run comes to its end by the messages that come back. `is_complete`: the time sufficed for all that was ordered. `story`: of a user's
+    own workflow, which has it in the place of the engine's coverage."""
 
     seed: int
     shapes: int = 0
@@ -70,11 +70,10 @@ class Report:
     story: Story | None = None
     _known: set[tuple[str, str]] = field(default_factory=set)
 
-    def add(self, case: Case, kind: str, calm_sweeps: int = 0) -> None:
-        """`calm_sweeps`: how often the sweeper comes by when nothing goes wrong."""
+    def add(self, case: Case, kind: str) -> None:
         setattr(self, kind, getattr(self, kind) + 1)
         self.faults_fired.update({f"{call} {fault}": count for (call, fault), count in case.fired.items()})
-        if kind == "crash_points" and case.sweeps > calm_sweeps:
+        if case.only_swept:
             self.swept.update(f"{place} {fault}" for place, fault in case.fired_at)
         self.tell(case)
 
@@ -248,7 +247,7 @@ class Campaign:
 def _done(explorer: Explorer, parcel: Parcel, is_late: Callable[[], bool] = lambda: False, story: Story | None = None) -> Report:
     report = Report(0)
     for case in parcel.cases(explorer):
-        report.add(case, parcel.kind, explorer.calm.sweeps)
+        report.add(case, parcel.kind)
         if story is not None:
             story.add(case)
         if is_late():

@@ -51,12 +51,20 @@ class Case:
     ran: Counter[tuple[str, int]] = field(default_factory=Counter)  # attempts of the run's own steps, by path and number
     why: str | None = None  # the run failed
     sweeps: int = 0  # that found something
+    only_swept: bool = False  # of a single fault: without the sweeper the run would not have come to its end
 
     def lines(self) -> Iterator[str]:
         for violation in self.violations:
             yield f"{violation}: treadle simulate {self.how}"
         if self.planned > self.fired.total():
             yield f"{self.planned - self.fired.total()} of {self.planned} planned faults never happened: treadle simulate {self.how}"
+
+
+class Unswept(Simulation):
+    """The sweeper never comes by."""
+
+    def next_sweep(self) -> int | None:
+        return None
 
 
 @dataclass
@@ -115,7 +123,16 @@ class Explorer:
     def with_faults(self, *faults: Fault) -> Case:
         """One worker at a time, and these faults."""
         how = " ".join([self.subject, *(f"--fault call={fault}" for fault in faults)])
-        return self._simulate(InOrder(), Planned.of(faults), how, self.calm.result)
+        case = self._simulate(InOrder(), Planned.of(faults), how, self.calm.result)
+        if len(faults) != 1 or not case.sweeps or self.calm.sweeps:
+            return case
+        return replace(case, only_swept=not self._ends_unswept(*faults))
+
+    def _ends_unswept(self, fault: Fault) -> bool:
+        """The same once more, and nobody comes by."""
+        simulation = Unswept(self.prepared, InOrder(), Planned.of([fault]), Watch(), wrap=self.wrap)
+        simulation.run()
+        return result_of(simulation, simulation.now).status in (self.prepared.shape.ends or (self.calm.result.status,))
 
     def with_outage(self, outage: Outage) -> Case:
         """One worker at a time, and a service that is away for a while."""
