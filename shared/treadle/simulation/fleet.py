@@ -41,7 +41,9 @@ class Version:
         """The world as a worker of this version sees it."""
         if self == THIS:
             return world
-        return replace(world, store=VersionedStore(world.raw, self), lanes=VersionedLanes(world.lanes, self))
+        store: Any = VersionedStore(world.raw, self)
+        lanes: Any = VersionedLanes(world.lanes, self)
+        return replace(world, store=store, lanes=lanes)
 
     def seen(self, told: Mapping[str, Any]) -> dict[str, Any]:
         """What is stored or sent, with its number as this engine would have to write it to mean the same."""
