@@ -47,19 +47,21 @@ def test_it_fails_where_there_is_no_more_memory() -> None:
 @pytest.mark.parametrize(
     ("step", "settings"),
     [
-        pytest.param({"retry": {"except": ["Interrupted"]}}, OPTIMISES, id="a step that is to run at most once"),
+        pytest.param({"retry": {"except": ["Interrupted"], "maxAttempts": 1}}, OPTIMISES, id="a step that is to run at most once"),
         pytest.param({}, Settings(pools=GIVEN, optimises=True, recovery="manual"), id="what is lost is a person's to decide"),
         pytest.param({}, Settings(pools=GIVEN), id="nobody looks at what tasks need"),
     ],
 )
 def test_it_is_not_made_again_where_nothing_may_be(step: dict[str, Any], settings: Settings) -> None:
-    @task
-    def work(given: Any) -> None:
-        raise MemoryError
+    it = Needy(90_000, settings, MemoryError)
+    run = it.run(workflow({"id": "a", "task": "work", **step}))
+    assert (run.status, run.error and run.error["name"], it.sizes) == ("failed", "MemoryError", [512])
 
-    engine = MemoryEngine([work], settings=settings, gauge=Told())
-    run = engine.run(workflow({"id": "a", "task": "work", **step}))
-    assert (run.status, run.error and run.error["name"]) == ("failed", "MemoryError")
+
+def test_what_fails_for_another_reason_is_not_made_again() -> None:
+    it = Needy(90_000, OPTIMISES, ValueError)
+    run = it.run(workflow({"id": "a", "task": "work"}))
+    assert (run.status, it.sizes) == ("failed", [512])
 
 
 SHAPES = (
