@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..core import paths
 from ..core.advance import Fact
 from ..core.durations import parse_duration
-from ..core.errors import ExpressionFault, NotFound, Rejected, Unavailable
+from ..core.errors import ExpressionFault, Newer, NotFound, Rejected, Unavailable
 from ..core.expressions import render
 from ..core.model import SCHEMA, Json, Outcome, RunStatus, State, StepError
 from ..core.plan import Step
@@ -170,12 +170,13 @@ def _undone_by_child(run: Run, key: str, standing: Item, ready: Ready) -> Outcom
 
 @contextmanager
 def _held(run: Run, claimed: Item) -> Iterator[None]:
-    """The lease is renewed where tasks outlast it. Where an AWS service is missing it is given back, and was not lost."""
+    """The lease is renewed where tasks outlast it. Where an AWS service is missing, or something is of a newer
+    version, it is given back, and was not lost."""
     at, still_mine = (claimed["pk"], claimed["sk"]), all_of(Present("lease"), Equals("fence", claimed["fence"]))
     try:
         with run.world.holding(lambda until: run.world.store.update(at, Change(set={"lease": until}), still_mine).ok):
             yield
-    except Unavailable:
+    except (Unavailable, Newer):
         with suppress(Unavailable):
             run.world.store.put({**claimed, "lease": run.now, GIVEN_BACK: 1}, Equals("fence", claimed["fence"]))
         raise

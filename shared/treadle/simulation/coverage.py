@@ -18,6 +18,7 @@ EXEMPT: Mapping[str, str] = {
     "engine/__init__.py:Engine._while_it_is_there store.get": "for a run that DynamoDB has deleted once it expired: after months",
     "engine/claims.py:given_back store.delete": "of such a run",
     "engine/claims.py:renew store.update": "called by the thread that watches an attempt; simulated workers have none",
+    "engine/compensation.py:_held store.update": "the same",
     "engine/checkpoints.py:drop store.delete": "of checkpoints that a run takes by itself only the last ones stay: no shape lives so long",
     "engine/heartbeat.py:last store.get": "somebody asks whether the engine is well; tests/faults/test_heartbeat.py asks",
     "engine/outputs.py:_text blobs.get": "outputs of a chunk that are too large for an item; no shape's loop gives so much",
