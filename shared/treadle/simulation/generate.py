@@ -88,15 +88,13 @@ class _Author(Phrases):
 
     def _thresholds(self) -> Definition:
         limits: Definition = {"maxFailedSteps": self.random.randint(1, 3)} if self.odds(60) else {"failureRate": 0.4, "window": "7d"}
-        actions = ["pause", "cancel"] if self.mode == "wait" else ["fail", "pause", "cancel"]  # who stops with a question open, is not said
-        return limits | ({"action": self.random.choice(actions)} if self.odds(80) else {})
+        return limits | ({"action": self.random.choice(["fail", "pause", "cancel"])} if self.odds(80) else {})
 
     def _rung(self) -> Definition:
-        """What becomes of the failing step itself where its own attempt has the run cancelled is not said."""
         by_time = self.odds(70)
         rung: Definition = {"afterFailure": self._duration(16, 500)} if by_time else {"afterAttempts": self.random.randint(1, 2)}
         if self.odds(60):
-            return rung | {"action": self.random.choice(["fail", "pause", "cancel"] if by_time else ["fail", "pause"])}
+            return rung | {"action": self.random.choice(["fail", "pause", "cancel"])}
         severity = {"severity": self.random.choice(["info", "warning", "error", "critical"])} if self.odds(70) else {}
         return rung | {"notify": "ann"} | severity
 
@@ -348,8 +346,9 @@ class _Author(Phrases):
     def _task_modifiers(self, step: Definition) -> None:
         if self.odds(20):
             step["idempotent"] = True
-        if self.odds(12) and step["task"] != "later":  # when the time of one is over depends on how late timers are
-            step["cache"] = {"key": self.random.choice(["input.n", "'same'", "string(input.n)", "input.list"]), "ttl": "7d"}
+        if self.odds(12) and step["task"] != "later":
+            ttl = "7d" if self.made % 2 else f"PT{3 * self.made}M30S"  # over between two timers, however late they are
+            step["cache"] = {"key": self.random.choice(["input.n", "'same'", "string(input.n)", "input.list"]), "ttl": ttl}
         if self.odds(6):
             step["resources"] = self.random.choice([{"cpu": "1 vCPU"}, {"memory": "512MB", "storage": "1GB"}])
         if self.odds(6):

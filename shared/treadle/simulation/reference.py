@@ -243,6 +243,8 @@ class RunOf:
         actions = [rung.get("action") for rung in self.ladder if rung.get("afterAttempts") == number]
         if "pause" in actions:
             self.kernel.call_at(self.kernel.now, lambda: self.act_by_itself("pause"), self.label() + HELD)
+        if "cancel" in actions:
+            self.act_by_itself("cancel")
         return "fail" not in actions
 
     def forget_inside(self, path: str) -> None:
@@ -358,7 +360,8 @@ class Reference:
         idle: Callable[[RunOf], bool] | None = None, run_id: str = "run", choices: Choices | None = None,
     ) -> Result:  # fmt: skip
         """`script`: what people do, `{at: duration since the start, do: ...}`. `idle` is asked before time moves on, and tells
-        whether it did something. A run that waits for ever is `waiting` or `paused`. `choices`: made instead of by chance."""
+        whether it did something. A run that waits for ever is `waiting` or `paused`; one that
+        stops, `running`. `choices`: made instead of by chance."""
         self.choices = choices
         self._kernel = Kernel(START_MS, seed, choices)
         self.places = Places(self._kernel)
@@ -377,7 +380,7 @@ class Reference:
             if run.status == "running":  # it was retried
                 process = self._kernel.spawn(run.go(), run.label())
                 is_over = self._kernel.run(process)
-        status = run.status if is_over else "waiting" if run.resumed.is_done else "paused"
+        status = run.status if is_over else "running" if run.is_stopping() else "waiting" if run.resumed.is_done else "paused"
         self._kernel.close()
         error = run.failure.name if run.failure else None
         elapsed_ms = run.ended_at - START_MS

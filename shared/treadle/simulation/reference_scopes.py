@@ -262,6 +262,7 @@ class Scope:
             end = await perform(self.run, step, path, env)
             if end.how is not How.FAILED or self.run.on_failure != "wait" or self.is_handled(step["id"]):
                 return end
+            self.run.records[path].has_failed = False  # a person says whether it has
             choice, output = await self.run.decision(path)
             if choice == "skip":
                 return End(How.SUCCEEDED, output)

@@ -98,7 +98,7 @@ def reference_facts(given: Case, seed: int, choices: Choices | None = None) -> F
     )
     log = notebook.labels.get("run", [])
     facts = _facts(result.status, result.output, result.error, result.compensated, log, sorted(result.refused))
-    if result.status not in ("waiting", "paused"):
+    if result.status not in ("waiting", "paused", "running"):
         facts["ended"] = result.elapsed_ms
     loops = set(_loops(given.definition))
     for path, record in result.steps.items():
