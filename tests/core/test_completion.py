@@ -15,6 +15,8 @@ STEPS = [
     {"id": "b", "after": ["a"]},
     {"id": "any", "after": ["a", "late"], "join": "any"},
     {"id": "late"},
+    {"id": "two", "after": [{"step": "a", "on": "failed"}, "late"], "join": 2},
+    {"id": "tidy", "after": ["two"], "join": "done"},
     {"id": "g", "after": ["b"], "group": {"steps": [{"id": "x", "set": 1}, {"id": "y", "after": ["x"], "set": 1}]}},
     {"id": "after", "after": ["g"]},
     {"id": "r", "repeat": {"while": "true", "max": 3}, "group": {"steps": [{"id": "z", "set": 1}]}},
@@ -22,7 +24,7 @@ STEPS = [
 
 
 def ended(key: str, at: int, **more: Any) -> dict[str, Item]:
-    return {key: {"state": "ended", "outcome": "succeeded", "ended_at": at, **more}}
+    return {key: {"sk": f"s#{key}", "state": "ended", "outcome": "succeeded", "ended_at": at, **more}}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,11 @@ def ended(key: str, at: int, **more: Any) -> dict[str, Item]:
         pytest.param(ended("a", 500) | ended("b", 3), ["a", "b"], id="an edge is stronger than two clocks"),
         pytest.param(ended("a", 5) | ended("b", 5), ["a", "b"], id="an edge at one instant"),
         pytest.param(ended("late", 9) | ended("any", 7, saw=["a"]) | ended("a", 5), ["a", "any", "late"], id="a join that did not wait"),
+        pytest.param(
+            ended("a", 5) | ended("late", 9) | ended("two", 4, outcome="dead") | ended("tidy", 6),
+            ["a", "two", "tidy", "late"],
+            id="a join that could not come about any more",
+        ),
         pytest.param(ended("g.y", 1) | ended("g.x", 2) | ended("b", 3) | ended("g", 1), ["b", "g.x", "g.y", "g"], id="what a group holds"),
         pytest.param(ended("after", 1) | ended("g.x", 9) | ended("g", 2), ["g.x", "g", "after"], id="behind a group"),
         pytest.param(ended("g~2.x", 1) | ended("g.y", 9) | ended("g", 2), ["g.y", "g~2.x", "g"], id="attempts of a group"),

@@ -412,6 +412,22 @@ CASES = [
         took=10,
     ),
     Case(
+        "what did not wait for a step is undone after it",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: a, set: 1}
+        - {id: slow, wait: 5s, compensate: {task: note, with: {label: undo slow}}}
+        - {id: both, join: 2, after: [{step: a, on: failed}, slow], set: 1}
+        - {id: tidy, join: done, after: [both], set: 1, compensate: {task: note, with: {label: undo tidy}}}
+        - {id: z, after: [slow], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        log=["undo slow", "undo tidy"],
+    ),
+    Case(
         "a child that undoes and fails passes its own error on",
         """
         errorHandling: {onFailure: compensate}

@@ -441,6 +441,22 @@ JOINS = [
         log=["one", "two"],
     ),
     Case(
+        "a clean-up step follows at once, though others behind its source are under way",
+        """
+        steps:
+        - {id: t1, join: done, wait: 5s}
+        - {id: never, after: [{step: t1, on: failed}], set: 1}
+        - {id: t2, join: done, after: [{step: never, on: failed}], wait: 20s}
+        - {id: a, fail: {error: Boom}}
+        - {id: unstarted, after: [a], set: 1}
+        - {id: t3, join: done, after: [t1, unstarted], wait: 20s}
+        """,
+        status="failed",
+        error="Boom",
+        steps={"t1": "succeeded", "t2": "succeeded", "t3": "succeeded"},
+        took=(20, 25),
+    ),
+    Case(
         "a clean-up step that is running is left to end",
         """
         steps:

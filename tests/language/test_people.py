@@ -6,7 +6,7 @@ import pytest
 from treadle.core.errors import Rejected
 from treadle.simulation.driver import TENANT, MemoryEngine
 
-from tests.language.cases import Case, Way, Work, definition, each_way, play
+from tests.language.cases import Case, Way, Work, agree, definition, each_way, play
 
 STEERED = [
     Case(
@@ -680,3 +680,32 @@ def test_the_same_key_is_the_same_run() -> None:
     with pytest.raises(Rejected) as refusal:
         engine.start(text, {"n": 2}, key="k")
     assert refusal.value.code == "idempotency-conflict"
+
+
+PAUSED_BETWEEN = """
+errorHandling: {escalation: [{afterAttempts: 1, action: pause}]}
+steps:
+- id: f
+  forEach: [1, 2, 3, 4]
+  maxConcurrency: 3
+  group:
+    steps:
+    - id: x
+      task: flaky
+      with: {fails: "${item == 1 ? 1 : 0}"}
+      retry: {maxAttempts: 2, delay: 10s, backoff: fixed, jitter: none}
+    - {id: w, after: [x], wait: 1m}
+"""
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_items_that_a_pause_kept_from_beginning_begin_side_by_side(seed: int) -> None:
+    """The first item's failure pauses the run, before or after the others begin."""
+    work = Work()
+    engine = MemoryEngine(work.tasks(), seed=seed)
+    run_id = engine.start(definition(PAUSED_BETWEEN), {})
+    engine.wait(run_id, "paused")
+    engine.pass_time("2m")
+    engine.resume(run_id)
+    case = Case("paused", PAUSED_BETWEEN, attempts={"f[0].x": 2, "f[1].x": 1}, took=(180, 240))
+    agree(case, engine.wait(run_id), work)

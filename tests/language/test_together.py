@@ -423,6 +423,22 @@ FAILING = [
         log=[],
     ),
     Case(
+        "too many failed steps: a clean-up step that fails as well, and is not too many, ends the run at once",
+        """
+        errorHandling: {onFailure: continue, thresholds: {failureRate: 0.4, action: fail}}
+        steps:
+        - {id: soon, wait: 1s}
+        - {id: a, after: [soon], fail: {error: A}}
+        - {id: w1, wait: 1h}
+        - {id: w2, wait: 1h}
+        - {id: tidy, join: done, task: boom, retry: {maxAttempts: 2, delay: 5s, backoff: fixed, jitter: none}}
+        """,
+        status="failed",
+        error="A",
+        steps={"tidy": "failed", "w1": "cancelled", "w2": "cancelled"},
+        took=5,
+    ),
+    Case(
         "too many failed steps: the run fails",
         """
         errorHandling: {onFailure: continue, thresholds: {maxFailedSteps: 1, action: fail}}

@@ -373,11 +373,15 @@ def _lane_item(segment: Segment, loop: str, header: Item, claim: Claim, losses: 
     run, key = segment.run, claim.key
     number = paths.index(key) or 0
     run.read_control(key)
-    if run.gate(key) is not Gate.OPEN:
-        run.must_settle = run.must_settle or run.gate(key) is Gate.CLOSED
+    gate = run.gate(key)
+    if gate is Gate.CLOSED:
+        run.must_settle = True
         return False
     progress = Progress()
     standing = run.world.store.get(step_key(run.id, key))
+    if standing is None and gate is Gate.HELD:
+        loops.set_aside(run, key, segment.seq)
+        return False
     if standing is not None and not is_fact(standing):
         return False
     if standing is not None:

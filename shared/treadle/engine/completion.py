@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from graphlib import TopologicalSorter
 
 from ..core import paths
+from ..core.advance import Edging, edging
+from ..core.model import Outcome
 from ..core.plan import Plan, Step
 from ..ports import Item
-from .items import is_fact
+from .items import fact_of, is_fact
 
 Moment = tuple[str, str]  # a key or a scope, with what of it: `begin`, `end`; of a scope `in`, `out`
 Place = tuple[int, int]  # when, and how many moments of that time it comes after
@@ -37,7 +39,10 @@ def _before(plan: Plan, items: Mapping[str, Item]) -> dict[Moment, set[Moment]]:
         if step is None:
             continue
         if number is None:
-            before[("begin", key)] = {("in", scope_key), *(("end", paths.join(scope_key, it)) for it in _sources(step, item))}
+            before[("begin", key)] = {
+                ("in", scope_key),
+                *(("end", paths.join(scope_key, it)) for it in _sources(step, item, scope_key, items)),
+            }
         elif step.action == "group":  # the items of others hold nothing that could come before or after something
             whole = paths.whole(key)
             before[("begin", key)] = {("begin", whole)}
@@ -55,6 +60,13 @@ def _before(plan: Plan, items: Mapping[str, Item]) -> dict[Moment, set[Moment]]:
     return before
 
 
-def _sources(step: Step, item: Item) -> set[str]:
-    """A join `any` or N came after those that it saw."""
-    return set(item["saw"]) if "saw" in item else {edge.source for edge in step.edges}
+def _sources(step: Step, item: Item, scope_key: str, items: Mapping[str, Item]) -> set[str]:
+    """A join `any` or N came after those that it saw, or after those that left too few to be live: no other is waited for."""
+    if "saw" in item:
+        return set(item["saw"])
+    if step.join in ("all", "done") or not is_fact(item) or item["outcome"] != Outcome.DEAD:
+        return {edge.source for edge in step.edges}
+    ended = {edge: items.get(paths.join(scope_key, edge.source), {}) for edge in step.edges}
+    not_live = [edge for edge, it in ended.items() if is_fact(it) and edging(edge, step.id, fact_of(it)) is not Edging.LIVE]
+    enough = len(step.edges) - (1 if step.join == "any" else int(step.join)) + 1
+    return {edge.source for edge in sorted(not_live, key=lambda edge: ended[edge]["ended_at"])[:enough]}

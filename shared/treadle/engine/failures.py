@@ -163,7 +163,7 @@ def failed_for_good(run: Run, fact: Fact, segment: Segment) -> None:
     say_failure(run, fact)
     if run.plan.on_failure in ("continue", "wait"):
         segment.send(after(run, fact))
-    else:
+    if run.plan.on_failure not in ("continue", "wait") or run.status is RunStatus.STOPPING:
         run.must_settle = True
 
 

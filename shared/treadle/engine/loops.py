@@ -22,7 +22,7 @@ from .actions import boolean, expression_error
 from .claims import Claim, claim_of, stands, write_state
 from .items import cursor_key, encode, is_fact, step_key
 from .names import names
-from .run import Run
+from .run import Gate, Run
 from .schedule import wake
 
 if TYPE_CHECKING:
@@ -143,6 +143,17 @@ def lane_of(run: Run, header: Item, loop: str, index: int) -> int | None:
             cursor = run.world.store.get(cursor_of(run, loop, header["attempt"], number)) or {}
             return next((number * MAX_LANES + lane for lane in range(here) if cursor.get(f"n_{lane}") == index), None)
     return None
+
+
+def set_aside(run: Run, key: str, seq: int) -> None:
+    """A lane came to this item while the run was held: it begins by itself once that goes on, and its end moves the lane on."""
+    if not write_state(run, Claim(key, run.world.new_fence(), 0, 1, run.now, run.now), State.RELEASED, Absent()).ok:
+        return
+    run.read_control(key)
+    if run.gate(key) is Gate.OPEN:  # it went on in between
+        run.send([_message(run, "step", key, seq=seq)])
+    elif run.gate(key) is Gate.CLOSED:
+        run.must_settle = True
 
 
 # ------------------------------------------------------------------------------------------------ ends of items

@@ -167,7 +167,7 @@ class Segment:
                 failed_for_good(self.run, fact, self)
             else:
                 ready = after(self.run, fact)
-                if fact.next is None and not ready:
+                if fact.next is None and (not ready or self.run.is_stopping(fact.key)):
                     self.loose[fact.key] = None
                 self.send_missing(ready)
             if fact.next is None:
@@ -329,7 +329,7 @@ class Segment:
             run.to_advance.append(fact.key)
             return None
         ready = after(run, fact)
-        if following is None and not ready:
+        if following is None and (not ready or run.is_stopping(fact.key)):
             self.loose[fact.key] = None
         self.share(ready, following, fact.key)
         self.seq = fact.seq + 1
@@ -359,7 +359,7 @@ class Segment:
     def go_on_from(self, facts: list[Fact]) -> None:
         """Something open has ended here: what follows may be kept as after any fact."""
         ready = after(self.run, *facts)
-        if not ready:
+        if not ready or self.run.is_stopping(*(fact.key for fact in facts)):  # what cleans up next, a look at the whole scope tells
             self.loose |= dict.fromkeys(fact.key for fact in facts)
         self.share(ready, None, facts[0].key)
 

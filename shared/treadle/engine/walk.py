@@ -169,6 +169,8 @@ class Walk:
                 self._cancel(item, AtMost("lease", now))
             case State.CLAIMED:
                 self._send(key, pulse)
+            case State.RELEASED if "until" not in item and not closing:
+                self._send(key, pulse)  # a clean-up step that was given back behind its first attempt
             case State.OPEN:
                 pulse += self.open(key, step, item, closing)
             case State.RETRY if "until" not in item and closing == "stop":
