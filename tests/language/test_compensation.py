@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from treadle import TaskContext, TaskError, task
+from treadle.core.model import Json
 from treadle.simulation.driver import MemoryEngine
 
 from tests.language.cases import Case, Way, Work, agree, definition, each_way, play
@@ -506,3 +508,26 @@ def test_what_came_before_a_group_is_undone_after_what_is_in_it(seed: int) -> No
     engine = MemoryEngine(work.tasks(), seed=seed)
     agree(case, engine.run(definition(case.text)), work)
     assert work.log[2:] == ["b", "a"]
+
+
+@pytest.mark.parametrize("look", ["30s", "2m", "8m", "14m"])
+def test_an_undoing_is_tried_again_in_its_time_whoever_looks_at_the_run_before(look: str) -> None:
+    """Its time is further ahead than a message may wait when it is set, and no further when a late timer has the run looked at."""
+    again = "retry: {maxAttempts: 2, backoff: fixed, delay: 19m, jitter: none}"
+    text = f"""
+    errorHandling: {{onFailure: compensate}}
+    steps:
+    - {{id: a, set: 1, compensate: {{task: never, {again}}}}}
+    - {{id: z, after: [a], fail: {{error: Boom}}}}
+    - {{id: late, wait: {look}}}
+    """
+
+    @task
+    def never(given: Json, context: TaskContext) -> Json:
+        calls.append(engine.now())
+        raise TaskError("Again")
+
+    calls: list[int] = []
+    engine = MemoryEngine([never])
+    assert engine.run(definition(text)).compensated is False
+    assert calls[1] - calls[0] == 19 * 60_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..core import paths
@@ -20,8 +20,7 @@ from ..core.model import SCHEMA, Json, Outcome, RunStatus, State, StepError
 from ..core.plan import Step
 from ..core.resources import DEFAULT, Needs, Pool, larger_pool, pool_for
 from ..core.retry import MAX_LOSSES, Retry, matches, next_attempt
-from ..ports import Absent, Change, Equals, Item, Message, Present, all_of
-from ..topology import MAX_DELAY_S
+from ..ports import Absent, Change, Equals, Item, Present, all_of
 from . import ending, rendered
 from .actions import call, context_of, expression_error
 from .claims import Claim
@@ -29,8 +28,9 @@ from .completion import places
 from .gauge import ran_out
 from .items import decode, digest, encode, error_text, is_fact, run_key
 from .names import about, loop_names, steps_seen
+from .pending import Pending, later, look_now, look_then, looked_at
 from .progress import Ready
-from .pulse import LOOK_AGAIN_MS, OVERDUE_MS
+from .pulse import LOOK_AGAIN_MS
 from .results import LOST, Done, Result
 from .run import Run
 from .secrecy import Given, fill, names_secrets
@@ -56,7 +56,7 @@ def undo_key(run: Run, number: int) -> tuple[str, str]:
 
 
 def go_on(run: Run, segment: Segment, ready: Ready) -> int:
-    """The run has come to rest: freeze the order, or go on where it stands. Until when (ms) it waits; 0: nobody says."""
+    """The run has come to rest: freeze the order, or go on where it stands. When (ms) the sweeper is to come by, should nothing else."""
     order = run.world.store.get(order_key(run))
     if order is None:
         keys = [fact.key for fact in to_undo(run)]
@@ -71,7 +71,7 @@ def go_on(run: Run, segment: Segment, ready: Ready) -> int:
         written = run.world.store.update(run_key(run.id), change, stopping)
         run.control = written.item or run.control
         if run.control["status"] != RunStatus.COMPENSATING:
-            return 0
+            return run.now + LOOK_AGAIN_MS
     return _run_all(run, segment, ready, keys)
 
 
@@ -115,10 +115,10 @@ def _run_all(run: Run, segment: Segment, ready: Ready, keys: list[str]) -> int:
             continue
         outcome = _undo(run, segment, ready, number, key, item)
         if isinstance(outcome, Pending):
-            return outcome.until
+            return looked_at(run, outcome)
         failed = failed or outcome is not Outcome.SUCCEEDED
     ending.close(run, ready, RunStatus.FAILED, compensated=not failed)
-    return 0
+    return run.now + LOOK_AGAIN_MS
 
 
 def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, standing: Item | None) -> Outcome | Pending:
@@ -129,14 +129,14 @@ def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, stand
     if until > run.now:
         if standing is not None and standing["state"] == State.CLAIMED:
             segment.come_back(until)  # should its worker die
-        return Pending(until)
+        return Pending(until, look=0 if standing is None else standing.get("look", 0))
     undo = run.step(key).compensate or {}
     if standing is not None and _is_given_up(run, key, standing):
         return _retries(run, key, standing, LOST, ready) or _write(run, standing, LOST)
     has_time = run.now + run.world.settings.begin_margin_s * 1000 <= segment.deadline
     pool = _elsewhere(run, key, standing)
     if not has_time or pool is not None or ("task" in undo and not segment.runs_tasks):
-        ready.messages.append(_now(run, pool))
+        ready.messages.append(look_now(run, pool))
         return Pending(0)
     claimed = _claim(run, number, key, standing)
     if claimed is None:
@@ -145,16 +145,16 @@ def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, stand
         result = _act(run, number, key, claimed, segment.deadline)
     if isinstance(result, StepError) and ran_out(result) and (above := _above(run, key, run.world.own_pool)) is not None:
         if run.world.store.put({**claimed, "lease": run.now}, Equals("fence", claimed["fence"])).ok:  # it is as if it had been lost
-            ready.messages.append(_now(run, above.name))
+            ready.messages.append(look_now(run, above.name))
         return Pending(0)
     if isinstance(result, Pending):
-        later = {**claimed, "state": State.WAITING.value, "until": result.until} | ({"child": result.child} if result.child else {})
-        later.pop("lease", None)
-        if run.world.store.put(later, Equals("fence", claimed["fence"])).ok:
-            ready.messages += _then(run, result.until)
+        kept = {name: value for name, value in claimed.items() if name not in ("lease", "look")}
+        waiting = {**kept, "state": State.WAITING.value, **later(run, result.until)} | ({"child": result.child} if result.child else {})
+        if run.world.store.put(waiting, Equals("fence", claimed["fence"])).ok:
+            ready.messages += look_then(run, result.until)
             if result.child and standing is not None:  # an earlier worker may have started it: it may be over by now
-                return _undone_by_child(run, key, later, ready)
-        return result
+                return _undone_by_child(run, key, waiting, ready)
+        return replace(result, look=waiting.get("look", 0))
     if isinstance(result, StepError) and (retry := _retries(run, key, claimed, result, ready)) is not None:
         return retry
     return _write(run, claimed, result if isinstance(result, StepError) else None)
@@ -237,38 +237,12 @@ def _retries(run: Run, key: str, claimed: Item, error: StepError, ready: Ready) 
     wait = next_attempt(_retry_of(run, run.step(key)), error, claimed["attempt"], run.world.random.random())
     if wait is None:
         return None
-    kept = {name: value for name, value in claimed.items() if name not in ("lease", "child", "pool", "losses", GIVEN_BACK)}
+    kept = {name: value for name, value in claimed.items() if name not in ("lease", "look", "child", "pool", "losses", GIVEN_BACK)}
     until = run.now + wait
-    later = {**kept, "state": State.RETRY.value, "until": until, "error": error_text(error)}
-    if run.world.store.put(later, Equals("fence", claimed["fence"])).ok:
-        ready.messages += _then(run, until)
-    return Pending(until)
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A compensation that ends later: a wait, or a child run (whose end sends a message). `until`: when at the latest; 0: not said."""
-
-    until: int
-    child: str | None = None
-
-
-def _now(run: Run, pool: str | None = None, delay_s: int = 0) -> Message:
-    """The run is looked at again, by a worker of that pool."""
-    return run.message("settle", "", delay_s=delay_s, pool=pool, plan=run.control["plan"], gen=run.generation)
-
-
-def _then(run: Run, until: int) -> list[Message]:
-    """The same at that time. Later than a message may be delayed the due index has it alone."""
-    wait_ms = max(0, until - run.now)
-    return [_now(run, delay_s=-(-wait_ms // 1000))] if until and wait_ms <= MAX_DELAY_S * 1000 else []
-
-
-def looked_at(run: Run, until: int) -> int:
-    """When (ms) the sweeper is to come by: at the time itself where there is no message for it, else when that must be lost."""
-    if not until:
-        return run.now + LOOK_AGAIN_MS
-    return until if until - run.now > MAX_DELAY_S * 1000 else max(until, run.now) + OVERDUE_MS
+    retry = {**kept, "state": State.RETRY.value, **later(run, until), "error": error_text(error)}
+    if run.world.store.put(retry, Equals("fence", claimed["fence"])).ok:
+        ready.messages += look_then(run, until)
+    return Pending(until, look=retry.get("look", 0))
 
 
 def _claim(run: Run, number: int, key: str, standing: Item | None) -> Item | None:
@@ -308,7 +282,7 @@ def _child_ended(run: Run, standing: Item) -> StepError | Pending | None:
     if 0 < standing["until"] <= run.now:
         cancel_child(run, standing["child"])
         return StepError("Timeout", "the undoing took too long")
-    return Pending(standing["until"], standing["child"])
+    return Pending(standing["until"], standing["child"], standing.get("look", 0))
 
 
 def _retry_of(run: Run, step: Step) -> Retry | None:

@@ -58,14 +58,14 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
         if is_paused:
             _look_again(run, Pulse(due=pulse.due))  # nothing new is sent until it is resumed; timeouts go on
             return
-        undone_at = 0
+        next_look = run.now + LOOK_AGAIN_MS
         if run.status in (RunStatus.STOPPING, RunStatus.COMPENSATING):
             if pulse.is_still and not walk.ready.starts:
-                undone_at = _finish(run, segment)
+                next_look = _finish(run, segment)
         else:
             _show_rest(run, pulse)
         if run.status is RunStatus.COMPENSATING:
-            pulse.moves(compensation.looked_at(run, undone_at))
+            pulse.moves(next_look)
         if not run.status.is_final:
             if (next_kept := keep_if_due(run, pulse)) is not None:
                 pulse.due.append(next_kept)
@@ -89,8 +89,8 @@ def _check_timeout(run: Run) -> None:
 
 
 def _finish(run: Run, segment: Segment) -> int:
-    """A stopping run in which nothing is under way. Until when (ms) a compensation waits; 0: nobody says."""
-    ready, until = Ready(), 0
+    """A stopping run in which nothing is under way. When (ms) the sweeper is to come by, should it not end here."""
+    ready, next_look = Ready(), run.now + LOOK_AGAIN_MS
     reason = run.control["stop"]
     nothing_else_stopped_it = Equals("stop", reason)
     if reason == "cancel":
@@ -100,9 +100,9 @@ def _finish(run: Run, segment: Segment) -> int:
     elif run.plan.on_failure != "compensate":
         run.must_settle = not ending.close(run, ready, RunStatus.FAILED, condition=nothing_else_stopped_it)
     else:
-        until = compensation.go_on(run, segment, ready)
+        next_look = compensation.go_on(run, segment, ready)
     segment.send(ready)
-    return until
+    return next_look
 
 
 def _show_rest(run: Run, pulse: Pulse) -> None:

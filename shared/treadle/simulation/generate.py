@@ -351,7 +351,7 @@ class _Author(Phrases):
             step["cache"] = {"key": self.random.choice(["input.n", "'same'", "string(input.n)", "input.list"]), "ttl": ttl}
         if self.odds(6):
             step["resources"] = self.random.choice([{"cpu": "1 vCPU"}, {"memory": "512MB", "storage": "1GB"}])
-        if self.odds(6):
+        if self.odds(6) and step["task"] != "later":  # it holds its place while others wait
             step["concurrency"] = {"key": self.random.choice(["input.n", "'all'"]), "limit": self.random.randint(1, 2)}
         if self.odds(3) and step["task"] != "later":
             step["heartbeat"] = self._duration()
