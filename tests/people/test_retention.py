@@ -16,6 +16,7 @@ from treadle.engine.control import open_run
 from treadle.engine.removal import remove
 from treadle.engine.retention import MARK
 from treadle.engine.run import blobs_of
+from treadle.engine.sweeping import over
 from treadle.engine.world import Settings
 from treadle.simulation.driver import TENANT
 from treadle.soak.leftovers import owner
@@ -86,7 +87,7 @@ def ended(it: Stand, shape: dict[str, Any], given: Any = None) -> str:
 
 def pass_days(it: Stand, days: float) -> None:
     it.cloud.clock.advance(int(days * DAY_MS))
-    it.world.lanes.send(it.engine._over(it.now()))
+    it.world.lanes.send(over(it.world, it.now()))
     it.rest(minutes=60)
 
 
@@ -141,7 +142,7 @@ def test_without_retention_a_run_ends_as_it_always_did() -> None:
     run_id = ended(it, SHAPES["chain"])
     control = open_run(it.world, run_id, TENANT).control
     assert not control.keys() & {"due", "due_shard"}
-    assert it.engine._over(it.now() + 1000 * DAY_MS) == []
+    assert over(it.world, it.now() + 1000 * DAY_MS) == []
     assert it.cloud.blobs.under("runs/") == []
 
 

@@ -25,7 +25,7 @@ def sweep(world: World) -> int:
     now = world.clock.now()
     found = [entry for shard in range(DUE_SHARDS) for entry in world.store.query_due(shard, now + AHEAD_MS)]
     messages = [_due(pk, sk, due - now) for (pk, sk), due in found]
-    messages += _over(world, now)
+    messages += over(world, now)
     if messages:
         world.lanes.send(messages)
     heartbeat.beat(world, now, len(messages), min((due for _, due in found), default=None))
@@ -51,7 +51,7 @@ def comes_again(world: World, body: Mapping[str, Any]) -> bool:
     return item is not None and item.get("due", NEVER) <= world.clock.now() + AHEAD_MS
 
 
-def _over(world: World, now: int) -> list[Message]:
+def over(world: World, now: int) -> list[Message]:
     """For runs whose time is over. They are in shards of their own: however many there are, no timer waits for them."""
     if not world.settings.retention:
         return []
