@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
+from ..core.errors import Rejected
 from ..engine import World
 from .actors import Schedule
 from .faults import Chance, Fault, Faults, Kind, Planned
@@ -16,7 +17,7 @@ from .invariants import Violation, Watch
 from .outages import Outage
 from .rest import Result, check, result_of
 from .schedules import AtRandom, InOrder
-from .shapes import Shape, has_key, has_races
+from .shapes import Act, Shape, has_key, has_races
 from .simulator import Simulation
 from .world import Prepared, prepare
 
@@ -65,6 +66,9 @@ class Unswept(Simulation):
 
     def next_sweep(self) -> int | None:
         return None
+
+    def _may_fit_later(self, act: Act, refused: Rejected) -> bool:
+        return self.next_time() is not None and super()._may_fit_later(act, refused)  # else nothing would ever be otherwise
 
 
 @dataclass
