@@ -72,7 +72,7 @@ def _acted(act: acts.Act) -> tuple[Place, Entry]:
 
 
 def _of_step(run: Run, key: str, item: Item, items: Mapping[str, Item]) -> Iterator[tuple[Place, Entry]]:
-    path, step, among = paths.shown(key), step_view(run, item, over=False, full=False), _among(key, item, items)
+    path, step, among = paths.shown(key), step_view(run, item, over=None, full=False), _among(key, item, items)
     if step.started_at:
         yield (item["started_at"], [*among, 0]), {"at": step.started_at, "what": "StepStarted", "path": path}
     for n, each in enumerate(tries_of(item)):

@@ -15,12 +15,14 @@ from .engine.items import REF, body_key, child_of, decode, error_of, is_ref, out
 from .engine.retention import HOLD
 from .engine.run import Run
 from .engine.snapshot import snapshot
+from .engine.stopping import WHY, WHY_INSIDE
 from .engine.world import World
 from .ports import Item
 from .views import CostView, DeadLetterView, RunView, StepView
 
 UNREADABLE = "what is stored of it cannot be read"  # how a step says so
 PAGE_OF_STEPS = 1000  # paths in one view
+_RUN_FIRST, _GROUP_FIRST = f"{WHY['stop']} first", f"{WHY_INSIDE} first"
 
 # What one recorded step costs in the design, on-demand list prices in us-east-1 (docs/explanation/cost.md).
 _USD_PER_WRITE = 0.625e-6
@@ -139,18 +141,20 @@ def steps_of(run: Run, full: bool) -> dict[str, StepView]:
     """Every path of the plan, and every item and iteration that was begun. Of a group's attempts the last."""
     items = snapshot(run)
     shown: dict[str, StepView] = {}
-    over = run.status.is_final
+    over = _RUN_FIRST if run.status.is_final else None
     for step in run.plan.root.steps.values():
         _show(run, items, step.id, step, over, full, shown)
     return shown
 
 
-def _show(run: Run, items: dict[str, Item], key: str, step: Step, over: bool, full: bool, shown: dict[str, StepView]) -> None:
+def _show(run: Run, items: dict[str, Item], key: str, step: Step, over: str | None, full: bool, shown: dict[str, StepView]) -> None:
+    """`over`: why what has not begun never will; None while it may."""
     item = items.get(key)
     shown[paths.shown(key)] = step_view(run, item, over, full)
     if item is None:
         return
-    over = over or item.get("state") == State.ENDED
+    if item.get("state") == State.ENDED:
+        over = _RUN_FIRST if item.get("why") in WHY.values() else _GROUP_FIRST
     if step.is_loop and paths.index(key) is None:
         for child in _instances(items, key, step, item):
             _show(run, items, child, step, over, full, shown)
@@ -174,12 +178,12 @@ def _instances(items: dict[str, Item], key: str, step: Step, item: Item) -> list
     return found
 
 
-def step_view(run: Run, item: Item | None, over: bool, full: bool) -> StepView:
+def step_view(run: Run, item: Item | None, over: str | None, full: bool) -> StepView:
     if item is not None and "fault" in item:
         return StepView(status=StepStatus.WAITING.value, why=f"{UNREADABLE}: {item['fault']}")
     if item is None or item["state"] == State.RELEASED or (over and item["state"] == State.CLAIMED):
         if over:  # an end is written when nothing is under way: a claim that is there came behind it, and never ran
-            return StepView(status=StepStatus.SKIPPED.value, why="the run stopped first")
+            return StepView(status=StepStatus.SKIPPED.value, why=over)
         in_line = item is not None and "look" in item and "place" in item
         return StepView(status=StepStatus.PENDING.value, why="stands in line for a place of its concurrency" if in_line else None)
     state = State(item["state"])

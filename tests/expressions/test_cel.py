@@ -303,6 +303,18 @@ def test_an_expression_that_fails_says_why(text: str, words: str) -> None:
     assert "INVALID_ARGUMENT" not in caught.value.message
 
 
+def test_an_expression_that_fails_is_named_for_a_step_has_many() -> None:
+    with pytest.raises(ExpressionFault, match=r"in `input\.n\.x == null \? 1 : 2`$"):
+        CEL.evaluate("input.n.x == null\n  ? 1 : 2", NAMES)
+
+
+def test_of_a_long_one_the_beginning_is_named() -> None:
+    with pytest.raises(ExpressionFault) as caught:
+        CEL.evaluate(f"input.n.x + size({[1] * 400})", NAMES)
+    assert caught.value.message.endswith(" 1, 1...`")
+    assert len(caught.value.message) < 250
+
+
 # expression, column, a part of the message
 PARSE_FAULTS: list[tuple[str, int, str]] = [
     ("", 1, "it ends too early"),

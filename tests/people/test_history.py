@@ -208,3 +208,24 @@ def test_of_long_loops_what_failed_is_told_and_the_rest_on_demand() -> None:
     paths = {entry["path"] for entry in shortened(whole)} - {None}
     assert paths == {"f", "f[7]", "f[7].x", "s", "s[0]", "s[1]"}
     assert {entry["path"] for entry in whole} > {"f[3]", "f[3].x"}
+
+
+@pytest.mark.parametrize(
+    ("handled", "ends", "late"),
+    [
+        pytest.param("catch: [{errors: ['*'], output: none}]", "succeeded", None, id="a group, and the run went on"),
+        pytest.param("after: []", "failed", "the run stopped first", id="a group, and then the run"),
+    ],
+)
+def test_what_never_began_says_what_stopped(handled: str, ends: str, late: str | None) -> None:
+    group = "group: {steps: [{id: bad, fail: {error: Bad}}, {id: slow, wait: 1h}, {id: never, after: [slow], wait: 1h}]}"
+    run = MemoryEngine([]).run(document(f"{{id: g, {group}, {handled}}}, {{id: b, wait: 2h}}, {{id: late, after: [b], wait: 1h}}"))
+    never = run.steps["g.never"]
+    assert (run.status, never.status, never.why) == (ends, "skipped", "its group or loop stopped first")
+    assert run.steps["late"].why == late
+
+
+def test_inside_of_a_group_that_the_end_of_the_run_stopped_it_was_the_run() -> None:
+    group = "group: {steps: [{id: slow, wait: 1h}, {id: never, after: [slow], wait: 1h}]}"
+    run = MemoryEngine([]).run(document(f"{{id: g, {group}}}, {{id: w, wait: 1s}}, {{id: bad, after: [w], fail: {{error: Bad}}}}"))
+    assert (run.steps["g.never"].status, run.steps["g.never"].why) == ("skipped", "the run stopped first")

@@ -12,6 +12,10 @@ from treadle.simulation.driver import TENANT, MemoryEngine
 APPROVAL = "id: w\nname: W\nversion: 1.0.0\nsteps: [{id: ok, approval: {by: [ann], message: 'pay ${input.sum}?', timeout: 1h}}]\n"
 WAITS = "id: f\nname: F\nversion: 1.0.0\nerrorHandling: {onFailure: wait}\nsteps: [{id: a, task: fail}]\n"
 FAN = "id: fan\nname: Fan\nversion: 1.0.0\nsteps: [{id: f, forEach: '[1, 2, 3]', approval: {}}]\n"
+INSIDE = (
+    "id: i\nname: I\nversion: 1.0.0\n"
+    "steps: [{id: each, forEach: '[1, 2]', group: {steps: [{id: ok, approval: {}}, {id: late, after: [ok], approval: {}}]}}]\n"
+)
 LADDER = WAITS.replace("wait}", "wait, escalation: [{afterFailure: 5m, notify: ops}, {afterFailure: 10m, notify: ops}]}")
 
 
@@ -141,3 +145,12 @@ def test_a_cursor_of_no_list_is_refused(engine: MemoryEngine) -> None:
     with pytest.raises(Rejected, match="no cursor of this list: %%%") as refused:
         engine.operations.approvals(TENANT, cursor="%%%")
     assert refused.value.code == "bad-value"
+
+
+def test_whoever_names_a_step_in_a_group_by_its_id_alone_is_told_its_path(engine: MemoryEngine) -> None:
+    run_id = started(engine, INSIDE)
+    with pytest.raises(Rejected, match=r"it is in a group, so its path is such as each\[0\]\.ok$"):
+        engine.approve(run_id, "ok", by="ann")
+    with pytest.raises(Rejected, match="has not reached it yet"):
+        engine.approve(run_id, "each[1].late", by="ann")
+    engine.approve(run_id, "each[1].ok", by="ann")

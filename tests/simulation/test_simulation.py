@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from treadle.cli import treadle
 from treadle.core.errors import Rejected
-from treadle.simulation.campaign import Orders, OwnWorkflow, simulate, simulate_definition, sites
+from treadle.simulation.campaign import Orders, OwnWorkflow, reproduce, simulate, simulate_definition, sites
 from treadle.simulation.explore import Explorer
 from treadle.simulation.faults import Fault, Kind
 from treadle.simulation.shapes import Shape, catalogue, shape_of
@@ -118,6 +118,13 @@ def test_a_users_own_workflow_is_simulated_with_stand_ins_for_its_tasks() -> Non
     assert report.violations == []
     assert report.crash_points > 100
     assert {kind for _, kind in sites(report)} >= set(Kind) - {Kind.SKEWED}
+
+
+def test_what_a_deployment_of_hours_keeps_waiting_is_not_taken_for_endless() -> None:
+    """Five items are due in each minute of the nine hours in which nobody can read them."""
+    waits = {"id": "waits", "name": "Waits", "version": "1.0.0", "steps": [{"id": "w", "forEach": [1, 2, 3, 4], "wait": "20m"}]}
+    case = reproduce(OwnWorkflow(shape_of(waits, {})).explorer(), [], None, 2)
+    assert (case.violations, case.result.status) == ((), "succeeded")
 
 
 def test_an_input_that_does_not_fit_is_refused() -> None:

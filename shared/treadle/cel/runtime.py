@@ -8,10 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..core.errors import ExpressionFault
 from ..core.expressions import Mismatch, Names, References, at_hand
 
 _PLAIN_PATH = re.compile(r"\s*[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*\s*", re.ASCII)
 _WORDS = frozenset({"true", "false", "null", "in"})  # the only ones that are neither names nor fields
+_QUOTED = 100  # characters of an expression in the message of its fault
 
 
 class Cel:
@@ -42,7 +44,15 @@ class Cel:
             return value
         from .programs import evaluated
 
-        return evaluated(text, names)
+        try:
+            return evaluated(text, names)
+        except ExpressionFault as fault:  # a step has many expressions: say which
+            raise ExpressionFault(f"{fault.message}, in `{_quoted(text)}`", fault.column) from None
+
+
+def _quoted(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _QUOTED else f"{line[:_QUOTED]}..."
 
 
 # ------------------------------------------------------------------------------------------------ plain paths

@@ -383,6 +383,7 @@ def _lane_item(segment: Segment, loop: str, header: Item, claim: Claim, losses: 
         loops.set_aside(run, key, segment.seq)
         return False
     if standing is not None and not is_fact(standing):
+        run.must_settle = segment.repair = True  # whatever was to take it further may be lost
         return False
     if standing is not None:
         if not _met(run, fact_of(standing), run.step(loop), number, progress):

@@ -121,11 +121,22 @@ def waiting_item(run: Run, path: str, kind: str) -> Item:
     item = run.world.store.get(step_key(run.id, key_of(run, path)))
     if item is None:
         if paths.step_id(path) in run.plan.steps:
-            raise NotFound("begun step", f"{path}: run {run.id} has not reached it yet")
+            raise NotFound("begun step", f"{path}: {_not_there(run, path)}")
         raise NotFound("step", f"{path} in {run.plan.workflow}")
     if item["state"] != State.WAITING or item["wait"]["for"] != kind:
         raise WrongState(f"step {path} of run {run.id} does not wait for {_ASKED[kind]}: it {_instead(item)}")
     return item
+
+
+def _not_there(run: Run, path: str) -> str:
+    """Not reached, or asked for by its id where it stands in groups."""
+    plan, parts = run.plan, [paths.step_id(path)]
+    while owner := plan.scope_of[parts[0]].id:
+        parts.insert(0, owner)
+    if parts == [paths.step_id(part) for part in path.split(".")]:
+        return f"run {run.id} has not reached it yet"
+    example = ".".join(f"{part}[0]" if plan.steps[part].is_loop else part for part in parts)
+    return f"it is in a group, so its path is such as {example}"
 
 
 _ASKED = {"approval": "an approval", "person": "a decision"}

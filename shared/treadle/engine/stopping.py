@@ -8,6 +8,8 @@ from .items import run_key, shard_of, stop_key
 from .run import Run
 
 LOOK_SOON_MS = 60_000
+WHY = {"cancel": "the run was cancelled", "timeout": "the run timed out", "stop": "the run stopped"}  # of a step, in words
+WHY_INSIDE = "its group or loop stopped"
 ALIVE = (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)
 
 

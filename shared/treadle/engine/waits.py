@@ -240,7 +240,8 @@ def _start_child(segment: Segment, item: Item) -> None:
         return
     faults = _misfits(run, plan, wait["input"])
     if faults:
-        told = f"the input does not fit the schema of {wait['workflow']}: {faults[0][1]}"
+        at, why = faults[0]
+        told = f"the input does not fit the schema of {wait['workflow']}: {why}" + (f" (at {at})" if at else "")
         error = StepError("InputInvalid", told, [{"path": at, "message": what} for at, what in faults[:5]], permanent=True)
         segment.failed(claim_of(item), error, stands(item))
         return

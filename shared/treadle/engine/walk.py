@@ -22,12 +22,14 @@ from .pulse import LOOK_AGAIN_MS, OVERDUE_MS, Pulse
 from .run import Run
 from .schedule import wake
 from .snapshot import read_partition
-from .stopping import stop_container
+from .stopping import WHY, WHY_INSIDE, stop_container
 from .waits import PEOPLE, give_up_child
 from .walk_loops import LoopWalk
 
 if TYPE_CHECKING:
     from .segment import Segment
+
+_ENTERED_IN_TWO = ("signal", "child")  # its worker may have died before the step was known to the mailbox, or the child was started
 
 
 def tell_failure_again(run: Run, item: Item) -> None:
@@ -210,6 +212,8 @@ class Walk:
             self.ready.messages += come_back_later(self.run, key, 0, item["look"])
 
     def _waiting(self, key: str, item: Item, pulse: Pulse) -> None:
+        if self.repair and item["wait"]["for"] in _ENTERED_IN_TWO:
+            self.ready.messages += wake(self.run, key, self.run.now)
         if item["wait"]["for"] in PEOPLE:
             pulse.people += 1
             if "until" in item:
@@ -220,7 +224,7 @@ class Walk:
             self._timed(key, item["until"], pulse)
         else:
             pulse.moves(self.run.now + LOOK_AGAIN_MS)  # a child: it wakes its parent, this look is for the case that it could not
-            if self.run.now - item["attempt_at"] > LOOK_AGAIN_MS - 1000:
+            if not self.repair and self.run.now - item["attempt_at"] > LOOK_AGAIN_MS - 1000:
                 self.ready.messages += wake(self.run, key, self.run.now)
 
     def cancel_held(self, key: str) -> None:
@@ -254,8 +258,7 @@ class Walk:
         self.changed = True
 
     def _why(self) -> str:
-        reasons = {"cancel": "the run was cancelled", "timeout": "the run timed out", "stop": "the run stopped"}
-        return reasons.get(str(self.run.control.get("stop")), "its group or loop stopped")
+        return WHY.get(str(self.run.control.get("stop")), WHY_INSIDE)
 
     # -------------------------------------------------------------------------------------------- what is open
 

@@ -15,7 +15,7 @@ from ..core.errors import Newer
 from ..core.model import FINAL, Outcome, RunStatus, State
 from ..core.plan import Plan, Step
 from ..engine import heartbeat
-from ..engine.items import run_key, step_key
+from ..engine.items import run_key, step_key, stop_key
 from ..ports import Item, Key
 from .actors import Worker
 from .fleet import ADDED, Version, number_of
@@ -66,11 +66,12 @@ class Watch:
     _cancelled: dict[str, int] = field(default_factory=dict)  # by run: the number of the write that cancelled it or ended its time
     _claimed: dict[tuple[str, str], int] = field(default_factory=dict)  # by run and path: of the write that claimed the step
     _running: dict[str, dict[int, Worker]] = field(default_factory=lambda: defaultdict(dict))
+    _late: set[Key] = field(default_factory=set)  # claimed when the scope had stopped: who did sees that, and gives it back unbegun
 
     def copied(self) -> Watch:
         """As it is now, to go on from: faster than `deepcopy`, for searches go back often."""
         running = defaultdict(dict, {place: dict(workers) for place, workers in self._running.items()})
-        return Watch([*self.violations], self.ran.copy(), self._writes, {**self._cancelled}, {**self._claimed}, running)
+        return Watch([*self.violations], self.ran.copy(), self._writes, {**self._cancelled}, {**self._claimed}, running, {*self._late})
 
     def violated(self, invariant: str, told: str) -> None:
         self.violations.append(Violation(invariant, told))
@@ -125,6 +126,14 @@ class Watch:
         elif new["state"] == State.ENDED and "next" in new:
             self._claimed[run_id, paths.shown(new["next"])] = self._writes
 
+    def _comes_late(self, simulation: Simulation, plan: Plan, control: Item, key: str, new: Item) -> None:
+        """A claim that nobody waits for: what stands directly in a stopped scope and is no clean-up step begins no more."""
+        place, scope_key = step_key(control["pk"], key), paths.scope(key)
+        stop = simulation.cloud.store.peek(stop_key(control["pk"], control.get("gen", 1), scope_key)) if scope_key else None
+        stopped = stop["kind"] == "stop" if stop is not None else not scope_key and control["status"] == RunStatus.STOPPING
+        late = stopped and new["state"] == State.CLAIMED and plan.steps[paths.step_id(key)].join != "done"
+        (self._late.add if late else self._late.discard)(place)
+
     def _live_runs(self, simulation: Simulation, new: Item | None) -> None:
         rule = simulation.plan_of(new).concurrency if new is not None else None
         if new is None or rule is None:
@@ -151,6 +160,7 @@ class Watch:
         if begins and not (new["state"] == State.ENDED and new["outcome"] in ("dead", "blocked")) and "until" not in new:
             self._may_begin(simulation, plan, control, key)
         self._claims(control["pk"], key, new)
+        self._comes_late(simulation, plan, control, key, new)
         self._attempts(plan, key, new)
         self._timers(simulation, plan, key, old, new)
 
@@ -174,7 +184,8 @@ class Watch:
             return
         step, scope_key, run_id = plan.steps[paths.step_id(key)], paths.scope(key), control["pk"]
         sources = {edge.source for edge in step.edges}
-        items = [simulation.cloud.store.peek(step_key(run_id, paths.join(scope_key, source))) for source in sources]
+        keys = [step_key(run_id, paths.join(scope_key, source)) for source in sources]
+        items = [simulation.cloud.store.peek(key) for key in keys if step.join != "done" or key not in self._late]
         ended = sum(1 for item in items if item is not None and item["state"] == State.ENDED)
         if step.join == "done":
             needed = sum(1 for item in items if item is not None and item["state"] != State.RELEASED)
@@ -238,6 +249,7 @@ class Watch:
             yield f"{run_id} {sorted(path for (run, path), claimed in self._claimed.items() if run == run_id and claimed > number)}"
         for place, running in sorted(self._running.items()):
             yield f"{place} {sorted(names[number] for number in running if number in names)}"
+        yield str(sorted(self._late))
         yield str([str(violation) for violation in self.violations])
 
     def failed(self, simulation: Simulation, fault: Exception) -> None:

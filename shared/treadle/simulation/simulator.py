@@ -37,7 +37,7 @@ from .shapes import Act
 from .watched import WitnessedCloud
 from .world import Prepared, Tasks, expressions
 
-MAX_DELIVERIES = 1500  # of one simulation: whoever needs more will never end
+MAX_DELIVERIES = 1500  # of one simulation: whoever needs more will never end; in a deployment, which may take hours, four times that
 FROZEN_MS = (topology.VISIBILITY_S + 10) * 1000  # the message is with somebody else by then, and the lease is over
 MAX_SWEEPS = 1000  # that found something
 CLIENT_TIMEOUT_S = 29  # of a request to the API
@@ -138,7 +138,7 @@ class Simulation:
 
     @property
     def is_endless(self) -> bool:
-        return self.deliveries >= MAX_DELIVERIES or self.sweeps >= MAX_SWEEPS
+        return self.deliveries >= MAX_DELIVERIES * (1 if self.fleet is None else 4) or self.sweeps >= MAX_SWEEPS
 
     def make(self, move: Move) -> None:
         match move.kind:
