@@ -336,8 +336,7 @@ class Operations:
 
     def _fork(self, old: Run, from_step: str, given: Json, new_id: str, by: str | None) -> RunView:
         """By way of a checkpoint, which is not kept longer than for that."""
-        if from_step not in old.plan.root.steps:
-            raise NotFound("step", from_step)
+        checkpoints.from_on(old.plan, from_step)
         if given is not None:
             fits.check_input(old.plan, given)
         with audit.asked(self.world, old.tenant, "rerun", by, run=old.id, started=new_id, **{"from": from_step}):

@@ -152,3 +152,22 @@ def test_another_input_is_refused_where_nothing_would_become_of_it(engine: Memor
     with pytest.raises(Rejected, match=f"another input is for a task or a child run: step f is a {kind}") as refused:
         engine.decide(run_id, "f", "retry", input={"card": 1})
     assert (refused.value.code, engine.show(run_id).status) == ("bad-value", "waiting")
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ("ask", "there is no step ask: it is inside of each, from which one can go on"),
+        ("each[1].ask", "there is no step each[1].ask: it is inside of each, from which one can go on"),
+        ("each[1]", "there is no step each[1]: it is inside of each, from which one can go on"),
+        ("eahc", "there is no step eahc"),
+    ],
+)
+def test_one_goes_on_from_whole_steps_and_is_told_which(engine: MemoryEngine, step: str, told: str) -> None:
+    group = "{id: each, forEach: [1, 2], group: {steps: [{id: inner, group: {steps: [{id: ask, fail: {error: Bad}}]}}]}}"
+    run = engine.run((HEAD % group).replace("onFailure: wait", "onFailure: stop"))
+    assert run.status == "failed"
+    for go_on in (engine.operations.retry, engine.operations.rerun):
+        with pytest.raises(Rejected) as refused:
+            go_on(TENANT, run.id, from_step=step)
+        assert refused.value.message == told

@@ -23,6 +23,7 @@ from ..core.plan import Plan, Scope, Step
 from ..ports import Absent, Item
 from . import compensation
 from .items import INLINE_LIMIT, REF, body_key, decode, digest, encode, is_fact, is_ref, step_key
+from .retrying import check_from
 from .run import Run, blobs_of
 from .snapshot import partitions_of, snapshot
 from .starting import StartRequest, start
@@ -297,8 +298,7 @@ def restore(world: World, kept: Checkpoint, run_id: str, by: str | None, from_st
 
 def from_on(plan: Plan, step_id: str) -> frozenset[str]:
     """The step and everything that comes after it. Raises NotFound."""
-    if step_id not in plan.root.steps:
-        raise NotFound("step", step_id)
+    check_from(plan, step_id)
     found, todo = {step_id}, [step_id]
     while todo:
         new = set(plan.root.steps[todo.pop()].targets) - found

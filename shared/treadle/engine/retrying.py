@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from ..core import paths
 from ..core.errors import NotFound, WrongState
 from ..core.model import SCHEMA, Json, Outcome, RunStatus, State
-from ..core.plan import Scope, Step
+from ..core.plan import Plan, Scope, Step
 from ..ports import Absent, Change, Equals, Item, OneOf, all_of
 from . import compensation
 from .items import body_key, decode, encode, is_fact, run_key, shard_of, step_key, stop_key
@@ -25,7 +25,8 @@ LOOK_AGAIN_MS = 60_000
 
 def retry(run: Run, from_step: str | None, given: Json) -> None:
     """Raises WrongState, NotFound (no such step in the root scope)."""
-    _check_step(run, from_step)
+    if from_step is not None:
+        check_from(run.plan, from_step)
     if given is not None:
         kept = encode(run.kept(given))
         run.world.store.update(body_key(run.id), Change(set={"input": kept}))
@@ -42,9 +43,16 @@ def retry(run: Run, from_step: str | None, given: Json) -> None:
     go_on(run)
 
 
-def _check_step(run: Run, from_step: str | None) -> None:
-    if from_step is not None and from_step not in run.plan.root.steps:
-        raise NotFound("step", from_step)
+def check_from(plan: Plan, step: str) -> None:
+    """Raises NotFound for all but a step of the root scope: what is inside of groups runs again with them."""
+    if step in plan.root.steps:
+        return
+    around = paths.step_id(step)
+    if around not in plan.steps:
+        raise NotFound("step", step)
+    while owner := plan.scope_of[around].id:
+        around = owner
+    raise NotFound("step", step, f"it is inside of {around}, from which one can go on")
 
 
 def _not_now(run: Run) -> WrongState:
@@ -272,7 +280,8 @@ class Prospect(Reopening):
 
 def prospect(run: Run, from_step: str | None) -> dict[str, list[str]]:
     """{"reopened", "kept"}: the paths that a retry would run again, and the results that it would keep. Raises as `retry` does."""
-    _check_step(run, from_step)
+    if from_step is not None:
+        check_from(run.plan, from_step)
     if run.status not in RETRIABLE:
         raise _not_now(run)
     as_retried = {**run.control, "gen": run.generation + 1} | ({"from": from_step} if from_step else {})
