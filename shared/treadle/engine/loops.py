@@ -187,7 +187,8 @@ def header_of(run: Run, loop: str) -> Item | None:
         if item is None or item["state"] != State.OPEN:
             return None
         run.headers[loop] = item
-    return run.headers[loop]
+    header = run.headers[loop]
+    return header if header.get("state") == State.OPEN else None  # who names an item keeps the loop's item whatever it is
 
 
 def ended_before(run: Run, loop: str) -> list[Fact]:

@@ -290,9 +290,13 @@ def _look_at_child(segment: Segment, item: Item) -> bool:
         _start_child(segment, item)
         return True
     status = RunStatus(control["status"])
+    if not status.is_final and run.now - control["started_at"] < OPENING_MS:
+        _start_child(segment, item)  # whoever started it may have died before it sent its first messages
+        return bool(wait["detached"])
+    if wait["detached"]:
+        resolve(segment, item, wait["child"])  # it was started: that is all that was waited for
+        return True
     if not status.is_final:
-        if run.now - control["started_at"] < OPENING_MS:
-            _start_child(segment, item)  # whoever started it may have died before it sent its first messages
         return False
     if status is RunStatus.SUCCEEDED:
         resolve(segment, item, output_of_run(run.world, control))
