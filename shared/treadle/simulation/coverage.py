@@ -30,7 +30,7 @@ EXEMPT: Mapping[str, str] = {
     "engine/checkpoints.py:_own.<locals>.copied blobs.put": "the same",
     "engine/removal.py": "runs whose time is over, which is a deployment's to say; tests/people/test_retention.py",
     "engine/retention.py": "the same, and holds",
-    "engine/sweeping.py:_over store.query_due": "the same",
+    "engine/sweeping.py:over store.query_due": "the same",
     "engine/rates.py": "rates are a deployment's to give; tests/pools/test_rates.py gives some",
     "engine/cancelling.py:cancel_step store.get": "a step that is cancelled by itself; no shape asks for it yet",
     "engine/stale.py": "a message of before a retry that comes after it; tests/language/test_people.py has one",
