@@ -253,7 +253,7 @@ def _print(form: str, report: Report) -> None:
 def _print_counts(report: Report) -> None:
     click.echo(_counts(report))
     click.echo(f"{sum(report.faults_fired.values())} faults happened, {len(report.violations)} violations, {report.seconds:.0f} s")
-    click.echo(f"{report.swept.total()} of the single faults are mended by the sweeper alone; all others by the messages that come back")
+    click.echo(f"{report.swept.total()} single faults are mended by the sweeper alone (shapes to which it comes anyway are left out)")
 
 
 COMMANDS = {"simulate": simulate}
