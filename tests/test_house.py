@@ -81,6 +81,16 @@ def test_no_test_sleeps() -> None:
     assert [place(path, line) for path in tests for line in calls_of(path, "sleep") if not in_task(path, line)] == []
 
 
+TIMED = re.compile(r"assert\b.*\b(monotonic|perf_counter|process_time|time)\(\) - \w+ <|assert\b.*\btook(_s)? <")
+
+
+def test_no_test_is_lost_to_a_slow_machine() -> None:
+    """What takes how long is told by `treadle bench`; a test counts. Only what would take minutes of processor time in place of a
+    second is held by its time."""
+    files = [path for path in sources("tests") if path.name != "test_reading.py"]
+    assert list(lines_with(TIMED, files)) == []
+
+
 AROUND_TASKS = {
     "shared/treadle/deliveries.py",  # the dispatcher's own batch: what Powertools does for the other handlers
     "shared/treadle/engine/attempts.py",

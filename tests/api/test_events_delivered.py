@@ -38,7 +38,7 @@ def outcome(stack: Stack, tenant: str, workflow: str) -> Any:
         runs, _ = stack.operations.runs(tenant, workflow=workflow)
         return runs[0] if runs and runs[0].ended_at else None
 
-    found = stack.pump.wait(look, 20)
+    found = stack.pump.wait(look, 60)
     assert found is not None
     return stack.operations.show(tenant, found.id).output
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import time
 from typing import Any
 
 import pytest
@@ -53,17 +52,14 @@ START = "/v1/workflows/order/runs"
         pytest.param(b'{"input": "' + b"x" * INPUT_BYTES + b'"}', "payload-too-large", id="too large"),
     ],
 )
-def test_a_body_is_refused_with_its_own_code_and_at_once(body: bytes, code: str) -> None:
+def test_a_body_is_refused_with_its_own_code_and_nothing_is_asked_for(body: bytes, code: str) -> None:
     operations = FakeOperations()
     asked = event("POST", START, body=body)
-    began = time.perf_counter()
     response = answer(asked, operations)  # type: ignore[arg-type]  # a fake with the same methods
-    took_s = time.perf_counter() - began
     problem = json.loads(response["body"])
     assert (problem["code"], response["statusCode"]) == (code, CATALOGUE[code].status)
     assert response["headers"]["content-type"] == "application/problem+json"
     assert operations.calls == []
-    assert took_s < 0.5
 
 
 def test_a_problem_has_the_members_of_rfc_9457_and_ours() -> None:

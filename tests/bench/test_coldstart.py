@@ -31,8 +31,9 @@ def test_what_is_added_is_counted() -> None:
 
 def test_a_start_that_takes_longer_is_told() -> None:
     most = gates.cold_start()
-    assert gates.faults_of_starts(most) == []
-    assert gates.faults_of_starts(most | {"parser": 9.9}) == [f"cold start: parser 9.9, the gate is {most['parser']:g}"]
+    assert gates.slow_starts(most) == []
+    assert gates.slow_starts(most | {"parser": 9.9}) == [f"cold start: parser 9.9, the gate is {most['parser']:g}"]
+    assert gates.slow_starts({"parser": 2.1}, gates.TIMED_SLACK) == []
 
 
 def test_a_measure_that_is_within_its_gates_is_not_repeated() -> None:

@@ -138,14 +138,14 @@ def test_a_day_with_dev(dev: Dev, call: Call, files: Path) -> None:
     assert asked("start", "w", "--input", '{"name": "Ada"}', "--key", "k")["id"] == run["id"]
     assert call("start", "w", "--input", '{"name": "Bob"}', "--key", "k").status == 4
     assert call("start", "w").status == 1
-    assert asked("watch", run["id"], "--timeout", "20s")["output"] == {"text": "HELLO, ADA"}
+    assert asked("watch", run["id"], "--timeout", "60s")["output"] == {"text": "HELLO, ADA"}
     assert [found["id"] for found in asked("runs", "--workflow", "w")["items"]] == [run["id"]]
     assert asked("history", run["id"])
     assert call("cancel", run["id"]).status == 4
     assert call("show", "nothing").status == 3
 
     dev.process.send_signal(signal.SIGINT)
-    assert dev.process.wait(timeout=20) == 0
+    assert dev.process.wait(timeout=60) == 0
     assert call("runs").status == 6
 
 

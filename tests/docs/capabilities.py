@@ -203,7 +203,7 @@ SECURITY: dict[str, tuple[Effect, ...]] = {
             "api/reading",
             "if len(value) < len(pairs):",
             NEVER,
-            "api/test_requests.py::test_a_body_is_refused_with_its_own_code_and_at_once",
+            "api/test_requests.py::test_a_body_is_refused_with_its_own_code_and_nothing_is_asked_for",
         ),
         _of(
             "infra/constructs/door.py",

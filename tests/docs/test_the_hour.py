@@ -73,7 +73,7 @@ def engine(folder: Path, environment: dict[str, str]) -> Iterator[tuple[dict[str
         yield json.loads(started.stdout.readline()), lines
     finally:
         started.terminate()
-        started.wait(20)
+        started.wait(60)
         listener.join(5)
         started.stdout.close()
         started.stderr.close()

@@ -150,7 +150,7 @@ class Work:
         @task
         def stuck(_: Any) -> None:
             """Until the engine is put away."""
-            self.released.wait(20)
+            self.released.wait(60)
 
         @task
         def crash(given: Any) -> Json:

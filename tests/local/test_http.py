@@ -28,7 +28,7 @@ class Api:
         return {"statusCode": status, "headers": {"content-type": "application/json"}, "body": json.dumps(event)}
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], Any]:
-        connection = http.client.HTTPConnection(self.server.url.removeprefix("http://"), timeout=5)
+        connection = http.client.HTTPConnection(self.server.url.removeprefix("http://"), timeout=60)
         connection.request(method, path, body, headers)
         answer = connection.getresponse()
         content = answer.read()
@@ -77,7 +77,7 @@ def test_a_body_that_is_not_text_is_passed_in_base64(api: Api) -> None:
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_read(api: Api) -> None:
-    connection = http.client.HTTPConnection(api.server.url.removeprefix("http://"), timeout=5)
+    connection = http.client.HTTPConnection(api.server.url.removeprefix("http://"), timeout=60)
     connection.putrequest("POST", "/open")
     connection.putheader("content-length", str(MOST_BYTES + 1))
     connection.endheaders()

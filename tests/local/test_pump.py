@@ -17,6 +17,7 @@ from treadle.local.pump import Pump
 from treadle.ports import Message
 
 DAY_MS = 86_400_000
+PATIENCE_S = 60  # for what comes at once where the machine has nothing else to do
 
 
 class World:
@@ -46,13 +47,13 @@ class World:
         with self.pump.request():
             self.adapters.lanes.send([Message(queue, body, delay_s) for body in bodies])
 
-    def wait_for(self, count: int, timeout_s: float = 5) -> None:
+    def wait_for(self, count: int, timeout_s: float = PATIENCE_S) -> None:
         assert self.pump.wait(lambda: len(self.seen) >= count or None, timeout_s), f"{len(self.seen)} of {count} came"
 
 
 @contextmanager
-def world(*, skip: bool = True) -> Iterator[World]:
-    with Cloud(LocalClock(skip=skip)) as cloud:
+def world(cloud: Cloud | None = None, *, skip: bool = True) -> Iterator[World]:
+    with cloud or Cloud(LocalClock(skip=skip)) as cloud:
         it = World(cloud)
         with it.pump:
             yield it
@@ -124,7 +125,7 @@ def test_a_killed_worker_answers_nothing_and_its_message_comes_again() -> None:
         it.pump.kill(lambda queue, bodies: "work" in bodies[0], calls=2)
         began = it.cloud.clock.now()
         it.send({"do": "work"})
-        assert it.pump.wait(lambda: done or None, 5)
+        assert it.pump.wait(lambda: done or None, PATIENCE_S)
         assert done[0] - began >= topology.VISIBILITY_S * 1000
         assert len(it.seen) == 2
         assert it.pump.counts.killed == 1
@@ -133,7 +134,7 @@ def test_a_killed_worker_answers_nothing_and_its_message_comes_again() -> None:
 def test_tasks_that_wait_for_each_other_run_at_the_same_time() -> None:
     barrier = threading.Barrier(20)
     with world(skip=False) as it:
-        it.do["meet"] = lambda body: barrier.wait(5)
+        it.do["meet"] = lambda body: barrier.wait(PATIENCE_S)
         it.send(*({"do": "meet"} for _ in range(20)))
         it.wait_for(20)
         assert it.pump.quiet()
@@ -142,11 +143,11 @@ def test_tasks_that_wait_for_each_other_run_at_the_same_time() -> None:
 
 def test_a_delay_takes_no_time_where_time_is_skipped() -> None:
     with world() as it:
-        began, real = it.cloud.clock.now(), time.monotonic()
+        began = it.cloud.clock.now()
         it.send({"n": 1}, delay_s=900)
         it.wait_for(1)
-        assert 900_000 <= it.cloud.clock.now() - began < 905_000
-        assert time.monotonic() - real < 2
+        assert 900_000 <= it.cloud.clock.now() - began < 900_000 + PATIENCE_S * 1000
+        assert it.pump.counts.jumps == 1
 
 
 def test_a_delay_takes_its_time_where_time_is_not_skipped() -> None:
@@ -154,7 +155,8 @@ def test_a_delay_takes_its_time_where_time_is_not_skipped() -> None:
         real = time.monotonic()
         it.send({"n": 1}, delay_s=1)
         it.wait_for(1)
-        assert 0.99 <= time.monotonic() - real < 3
+        assert time.monotonic() - real >= 0.99
+        assert it.pump.counts.jumps == 0
 
 
 def test_what_is_due_in_a_month_is_swept_at_once_and_without_ticking() -> None:
@@ -166,7 +168,7 @@ def test_what_is_due_in_a_month_is_swept_at_once_and_without_ticking() -> None:
         it.wait_for(1)
         assert it.pump.quiet()
         assert [function for function, _, _ in it.seen] == ["sweeper"]
-        assert 0 <= it.cloud.clock.now() - due < 5_000
+        assert 0 <= it.cloud.clock.now() - due < PATIENCE_S * 1000
         assert it.pump.counts.jumps == 1
 
 
@@ -176,20 +178,20 @@ def test_no_time_is_skipped_while_a_request_is_under_way() -> None:
         with it.pump.request():
             it.adapters.lanes.send([Message("lane-normal", {"n": 1}, 900)])
             assert it.pump.wait(lambda: it.seen or None, 0.7) is None
-        assert it.cloud.clock.now() - began < 10_000
+        assert it.cloud.clock.now() - began < PATIENCE_S * 1000
         it.wait_for(1)
 
 
 def test_no_time_is_skipped_while_a_task_runs() -> None:
     go = threading.Event()
     with world() as it:
-        it.do["wait"] = lambda body: go.wait(5)
+        it.do["wait"] = lambda body: go.wait(PATIENCE_S)
         began = it.cloud.clock.now()
         it.send({"do": "wait"})
         it.send({"n": 1}, delay_s=900)
         it.wait_for(1)
         assert it.pump.wait(lambda: len(it.seen) > 1 or None, 0.3) is None
-        assert it.cloud.clock.now() - began < 10_000
+        assert it.cloud.clock.now() - began < PATIENCE_S * 1000
         go.set()
         it.wait_for(2)
 
@@ -208,19 +210,28 @@ def test_time_is_skipped_in_the_end_though_nobody_waits() -> None:
     with world() as it:
         it.do["tell"] = lambda body: came.set()
         it.send({"do": "tell"}, delay_s=900)
-        assert came.wait(5)
+        assert came.wait(PATIENCE_S)
 
 
-def test_an_idle_pump_uses_no_processor() -> None:
-    with world(skip=False) as it:
+def test_an_idle_pump_sleeps() -> None:
+    """The scheduler until a message comes or the sweeper is due, and whoever waits until something happened."""
+    looks: list[str] = []
+
+    class Watched(Cloud):
+        def next_visible_ms(self) -> int | None:
+            looks.append("scheduler")
+            return super().next_visible_ms()
+
+    with world(Watched(LocalClock(skip=False))) as it:
         assert it.pump.quiet()
-        before = time.process_time()
-        it.pump.wait(lambda: None, 0.5)
-        assert time.process_time() - before < 0.1
+        looks.clear()
+        assert it.pump.wait(lambda: looks.append("waiter"), 0.5) is None
+    assert looks.count("waiter") == 1
+    assert looks.count("scheduler") <= 4, "when somebody begins to wait, and when they end"
 
 
 def test_waiting_ends_when_the_time_is_up() -> None:
     with world() as it:
         real = time.monotonic()
         assert it.pump.wait(lambda: None, 0.2) is None
-        assert 0.2 <= time.monotonic() - real < 1
+        assert time.monotonic() - real >= 0.2

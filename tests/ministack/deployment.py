@@ -59,7 +59,7 @@ class Deployed:
         except urllib.error.HTTPError as refused:
             return _answer(refused)
 
-    def until_final(self, run_id: str, *, within_s: float = 30) -> dict[str, Any]:
+    def until_final(self, run_id: str, *, within_s: float = 90) -> dict[str, Any]:
         """The run once it is at its end. Raises TimeoutError with what it looked like."""
         until = time.monotonic() + within_s
         while True:

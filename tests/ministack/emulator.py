@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 VENV = ROOT / ".cache" / "ministack-venv"
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 REGION, ACCOUNT = "us-east-1", "000000000000"
-STARTS_WITHIN_S = 30
+STARTS_WITHIN_S = 90
 
 
 @dataclass(frozen=True)

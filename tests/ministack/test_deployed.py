@@ -209,7 +209,7 @@ def _one_run_of(deployed: Deployed, workflow: str, output: Any) -> None:
     assert (run["status"], run["output"]) == ("succeeded", output), run
 
 
-def _eventually(holds: Callable[[], bool], *, within_s: float = 20) -> None:
+def _eventually(holds: Callable[[], bool], *, within_s: float = 90) -> None:
     until = time.monotonic() + within_s
     while not holds():
         assert time.monotonic() < until, f"not within {within_s} s"

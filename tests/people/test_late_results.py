@@ -9,7 +9,7 @@ import pytest
 from treadle import TaskContext, TaskError, task
 from treadle.testing import LocalEngine
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 class Late:

@@ -181,8 +181,8 @@ def failed(run: RunView) -> tuple[str, str]:
 
 
 def comes(look: Callable[[], bool]) -> bool:
-    """Whether it is so within ten seconds: on a machine with nothing else to do, at once."""
-    until = time.monotonic() + 10
+    """Whether it is so within a minute: on a machine with nothing else to do, at once."""
+    until = time.monotonic() + 60
     while not look() and time.monotonic() < until:
         threading.Event().wait(0.01)
     return look()

@@ -249,7 +249,7 @@ def test_a_task_of_ones_own_may_end_later() -> None:
 
     with LocalEngine(tasks=[ask], skip_time=True) as engine:
         run_id = engine.start(workflow({"id": "a", "task": "ask"}))
-        engine.stack.pump.wait(lambda: tokens or None, 20)
+        engine.stack.pump.wait(lambda: tokens or None, 60)
         engine.succeed(tokens[0], "done")
         assert engine.wait(run_id).output == {"a": "done"}
 

