@@ -51,7 +51,7 @@ def run_python(*arguments: str, into: Path, **context: Any) -> subprocess.Comple
     context = json.loads((ROOT / "cdk.json").read_text())["context"] | context
     path = os.pathsep.join(str(ROOT / part) for part in ("shared", "."))
     environment = {**os.environ, "PYTHONPATH": path, "CDK_OUTDIR": str(into), "CDK_CONTEXT_JSON": json.dumps(context)}
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=110)
+    return subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280)
 
 
 def _synthesise(into: Path, context: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ def test_cfn_lint_has_nothing_to_say(assembly: Path) -> None:
         [str(Path(sys.executable).with_name("cfn-lint")), "--ignore-checks", "W3005", "--", str(file)],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
     )
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
 
