@@ -79,8 +79,9 @@ def view(world: World, control: Item, *, full: bool = True, cursor: str | None =
     body = world.store.get(body_key(run.id)) or {"input": "null"}
     about = summary(control)
     address = input_of_cause(run, about.error.get("step")) if about.error and "quarantine" not in control else None
+    error = _whole(about.error, steps) if about.error else None
     shown = {
-        "error": about.error | {"input": address} if about.error and address else about.error,
+        "error": error | {"input": address} if error and address else error,
         "input": _shown(world, decode(body["input"]), full) if "input" in body else None,
         "metadata": decode(body["metadata"]) if "metadata" in body else {},
         "output": _output(world, control, full),
@@ -90,6 +91,15 @@ def view(world: World, control: Item, *, full: bool = True, cursor: str | None =
         "cost": _cost(steps),
     }
     return about.model_copy(update=shown)
+
+
+def _whole(error: dict[str, Json], steps: dict[str, StepView]) -> dict[str, Json]:
+    """A run's own item has its error in brief; with the message and details that the step has which it came of."""
+    step = steps.get(str(error.get("step")))
+    own = step.error if step else None
+    if not own or StepError(own["name"], own["message"]).brief() != {"name": error["name"], "message": error["message"]}:
+        return error
+    return error | {name: own[name] for name in ("message", "details") if name in own}
 
 
 def _steps_if_any(run: Run, full: bool) -> dict[str, StepView]:

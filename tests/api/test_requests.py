@@ -75,6 +75,17 @@ def test_a_problem_has_the_members_of_rfc_9457_and_ours() -> None:
     }
 
 
+def test_a_fault_of_a_body_has_its_place_as_a_json_pointer() -> None:
+    found = ask(FakeOperations(), "POST", START, body={"attributes": {"a/b": [1], "c": None, "d": 1.5}})
+    told = "must be a string, a number or true or false"
+    assert found.body["diagnostics"] == [
+        {"code": "bad-type", "message": f"`attributes.{name}` {told}", "path": path}
+        for name, path in (("a/b", "/attributes/a~1b"), ("c", "/attributes/c"))
+    ]
+    (fault,) = ask(FakeOperations(), "POST", START, body=[]).body["diagnostics"]
+    assert (fault["message"], fault["path"]) == ("the body must be an object", "")
+
+
 def test_all_faults_of_a_body_are_told_at_once() -> None:
     found = ask(FakeOperations(), "POST", "/v1/runs/r1/steps/a/decide", body={"reason": 1, "who": "me"})
     assert {fault["code"] for fault in found.body["diagnostics"]} == {"missing-field", "bad-type", "unknown-field"}
@@ -285,7 +296,7 @@ def test_the_etag_changes_with_the_steps() -> None:
 def test_a_checkpoint_is_taken_and_restored_once_for_a_key() -> None:
     operations = FakeOperations()
     made = ask(operations, "POST", "/v1/runs/r1/checkpoints")
-    assert (made.status, made.body["id"]) == (201, "c1")
+    assert (made.status, made.body["id"]) == (202, "c1")
     found = ask(operations, "POST", made.headers["location"], headers={"idempotency-key": "k"})
     assert (found.status, found.headers["location"]) == (202, "/v1/runs/r2")
     assert operations.calls[1] == ("restore", {"tenant": "acme", "from_step": None, "input": None, "key": "k", "by": "ann"})
@@ -308,9 +319,25 @@ def test_a_patch_has_what_it_names_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
+    ("patch", "metadata"),
+    [
+        ({"data": {"a": 1, "b": None}}, {"a": 1, "b": None}),
+        ({"data": {"a": 1, "b": 1}, "metadata": {"b": 2}}, {"a": 1, "b": 2}),
+        ({"data": None}, {}),
+    ],
+)
+def test_the_founding_specs_name_of_metadata_is_taken(patch: Any, metadata: Any) -> None:
+    """With the media type of a merge patch, too."""
+    operations = FakeOperations()
+    headers = {"if-match": "*", "content-type": "application/merge-patch+json"}
+    assert ask(operations, "PATCH", "/v1/runs/r1", body=patch, headers=headers).status == 200
+    assert operations.calls[0][1]["patch"] == {"metadata": metadata}
+
+
+@pytest.mark.parametrize(
     "patch",
     [
-        pytest.param({"data": {}}, id="results are facts"),
+        pytest.param({"steps": {}}, id="results are facts"),
         pytest.param({"status": "succeeded"}, id="a status that nobody can ask for"),
         pytest.param({"attributes": {"a": [1]}}, id="an attribute that cannot be searched for"),
     ],
@@ -358,7 +385,7 @@ def test_times_reach_the_engine_in_utc(text: str) -> None:
         ("PATCH", "/v1/runs/r1", 428),
         ("DELETE", "/v1/workflows", 405),
         ("HEAD", "/v1/runs/r1", 200),
-        ("POST", "/v1/runs/r1/checkpoints", 201),
+        ("POST", "/v1/runs/r1/checkpoints", 202),
         ("GET", "/v1/audit/1", 404),
     ],
 )

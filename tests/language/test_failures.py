@@ -513,7 +513,6 @@ CATCHES = [
         """,
         output={"a": "17"},
     ),
-    Case("details are shown", "steps: [{id: a, task: boom, with: {details: {code: 7}}}]", status="failed", error="Boom"),
 ]
 
 

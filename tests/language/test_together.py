@@ -409,6 +409,19 @@ FAILING = [
         log=[],
     ),
     Case(
+        "one failed step may be too many",
+        """
+        errorHandling: {onFailure: continue, thresholds: {maxFailedSteps: 0, action: cancel}}
+        steps:
+        - {id: a, fail: {error: A}}
+        - {id: w, wait: 10s}
+        - {id: d, after: [w], task: note, with: {label: d}}
+        """,
+        status="cancelled",
+        error="A",
+        log=[],
+    ),
+    Case(
         "too many failed steps: the run is cancelled",
         """
         errorHandling: {onFailure: continue, thresholds: {maxFailedSteps: 1, action: cancel}}

@@ -168,6 +168,21 @@ def test_an_error_says_where_its_input_is_shown(engine: MemoryEngine) -> None:
     assert single.error == {"name": "CardDeclined", "message": "no card bad", "step": "p", "input": f"/v1/tasks/{single.id}/p/input"}
 
 
+@pytest.mark.parametrize("handling", ["stop", "continue", "compensate"])
+@pytest.mark.parametrize("message", ["no", "no" * 500], ids=["short", "long"])
+def test_a_runs_error_is_the_whole_of_its_steps(handling: str, message: str) -> None:
+    """The run's own item has it in brief."""
+
+    @task
+    def refuse(given: Any) -> None:
+        raise TaskError("Refused", message, {"code": 7})
+
+    engine = MemoryEngine([refuse])
+    run = engine.show(ended(engine, f"steps: [{{id: r, task: refuse}}]\nerrorHandling: {{onFailure: {handling}}}\n"))
+    assert run.error == {**(run.steps["r"].error or {}), "step": "r"}
+    assert (run.error["message"], run.error["details"]) == (message, {"code": 7})
+
+
 def test_the_failure_of_a_child_leads_to_its_run(engine: MemoryEngine) -> None:
     engine.register("id: kid\nname: K\nversion: 1.0.0\nsteps: [{id: p, task: pay, with: {card: bad}}]\n")
     run = engine.show(ended(engine, "steps: [{id: k, workflow: {id: kid}}]\n"))

@@ -21,12 +21,11 @@ from .callbacks import whoever_has
 from .calls import NotJson, Reply, Request
 from .problems import refusal
 from .reading import read_json
-from .routes import ROUTES, Route, Special
+from .routes import JSON_TYPES, ROUTES, Route, Special
 
 if TYPE_CHECKING:
     from ..operations import Operations
 
-JSON_TYPES = ("application/json",)
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 SECURITY_HEADERS = {
     "cache-control": "no-store",
@@ -135,7 +134,7 @@ def _body(event: Event, route: Route, headers: Mapping[str, str]) -> Any:
         return _definition(content, headers)
     if not content and not any(field.is_required() for field in (route.body or shapes.Nothing).model_fields.values()):
         return (route.body or shapes.Nothing)()
-    _media_type(headers, JSON_TYPES)
+    _media_type(headers, route.media_types)
     return shapes.fit_body(route.body or shapes.Nothing, read_json(content))
 
 

@@ -125,7 +125,7 @@ def _request_body(route: Route) -> dict[str, Any]:
         return {"required": True, "content": {"application/json": {"schema": _reference("Definition")}, "application/yaml": text}}
     shape = route.body or shapes.Nothing
     is_needed = any(field.is_required() for field in shape.model_fields.values())
-    return {"required": is_needed, "content": {"application/json": {"schema": _reference(shape.__name__)}}}
+    return {"required": is_needed, "content": {name: {"schema": _reference(shape.__name__)} for name in route.media_types}}
 
 
 def _responses(route: Route) -> dict[str, Any]:

@@ -33,6 +33,8 @@ def difference(request: Request, operations: Operations) -> Reply:
 def update(request: Request, operations: Operations) -> Reply:
     wanted: shapes.Update = request.body
     patch = wanted.model_dump(exclude_unset=True)
+    if "data" in patch:
+        patch["metadata"] = (patch.pop("data") or {}) | (patch.get("metadata") or {})
     expected = expected_version(request)
     changes, run = operations.update(request.tenant, request.path["run"], patch, expected=expected, by=request.by)
     return Reply({"changes": changes, "run": as_shown(run)})
@@ -80,7 +82,7 @@ def rerun(request: Request, operations: Operations) -> Reply:
 
 def take_checkpoint(request: Request, operations: Operations) -> Reply:
     made = operations.checkpoint(request.tenant, request.path["run"], by=request.by)
-    return Reply(made, HTTPStatus.CREATED, {"location": f"{BASE}/checkpoints/{made['id']}/restore"})
+    return Reply(made, HTTPStatus.ACCEPTED, {"location": f"{BASE}/checkpoints/{made['id']}/restore"})
 
 
 def list_checkpoints(request: Request, operations: Operations) -> Reply:

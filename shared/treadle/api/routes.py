@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Call = Callable[[Request, "Operations"], Reply]
 
 KIB = 1024
+JSON_TYPES = ("application/json",)
+PATCH_TYPES = (*JSON_TYPES, "application/merge-patch+json")  # RFC 7396
 DEFINITION_BYTES = 1024 * KIB  # the language's own limit of a document
 INPUT_BYTES = 5 * 1024 * KIB  # Lambda takes 6 MB with the event around it
 
@@ -42,6 +44,7 @@ class Route:
     needs: tuple[Permission, ...] = ()
     query: type[shapes.Shape] = shapes.NoQuery
     body: type[shapes.Shape] | None = None
+    media_types: tuple[str, ...] = JSON_TYPES
     is_definition: bool = False
     takes_attributes: bool = False
     takes_key: bool = False
@@ -204,6 +207,7 @@ ROUTES: tuple[Route, ...] = (
         {200: "Updated"},
         needs=(Permission.CONTROL,),
         body=shapes.Update,
+        media_types=PATCH_TYPES,
         takes_match=True,
         refuses=(*_NOT_NOW, "conflict", "precondition-failed", "precondition-required"),
     ),
@@ -232,7 +236,7 @@ ROUTES: tuple[Route, ...] = (
         "takeCheckpoint",
         "Keep what the run has come to.",
         people.take_checkpoint,
-        {201: "Checkpoint"},
+        {202: "Checkpoint"},
         needs=(Permission.CONTROL,),
         body=shapes.Nothing,
         refuses=_ABSENT,

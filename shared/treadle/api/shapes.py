@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from ..core.errors import Rejected
+from ..definition.diagnostics import pointer
 from .problems import refusal
 
 MAX_PAGE = 1000
-Attribute = str | int | float | bool
 
 
 def _moment(text: str) -> str:
@@ -29,6 +30,19 @@ def _moment(text: str) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _attribute(value: Any) -> Any:
+    if isinstance(value, str | int | float):
+        return value
+    raise PydanticCustomError("attribute_type", "must be a string, a number or true or false")
+
+
+def _attribute_or_none(value: Any) -> Any:
+    return None if value is None else _attribute(value)
+
+
+_SCALARS = ["string", "number", "boolean"]
+Attribute = Annotated[Any, AfterValidator(_attribute), WithJsonSchema({"type": _SCALARS})]
+NewAttribute = Annotated[Any, AfterValidator(_attribute_or_none), WithJsonSchema({"type": [*_SCALARS, "null"]})]
 Moment = Annotated[str, AfterValidator(_moment), Field(json_schema_extra={"format": "date-time"})]
 Version = Annotated[str, Field(min_length=1, max_length=100, examples=["1.0.0"])]
 
@@ -102,8 +116,9 @@ class Again(Shape):
 class Update(Shape):
     """A JSON merge patch: a null removes a member, what is not named stays."""
 
-    attributes: dict[str, Attribute | None] | None = Field(None, description="Search attributes.")
+    attributes: dict[str, NewAttribute] | None = Field(None, description="Search attributes.")
     metadata: dict[str, Any] | None = Field(None, description="Whatever belongs to the run, for people and programs around it.")
+    data: dict[str, Any] | None = Field(None, description="The founding spec's name of `metadata`.")
     status: Literal["paused", "running", "cancelled"] | None = Field(None, description="As `pause`, `resume` and `cancel` do.")
 
 
@@ -355,14 +370,13 @@ def _refusal(shape: type[Shape], faults: ValidationError) -> Rejected:
 def _found(shape: type[Shape], faults: ValidationError) -> Iterator[dict[str, str]]:
     known = [field.alias or name for name, field in shape.model_fields.items()]
     for fault in faults.errors(include_url=False, include_input=False):
-        names = [str(part) for part in fault["loc"]]
-        name = names[0] if names else ""
+        name = ".".join(str(part) for part in fault["loc"])
         code = _CODES.get(fault["type"], "bad-type" if fault["type"].endswith(("_type", "_parsing")) else "bad-value")
         message = {"unknown-field": f"there is no field `{name}`", "missing-field": f"the field `{name}` is missing"}.get(
             code, f"{f'`{name}`' if name else 'the body'} {_wanted(fault)}"
         )
         near = get_close_matches(name, known, 1) if code == "unknown-field" else []
-        yield {"code": code, "message": f"{message}; did you mean `{near[0]}`?" if near else message, "path": "/" + "/".join(names)}
+        yield {"code": code, "message": f"{message}; did you mean `{near[0]}`?" if near else message, "path": pointer(fault["loc"])}
 
 
 def _wanted(fault: Any) -> str:

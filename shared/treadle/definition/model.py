@@ -15,6 +15,7 @@ from .types import (
     ABSENT,
     Attribute,
     Count,
+    CountFromZero,
     Duration,
     EventPattern,
     Expression,
@@ -58,7 +59,7 @@ class Rung(Language):
 class Thresholds(Language):
     """When so much has failed, `action` is taken."""
 
-    max_failed_steps: Count = Field(default=ABSENT, description="More failed steps than this, items of loops included.")
+    max_failed_steps: CountFromZero = Field(default=ABSENT, description="More failed steps than this, items of loops included.")
     failure_rate: float = Field(default=ABSENT, gt=0, le=1, description="Failed steps to ended steps.")
     window: Duration = Field(default=ABSENT, description="Only what ended so recently counts.")
     action: Action = Field(default=ABSENT, description="Default: pause.")
