@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from treadle import task
 from treadle.cel import Cel
+from treadle.core.expressions import Patience
 from treadle.definition import Checker
 from treadle.definition.diagnostics import Code
 from treadle.tasks import Registry
@@ -160,3 +161,13 @@ def test_a_warning_makes_no_definition_invalid() -> None:
     document = {"id": "w", "name": "W", "version": "1.0.0", "input": INPUT, "steps": [{"id": "a", "set": "${input.amont}"}]}
     checked = CHECKER.check(document)
     assert (checked.is_valid, [found.code for found in checked.diagnostics]) == (True, [Code.SCHEMA_MISMATCH])
+
+
+@pytest.mark.parametrize("key", ["anyOf", "allOf", "oneOf"])
+def test_alternatives_within_alternatives_are_looked_at_until_patience_ends(key: str) -> None:
+    """Thirty definitions, each of which is twice the next one: a billion ways to the last."""
+    references = {f"d{number}": {key: [{"$ref": f"#/$defs/d{number + 1}"}] * 2} for number in range(30)}
+    schema = {"$ref": "#/$defs/d0", "$defs": {**references, "d30": {"type": "string"}}}
+    patience = Patience(1_000)
+    Cel().mismatches("input.x + 1", {"input": schema}, patience)
+    assert -2_000 < patience.alternatives < 0

@@ -16,6 +16,8 @@ GENEROUS = 20  # times what it may take, on a machine that does much else
 CASES = 300
 PARTS = 4
 
+DOUBLED = b",".join(b"'%d': {anyOf: [{$ref: '#/$defs/%d'}, {$ref: '#/$defs/%d'}]}" % (at, at + 1, at + 1) for at in range(30))
+
 # Each of these once took minutes or gigabytes, or raised what it should not.
 FOUND: list[tuple[str, bytes]] = [
     ("expression", b"input.s.matches('" + b"x{0,1000}" * 300 + b"')"),
@@ -25,6 +27,8 @@ FOUND: list[tuple[str, bytes]] = [
     ("expression", "'\ud800'".encode("utf-8", "surrogatepass")),
     ("definition", b"id: w\ninput: {type: string, pattern: 'x{0,1000}{0,1000}'}"),
     ("definition", b"id: w\ninput: {type: string, pattern: '" + b"x{0,1000}" * 300 + b"'}"),
+    ("definition", b"id: w\ninput: {anyOf: [" + b"{}," * 2700 + b"]}"),
+    ("definition", b"id: w\nsteps: [{set: '${input.x}'}]\ninput: {$ref: '#/$defs/0', $defs: {" + DOUBLED + b"}}"),
 ]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.expressions import Mismatch
+from ..core.expressions import Mismatch, Patience
 from .tree import Build, Call, Constant, Fold, Name, Node, Select
 
 ANYTHING: Any = True
@@ -42,6 +42,7 @@ class Fits:
     """`schemas`: by name, of what the expression may use. `found`: what can never be."""
 
     schemas: Mapping[str, Any]
+    patience: Patience
     found: list[Mismatch] = field(default_factory=list)
 
     def of(self, node: Node, bound: frozenset[str] = frozenset()) -> Any:
@@ -69,19 +70,19 @@ class Fits:
         return ANYTHING
 
     def _field(self, operand: Node, schema: Any, name: str) -> Any:
-        inner = below(schema, schema, name)
+        inner = below(schema, schema, name, self.patience)
         if inner is not None:
             return inner
-        kinds = kinds_of(schema, schema)
+        kinds = kinds_of(schema, schema, self.patience)
         path = _path(operand)
         if kinds is not None and "object" not in kinds:
             self.found.append(Mismatch(f"`{path}` is {_told(kinds)}, which has no field `{name}`"))
         else:
-            self.found.append(Mismatch(f"`{path}` has no field `{name}`", path, name, tuple(sorted(_properties(schema, schema)))))
+            self.found.append(Mismatch(f"`{path}` has no field `{name}`", path, name, tuple(_properties(schema, schema))))
         return ANYTHING
 
     def _call(self, function: str, arguments: tuple[Node, ...], schemas: list[Any]) -> Any:
-        kinds = [kinds_of(schema, schema) for schema in schemas]
+        kinds = [kinds_of(schema, schema, self.patience) for schema in schemas]
         if function == "_?_:_":
             return ANYTHING
         if function in _BINARY and len(kinds) == 2 and None not in kinds:
@@ -125,18 +126,18 @@ def _told(kinds: frozenset[str] | None) -> str:
 # ------------------------------------------------------------------------------------------------ what a schema says
 
 
-def kinds_of(schema: Any, root: Any, depth: int = 0) -> frozenset[str] | None:
+def kinds_of(schema: Any, root: Any, patience: Patience, depth: int = 0) -> frozenset[str] | None:
     """The JSON types that a value can have; None: any."""
     schema = _resolved(schema, root, depth)
     if not isinstance(schema, dict) or depth > MAX_DEPTH:
         return None
     found = _types(schema)
-    for part in _list(schema.get("allOf")):
-        more = kinds_of(part, root, depth + 1)
+    for part in _alternatives(schema, "allOf", patience):
+        more = kinds_of(part, root, patience, depth + 1)
         found = more if found is None else found if more is None else found & more
     for key in ("anyOf", "oneOf"):
-        if parts := _list(schema.get(key)):
-            each = [kinds_of(part, root, depth + 1) for part in parts]
+        if parts := _alternatives(schema, key, patience):
+            each = [kinds_of(part, root, patience, depth + 1) for part in parts]
             if None not in each:
                 union = frozenset().union(*(kinds for kinds in each if kinds is not None))
                 found = union if found is None else found & union
@@ -167,22 +168,22 @@ def _kind(value: Any) -> str:
     return "object"
 
 
-def below(schema: Any, root: Any, name: str, depth: int = 0) -> Any:
+def below(schema: Any, root: Any, name: str, patience: Patience, depth: int = 0) -> Any:
     """The schema of the field `name`, with `root`'s definitions; None: there is no such field in any value that fits."""
     schema = _resolved(schema, root, depth)
     if schema is False:
         return None
     if not isinstance(schema, dict) or depth > MAX_DEPTH:
         return ANYTHING
-    kinds = kinds_of(schema, root, depth)
+    kinds = kinds_of(schema, root, patience, depth)
     if kinds is not None and "object" not in kinds:
         return None
     found = _own(schema, root, name)
-    if found is None or any(below(part, root, name, depth + 1) is None for part in _list(schema.get("allOf"))):
+    if found is None or any(below(part, root, name, patience, depth + 1) is None for part in _alternatives(schema, "allOf", patience)):
         return None
     for key in ("anyOf", "oneOf"):
-        parts = _list(schema.get(key))
-        if parts and all(below(part, root, name, depth + 1) is None for part in parts):
+        parts = _alternatives(schema, key, patience)
+        if parts and all(below(part, root, name, patience, depth + 1) is None for part in parts):
             return None
     return found
 
@@ -232,6 +233,15 @@ def _properties(schema: Any, root: Any) -> Iterator[str]:
     schema = _resolved(schema, root, 0)
     if isinstance(schema, dict) and isinstance(schema.get("properties"), dict):
         yield from (name for name in schema["properties"] if isinstance(name, str))
+
+
+def _alternatives(schema: dict[str, Any], key: str, patience: Patience) -> list[Any]:
+    """None where there is no patience left: without them the schema takes more, so that nothing false is told."""
+    if key not in schema:
+        return []
+    parts = _list(schema[key])
+    patience.alternatives -= len(parts)
+    return parts if patience.alternatives >= 0 else []
 
 
 def _list(value: Any) -> list[Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.errors import ExpressionFault
-from ..core.expressions import Mismatch, Names, References, at_hand
+from ..core.expressions import Mismatch, Names, Patience, References, at_hand
 
 _PLAIN_PATH = re.compile(r"\s*[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)*\s*", re.ASCII)
 _WORDS = frozenset({"true", "false", "null", "in"})  # the only ones that are neither names nor fields
@@ -25,12 +25,12 @@ class Cel:
 
         return references(text)
 
-    def mismatches(self, text: str, schemas: Mapping[str, Any]) -> list[Mismatch]:
+    def mismatches(self, text: str, schemas: Mapping[str, Any], patience: Patience) -> list[Mismatch]:
         """Why it can have no value where its names fit the JSON Schemas. Raises ExpressionFault for one that cannot be parsed."""
         from .fits import Fits  # the dispatcher needs none of it
         from .programs import parsed
 
-        fits = Fits(schemas)
+        fits = Fits(schemas, patience)
         fits.of(parsed(text))
         return fits.found
 

@@ -71,13 +71,21 @@ class Mismatch:
     known: tuple[str, ...] = ()
 
 
+@dataclass(slots=True)
+class Patience:
+    """How many alternatives of schemas (`anyOf` ...) are still looked at: references between them can make any number of a few.
+    Whoever asks of many expressions hands the same one to each."""
+
+    alternatives: int = 5_000
+
+
 class Expressions(Protocol):
     def references(self, text: str) -> References:
         """Parse and type-check. Raises ExpressionFault with a column."""
         ...
 
-    def mismatches(self, text: str, schemas: Names) -> list[Mismatch]:
-        """Why it can have no value where its names fit the JSON Schemas; nothing that is not certain."""
+    def mismatches(self, text: str, schemas: Names, patience: Patience) -> list[Mismatch]:
+        """Why it can have no value where its names fit the JSON Schemas; nothing that is not certain, or that takes more patience."""
         ...
 
     def evaluate(self, text: str, names: Names) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import ExpressionFault
-from ..core.expressions import Expressions, Hole, References, split
+from ..core.expressions import Expressions, Hole, Patience, References, split
 from .diagnostics import Code, Fault, Path, nearest, shown
 from .graph import Graph, Node, Scope
 from .known import Known
@@ -54,6 +54,7 @@ class ReferenceCheck:
         self._ended = ended
         self._expressions = expressions
         self._known = known
+        self._patience = Patience()
         self._parsed: dict[str, References | ExpressionFault] = {}
         self._speller = Speller(graph.by_id)
         self._fields = Speller()
@@ -92,7 +93,7 @@ class ReferenceCheck:
 
     def _mismatches(self, found: _Expression, parsed: References, node: Node | None, place: Place) -> Iterator[Fault]:
         schemas = self._known.at(place, node, parsed.roots & place.names, parsed.steps)
-        for fault in self._expressions.mismatches(found.text, schemas) if schemas else ():
+        for fault in self._expressions.mismatches(found.text, schemas, self._patience) if schemas else ():
             hint = self._fields.hint(fault.name, fault.known) if fault.name else None
             code = Code.UNKNOWN_REFERENCE if fault.name and _OF_THE_LANGUAGE.fullmatch(fault.path) else Code.SCHEMA_MISMATCH
             yield Fault(code, fault.message, found.path, hint, offset=found.offset)

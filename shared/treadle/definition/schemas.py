@@ -1,7 +1,7 @@
 """JSON Schema 2020-12 as definitions use it (`input`, `signal.schema`): whether a schema is one, and whether a value fits it.
 
 Kept out: references to other documents (nothing is ever fetched) and regular expressions that RE2 cannot run (they could
-take for ever). jsonschema is imported when it is needed: most definitions have no schema, and the import is slow.
+take for ever). jsonschema is imported where a value is looked at: most definitions have no schema, and the import is slow.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import re2
 
 from ..regexes import regex_fault
 from .diagnostics import pointer
+from .metaschema import fault_of
 
 MAX_VIOLATIONS = 20
 _DATA = frozenset({"const", "enum", "default", "examples"})  # keywords whose values are no schemas
@@ -23,9 +24,8 @@ _DATA = frozenset({"const", "enum", "default", "examples"})  # keywords whose va
 
 def first_fault(schema: Any) -> str | None:
     """Why `schema` is refused, or None."""
-    for fault in _meta_validator().iter_errors(schema):
-        place = pointer(tuple(fault.absolute_path))
-        return f"this is no JSON Schema: {fault.message[:200]}" + (f" (at {place})" if place else "")
+    if (fault := fault_of(schema)) is not None:
+        return f"this is no JSON Schema: {fault}"
     return next(_unsafe(schema, schema), None)
 
 
@@ -60,13 +60,6 @@ def asked_for(schema: Any, value: Any) -> list[tuple[str, str]]:
 
 def _rule(keyword: Any, wanted: Any) -> str:
     return f"the schema asks for `{keyword}: {json.dumps(wanted, ensure_ascii=False)[:200]}`"
-
-
-@lru_cache(maxsize=1)
-def _meta_validator() -> Any:
-    from jsonschema import Draft202012Validator
-
-    return Draft202012Validator(Draft202012Validator.META_SCHEMA)
 
 
 @lru_cache(maxsize=1)
@@ -128,11 +121,13 @@ def _bad_reference(reference: str, root: Any) -> Iterator[str]:
     target = root
     for part in reference[1:].split("/")[1:]:
         name = part.replace("~1", "/").replace("~0", "~")
-        inside = {str(number): inner for number, inner in enumerate(target)} if isinstance(target, list) else target
-        if not isinstance(inside, dict) or name not in inside:
+        if isinstance(target, list) and name.isdecimal() and name == str(int(name[:20])) and int(name) < len(target):
+            target = target[int(name)]
+        elif isinstance(target, dict) and name in target:
+            target = target[name]
+        else:
             yield f"the schema refers to what is not there: {reference[:100]}"
             return
-        target = inside[name]
 
 
 def _bad_regex(regex: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from ..core.errors import ExpressionFault, Rejected, Unavailable
-from ..core.expressions import Expressions, Mismatch, Names, References, holes, render
+from ..core.expressions import Expressions, Mismatch, Names, Patience, References, holes, render
 from ..core.model import Json
 from .items import encode
 from .run import Run
@@ -198,8 +198,8 @@ class _Hiding:
     def references(self, text: str) -> References:
         return self._expressions.references(text)
 
-    def mismatches(self, text: str, schemas: Names) -> list[Mismatch]:
-        return self._expressions.mismatches(text, schemas)
+    def mismatches(self, text: str, schemas: Names, patience: Patience) -> list[Mismatch]:
+        return self._expressions.mismatches(text, schemas, patience)
 
     def evaluate(self, text: str, names: Names) -> Any:
         try:
@@ -224,8 +224,8 @@ class _Watching:
     def references(self, text: str) -> References:
         return self._expressions.references(text)
 
-    def mismatches(self, text: str, schemas: Names) -> list[Mismatch]:
-        return self._expressions.mismatches(text, schemas)
+    def mismatches(self, text: str, schemas: Names, patience: Patience) -> list[Mismatch]:
+        return self._expressions.mismatches(text, schemas, patience)
 
     def evaluate(self, text: str, names: Names) -> Any:
         asked = self.references(text)
