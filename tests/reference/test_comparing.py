@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from treadle.engine.semaphores import Semaphore
+from treadle.ports import Item
 from treadle.simulation.compare import SLACK_MS, Difference, checker, compare, is_same
 from treadle.simulation.generate import Case, case
+from treadle.simulation.notebook import CHILDREN
 from treadle.simulation.reference_values import ANY_TEXT
 from treadle.simulation.shrinking import shrunk, smaller_ones
 
@@ -137,11 +141,14 @@ NOTED_FIRST = {
 }
 
 
-@pytest.mark.parametrize("given", NOTED_FIRST.values(), ids=NOTED_FIRST)
-def test_what_the_engine_did_first_is_first(given: Case) -> None:
-    """Beside notes in so many orders that none is found by chance."""
+def beside_notes(given: Case) -> Case:
+    """In so many orders that none is found by chance."""
     steps = [*given.definition["steps"], *({"id": f"n{n}", "task": "record"} for n in range(7))]
-    given = replace(given, definition={"id": "w", "name": "W", "version": "1.0.0", **given.definition, "steps": steps})
+    return replace(given, definition={"id": "w", "name": "W", "version": "1.0.0", **given.definition, "steps": steps})
+
+
+@pytest.mark.parametrize("given", [*map(beside_notes, NOTED_FIRST.values())], ids=NOTED_FIRST)
+def test_what_the_engine_did_first_is_first(given: Case) -> None:
     assert [str(one) for number in range(40) if (one := compare(number, given)).differs] == []
 
 
@@ -160,6 +167,64 @@ def test_what_came_after_a_step_at_its_very_instant_is_undone_before_it(join: An
     steps = [*chain, {"id": "f", "after": ["c"], "fail": {"error": "Boom"}}]
     given = Case({"id": "w", "name": "W", "version": "1.0.0", "errorHandling": {"onFailure": "compensate"}, "steps": steps}, {})
     assert [str(one) for number in range(20) if (one := compare(number, given)).differs] == []
+
+
+def queueing(name: str, **more: Any) -> dict[str, Any]:
+    """A run of eleven minutes, of which one is live at a time."""
+    return {"id": name, "workflow": {"id": "child-queues", "input": {"n": 1}, **more}}
+
+
+def queued(*steps: dict[str, Any]) -> Case:
+    return Case({"id": "w", "name": "W", "version": "1.0.0", "steps": [*steps]}, {}, workflows=CHILDREN)
+
+
+def at_minute(minute: int, step: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"id": f"w{minute}", "wait": f"{minute}m"}, {**step, "after": [f"w{minute}"]}]
+
+
+ASKED_AT_ONCE = {
+    "all of them waited for": queued(queueing("a"), queueing("b"), queueing("c")),
+    "one of them not waited for": queued(queueing("a", wait=False), {"id": "g", "group": {"steps": [queueing("b"), queueing("c")]}}),
+    "only the last of them waited for": queued(queueing("a", wait=False), queueing("b", wait=False), queueing("c")),
+    "behind one that came before": queued(queueing("a"), *at_minute(1, queueing("b", wait=False)), {**queueing("c"), "after": ["w1"]}),
+}
+
+
+def let_the_latest_in_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine's lines are stacks."""
+    of_the_engine = Semaphore._change
+
+    def change(semaphore: Semaphore, wanted: Callable[[Item], Any]) -> Any:
+        def changed(item: Item) -> Any:
+            before = len(item["waiting"])
+            result = wanted(item)
+            if len(item["waiting"]) > before:
+                item["waiting"].insert(0, item["waiting"].pop())
+            return result
+
+        return of_the_engine(semaphore, changed)
+
+    monkeypatch.setattr(Semaphore, "_change", change)
+
+
+@pytest.mark.parametrize("latest_first", [False, True], ids=["in turn", "the latest first"])
+@pytest.mark.parametrize("given", [*map(beside_notes, ASKED_AT_ONCE.values())], ids=ASKED_AT_ONCE)
+def test_of_runs_that_ask_for_a_place_at_one_instant_any_is_the_first_in_line(
+    given: Case, latest_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if latest_first:
+        let_the_latest_in_first(monkeypatch)
+    assert [str(one) for number in range(20) if (one := compare(number, given)).differs] == []
+
+
+@pytest.mark.parametrize("is_awaited", [True, False], ids=["waited for", "not waited for"])
+def test_runs_that_ask_one_after_another_go_in_that_order(is_awaited: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last of three tells by its end whether the one before it, which may not be waited for, was let in first."""
+    given = queued(queueing("a"), *at_minute(1, queueing("b", wait=is_awaited)), *at_minute(2, queueing("c")))
+    assert [str(one) for number in range(10) if (one := compare(number, given)).differs] == []
+    let_the_latest_in_first(monkeypatch)
+    differing = [compare(number, given).things for number in range(10)]
+    assert all("ended" in things for things in differing)
 
 
 def test_a_difference_names_what_is_allowed() -> None:

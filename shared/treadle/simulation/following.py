@@ -36,6 +36,7 @@ class Trail:
     seen: dict[tuple[str, str], list[tuple[int, int]]] = field(default_factory=dict)  # (path, kind) -> (when, number) of each
     starters: dict[str, tuple[str, ...]] = field(default_factory=dict)  # path of a join `any` or N -> the sources it saw
     where: dict[str, str] = field(default_factory=dict)  # run id -> what its paths begin with
+    _callers: dict[str, str] = field(default_factory=dict)  # run id -> the step that starts it, whether it waits for it or not
     _count: int = 0
     _begun: set[tuple[Key, int, int]] = field(default_factory=set)
     _known: set[str] = field(default_factory=set)  # runs that have begun
@@ -73,8 +74,7 @@ class Trail:
 
     def _control(self, run_id: str, item: Item) -> None:
         if run_id not in self.where:
-            parent = item.get("parent")
-            self.where[run_id] = f"{self._path(parent['run'], parent['path'])}/" if parent else ""
+            self.where[run_id] = f"{self._callers.get(run_id, '')}/" if self.where else ""  # of a compensation: by no step
         if item["status"] == "pending":
             self._pending.add(run_id)  # it begins when it asks for a place, and again when it has it
         elif run_id not in self._known or run_id in self._pending:
@@ -107,6 +107,8 @@ class Trail:
                 self._begin(key, path, attempt, gen)
                 if state == "retry":
                     self.note(path, FAIL)
+        if item.get("wait", {}).get("for") == "child":
+            self._callers[item["wait"]["child"]] = path
         if "saw" in item:
             self.starters[path] = tuple(item["saw"])
 
