@@ -84,6 +84,43 @@ STEERED = [
         took=90,
     ),
     Case(
+        "a step that was tried and is to be tried anew is cancelled with a run that is paused",
+        """
+        errorHandling: {onFailure: wait}
+        steps: [{id: a, fail: {error: Boom}}, {id: b, wait: 1h}, {id: c, after: [a], set: 1}]
+        """,
+        acts=[(5, "pause"), (10, "decide", "a", "retry"), (20, "cancel")],
+        status="cancelled",
+        error="Cancelled",
+        steps={"a": "cancelled", "b": "cancelled", "c": "skipped"},
+        took=20,
+    ),
+    Case(
+        "a loop that is to be tried anew is cancelled with a run that is paused",
+        """
+        errorHandling: {onFailure: wait}
+        timeout: 20s
+        steps: [{id: a, forEach: [0, 9], task: flaky, with: {fails: "${item}"}}]
+        """,
+        acts=[(5, "pause"), (10, "decide", "a", "retry")],
+        status="timedOut",
+        error="Timeout",
+        steps={"a": "cancelled", "a[0]": "succeeded"},
+        took=20,
+    ),
+    Case(
+        "a group that is to be tried anew is cancelled with a run that is paused",
+        """
+        errorHandling: {onFailure: wait}
+        steps: [{id: g, timeout: 5s, group: {steps: [{id: w, wait: 1h}]}}]
+        """,
+        acts=[(10, "pause"), (15, "decide", "g", "retry"), (20, "cancel")],
+        status="cancelled",
+        error="Cancelled",
+        steps={"g": "cancelled"},
+        took=20,
+    ),
+    Case(
         "a cancel ends the clean-up of a run that failed",
         """
         steps:

@@ -235,8 +235,8 @@ def stands(item: Item) -> Condition:
 
 
 def is_unbegun(item: Item, closing: str | None) -> bool:
-    """Given back, as if nobody had taken it. In a scope that stops a step of which an attempt has run counts as begun, and in one that
-    goes on a step that cannot run yet: it is looked at again."""
-    has_run = item.get("attempt", 1) > item.get("base", 0) + 1 or "ran" in item
+    """Given back, as if nobody had taken it. In a scope that stops a step of which an attempt has run counts as begun (also one that a
+    person is having tried anew), and in one that goes on a step that cannot run yet: it is looked at again."""
+    has_run = item.get("attempt", 1) > 1 or "ran" in item
     counts = has_run if closing else "look" in item
     return item["state"] == State.RELEASED and "until" not in item and not counts
