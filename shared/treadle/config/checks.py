@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from ..core.resources import DEFAULT
-from ..definition.diagnostics import Diagnostic, Path, Severity, nearest
+from ..definition.diagnostics import Diagnostic, Path, Severity
+from ..definition.spelling import nearest
 from ..hooks import unfit
 from ..tasks import webhooks
 from ..tasks.allowed import Allowed

@@ -8,8 +8,9 @@ from typing import Any
 from ..core.durations import parse_duration
 from ..core.model import Outcome
 from ..core.retry import Retry
-from .diagnostics import Code, Fault, Path, nearest
+from .diagnostics import Code, Fault, Path
 from .graph import CHOSEN, PLAIN, Edge, Graph, Node, as_list, as_map
+from .spelling import Speller
 
 _LIVE, _DEAD, _FAILED = "live", "dead", "failed"
 
@@ -42,11 +43,12 @@ def warnings(document: dict[str, Any], graph: Graph, order: Iterable[Node], targ
 
 
 def _unknown_targets(handling: dict[str, Any], targets: Collection[str]) -> Iterator[Fault]:
+    speller = Speller(sorted(targets))
     for index, rung in enumerate(as_list(handling.get("escalation"))):
         name = as_map(rung).get("notify")
         if isinstance(name, str) and name not in targets:
             told = f"the engine's configuration has no notifications for `{name}`: only the bus will tell of this rung"
-            hint = nearest(name, sorted(targets)) or f"it has {', '.join(sorted(targets))}"
+            hint = speller.hint(name) or f"it has {', '.join(sorted(targets))}"
             yield Fault(Code.UNKNOWN_TARGET, told, ("errorHandling", "escalation", index, "notify"), hint)
 
 

@@ -6,8 +6,6 @@ into a `Diagnostic`, which knows its line and column. Codes are part of the cont
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -136,16 +134,6 @@ class Fault:
 def pointer(path: Path) -> str:
     """RFC 6901: `("steps", 0, "a/b")` is `/steps/0/a~1b`."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
-
-
-def nearest(name: str, known: Iterable[Any]) -> str | None:
-    """A hint with the known name that looks most like `name`; None if none does."""
-    if len(name) > 200:
-        return None
-    candidates = [other for other in known if isinstance(other, str)]
-    by_folded = {other.casefold(): other for other in candidates}
-    found = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
-    return f"did you mean `{by_folded[found[0]]}`?" if found else None
 
 
 def shown(value: Any) -> str:

@@ -40,6 +40,7 @@ class Known:
         self._by_id = graph.by_id
         self._find: Callable[[str], Any] = getattr(tasks, "find", lambda name: None)
         self._given: dict[str, Any] = {}  # by task
+        self._steps: dict[str, Any] = {}  # by id
 
     def at(self, place: Place, node: Node | None, names: frozenset[str], steps: frozenset[str]) -> dict[str, Any]:
         """Schemas by name, of `names` and of the steps that the expression reads."""
@@ -55,8 +56,10 @@ class Known:
         return {name: found[name] for name in names & found.keys()}
 
     def _step(self, name: str) -> Any:
-        node = self._by_id.get(name)
-        return ANYTHING if node is None else _closed(**_STEP, output=self._output(node))
+        if name not in self._steps:
+            node = self._by_id.get(name)
+            self._steps[name] = ANYTHING if node is None else _closed(**_STEP, output=self._output(node))
+        return self._steps[name]
 
     def _output(self, node: Node) -> Any:
         """As others see it."""

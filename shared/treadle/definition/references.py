@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.errors import ExpressionFault
 from ..core.expressions import Expressions, Hole, Patience, References, split
-from .diagnostics import Code, Fault, Path, nearest, shown
+from .diagnostics import Code, Fault, Path, shown
 from .graph import Graph, Node, Scope
 from .known import Known
 from .order import Ended, around_in
@@ -58,6 +58,7 @@ class ReferenceCheck:
         self._parsed: dict[str, References | ExpressionFault] = {}
         self._speller = Speller(graph.by_id)
         self._fields = Speller()
+        self._names = Speller()
 
     def faults(self, document: dict[str, Any]) -> Iterator[Fault]:
         for place in document_places(document):
@@ -83,7 +84,7 @@ class ReferenceCheck:
             if isinstance(parsed, ExpressionFault):
                 yield _bad_expression(found, parsed, place)
                 continue
-            yield from _unknown_names(found, parsed, place)
+            yield from self._unknown_names(found, parsed, place)
             if "secrets" in place.names:
                 yield from _bad_secrets(found, parsed)
             if "steps" in place.names:
@@ -107,6 +108,11 @@ class ReferenceCheck:
                 parsed = fault
             self._parsed[text] = parsed
         return parsed
+
+    def _unknown_names(self, found: _Expression, parsed: References, place: Place) -> Iterator[Fault]:
+        for name in sorted(parsed.roots - place.names):
+            hint = _WHERE.get(name) or self._names.hint(name, sorted(place.names))
+            yield Fault(Code.UNKNOWN_REFERENCE, f"there is no `{name[:60]}` here", found.path, hint)
 
     def _check_step(self, step_id: str, path: Path, node: Node | None, ended_scope: Scope | None, place: Place) -> Iterator[Fault]:
         target = self._graph.by_id.get(step_id)
@@ -156,12 +162,6 @@ def _bad_expression(found: _Expression, fault: ExpressionFault, place: Place) ->
     elif not found.text.strip():
         hint = "there is nothing between `${` and `}`"
     return Fault(Code.BAD_EXPRESSION, fault.message, found.path, hint, offset=found.offset + max((fault.column or 1) - 1, 0))
-
-
-def _unknown_names(found: _Expression, parsed: References, place: Place) -> Iterator[Fault]:
-    for name in sorted(parsed.roots - place.names):
-        hint = _WHERE.get(name) or nearest(name, sorted(place.names))
-        yield Fault(Code.UNKNOWN_REFERENCE, f"there is no `{name[:60]}` here", found.path, hint)
 
 
 def _bad_secrets(found: _Expression, parsed: References) -> Iterator[Fault]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from .diagnostics import MEANING, WARNINGS, Diagnostic, Severity
 from .marks import Lines
 
+_NOT_TABS = re.compile(r"[^\t]")
 _WIDTH = 160  # characters of a source line that are shown
 
 
@@ -42,8 +44,8 @@ def _excerpt(line: str, number: int, column: int) -> list[str]:
     part = line[first : first + _WIDTH].rstrip()
     gutter = f"{number:>5} | "
     # tabs are kept, so that the caret stands under its character however wide they are shown
-    blank = "".join("\t" if char == "\t" else " " for char in line[first : column - 1]).ljust(column - 1 - first)
-    printable = "".join(char if char.isprintable() or char == "\t" else "\ufffd" for char in part)
+    blank = _NOT_TABS.sub(" ", line[first : column - 1]).ljust(column - 1 - first)
+    printable = part if part.isprintable() else "".join(char if char.isprintable() or char == "\t" else "\ufffd" for char in part)
     return [gutter + printable, " " * (len(gutter) - 2) + "| " + blank + "^"]
 
 

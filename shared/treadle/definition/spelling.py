@@ -3,21 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
+from typing import Any
 
-from .diagnostics import nearest
+_LONGEST = 200  # characters of a name that is looked for
+_ALIKE = 0.6  # of 1.0: difflib's own measure of what is alike
+_EFFORT = 100_000  # pairs of characters that are compared, of some 0.1 µs each; who mistyped more than some names needs no further hint
+_EFFORT_BY_CHARACTER = 4  # of the names that are known: of a large document all are looked at once
 
-_BUDGET = 5_000  # comparisons, of some 10 µs each; who mistyped more than a few names needs no further hint
+
+class Effort:
+    """How much may still be compared."""
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self.left = _EFFORT + _EFFORT_BY_CHARACTER * sum(map(len, known))
+
+    def spend(self, pairs: int) -> bool:
+        """False once there is none left."""
+        self.left -= pairs
+        return self.left > 0
 
 
 class Speller:
-    def __init__(self, known: Iterable[str] = ()) -> None:
-        self._known = tuple(known)
-        self._budget = _BUDGET
+    def __init__(self, known: Iterable[Any] = ()) -> None:
+        self._known = tuple(name for name in known if isinstance(name, str))
+        self._effort = Effort(self._known)
 
     def hint(self, name: str, among: Sequence[str] | None = None) -> str | None:
         """A sentence with the nearest known name, or None. `among`: others than those that it was made with."""
-        if self._budget <= 0:
-            return None
-        known = self._known if among is None else among
-        self._budget -= len(known)
-        return nearest(name, known)
+        return nearest(name, self._known if among is None else among, self._effort) if self._effort.left > 0 else None
+
+
+def nearest(name: str, known: Iterable[Any], effort: Effort | None = None) -> str | None:
+    """A hint with the known name that looks most like `name`; None if none does, or none of those that there is `effort` for."""
+    if len(name) > _LONGEST:
+        return None
+    by_folded = {other.casefold(): other for other in known if isinstance(other, str)}
+    found = _most_alike(name.casefold(), by_folded, effort or Effort(by_folded))
+    return None if found is None else f"did you mean `{by_folded[found]}`?"
+
+
+def _most_alike(name: str, candidates: Iterable[str], effort: Effort) -> str | None:
+    """As `difflib.get_close_matches`, without a further look at those that cannot be more alike than one that was found."""
+    matcher = SequenceMatcher(b=name)
+    best = (_ALIKE, "")
+    for other in candidates:
+        both = len(name) + len(other)
+        if not effort.spend(2):
+            break
+        if both and (2 * min(len(name), len(other)) / both, other) < best:
+            continue
+        if not effort.spend(both + 20):
+            break
+        matcher.set_seq1(other)
+        if (matcher.quick_ratio(), other) < best:
+            continue
+        if not effort.spend(len(name) * len(other)):
+            break
+        best = max(best, (matcher.ratio(), other))
+    return best[1] or None

@@ -12,9 +12,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import ErrorDetails
 
-from .diagnostics import MAX_PER_CODE, MEANING, Code, Fault, Path, kind, nearest
+from .diagnostics import MAX_PER_CODE, MEANING, Code, Fault, Path, kind
 from .examples import EXAMPLES
 from .model import Workflow, examples
+from .spelling import Speller
 from .types import TAG
 
 _EXPECTED = {
@@ -42,13 +43,14 @@ def structure_faults(document: Any, model: type[BaseModel] = Workflow) -> list[F
 def _faults(error: ValidationError, model: type[BaseModel]) -> Iterator[Fault]:
     """In the order of the document; of one kind no more than will be told, for hints take their time."""
     counts: Counter[str] = Counter()
+    speller = Speller()
     for details in error.errors(include_url=False):
         counts[details["type"]] += 1
         if counts[details["type"]] <= MAX_PER_CODE:
-            yield _fault(details, model)
+            yield _fault(details, model, speller)
 
 
-def _fault(error: ErrorDetails, model: type[BaseModel]) -> Fault:
+def _fault(error: ErrorDetails, model: type[BaseModel], speller: Speller) -> Fault:
     path: Path = tuple(part for part in error["loc"] if not (isinstance(part, str) and part.startswith(TAG)))
     name = str(path[-1]) if path else "the document"
     given, context = error["input"], error.get("ctx", {})
@@ -57,11 +59,11 @@ def _fault(error: ErrorDetails, model: type[BaseModel]) -> Fault:
             return Fault(Code.MISSING_FIELD, f"`{name}` is missing", path[:-1])
         case "extra_forbidden":
             known = _known_keys(path[:-1], model)
-            hint = nearest(name, known) or _listed(known)
+            hint = speller.hint(name, known) or _listed(known)
             return Fault(Code.UNKNOWN_FIELD, f"there is no key `{name[:60]}` here", path, hint, at_key=True)
         case "literal_error" if isinstance(given, str):
             allowed = re.findall(r"'([^']*)'", context["expected"])
-            return Fault(Code.BAD_VALUE, f"`{name}` is one of {', '.join(allowed)}", path, nearest(given, allowed))
+            return Fault(Code.BAD_VALUE, f"`{name}` is one of {', '.join(allowed)}", path, speller.hint(given, allowed))
         case "literal_error":
             return Fault(Code.BAD_TYPE, f"expected a string, not {kind(given)}", path)
         case kind_of if kind_of in _EXPECTED:
