@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -58,7 +58,7 @@ def references(text: str) -> References:
     """Parse, and type-check what has no other names than those of the language: whoever asks refuses the others, and an environment
     with names of its own takes as long as ten expressions. Raises ExpressionFault."""
     found = _seen(text).references
-    if found.roots <= LANGUAGE_NAMES:
+    if found.roots <= LANGUAGE_NAMES and tree.plain(text) is None:  # of a plain path there is nothing that could clash
         compiled(text)
     return found
 
@@ -84,11 +84,13 @@ def _seen(text: str) -> _Seen:
         raise ExpressionFault("it holds half a surrogate pair, which is no character", 1)
     try:
         node = parsed(text)
-        copies, patterns = tree.check_growth(node), tuple(tree.patterns(node))
+        copies = tree.check_growth(node)
+        patterns = tuple(tree.patterns(node)) if "matches" in text else ()
         for pattern in patterns:
             bounds.check_literal(pattern)
         paths = frozenset(tree.accesses(node))
-        return _Seen(_shortest(paths), tree.references(paths), copies, tuple(tree.repeated(node)), patterns)
+        repeated = tuple(tree.repeated(node)) if "(" in text else ()  # only macros repeat
+        return _Seen(_shortest(paths), tree.references(paths), copies, repeated, patterns)
     except (RuntimeError, ValueError, TypeError) as error:
         raise faults.when_compiled(text, str(error)) from None
 
@@ -103,8 +105,9 @@ def compiled(text: str) -> cel.Expression:
         raise faults.when_compiled(text, str(error)) from None
 
 
+@lru_cache(maxsize=64)  # whoever checks an expression asks twice
 def parsed(text: str) -> tree.Node:
-    return tree.read(_environment(LANGUAGE_NAMES).compile(text, disable_check=True).serialize())
+    return tree.plain(text) or tree.read(_environment(LANGUAGE_NAMES).compile(text, disable_check=True).serialize())
 
 
 @lru_cache(maxsize=64)
@@ -133,7 +136,9 @@ def _environment(names: frozenset[str]) -> cel.Env:
     return cel.NewEnv(variables=variables, extensions=[ext_math.ExtMath()], functions=functions)
 
 
-def _shortest(paths: Iterable[tree.Access]) -> frozenset[tree.Access]:
+def _shortest(paths: frozenset[tree.Access]) -> frozenset[tree.Access]:
+    if len(paths) < 2:
+        return paths
     kept: set[tree.Access] = set()
     for path in sorted(paths, key=len):
         if not any(path[:length] in kept for length in range(1, len(path))):

@@ -8,6 +8,7 @@ Law: macros are expanded in the tree, so a name that a macro binds is seen where
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -116,7 +117,12 @@ def _path(node: Node) -> Access | None:
             return None
 
 
+_NONE = References(frozenset(), frozenset())
+
+
 def references(paths: frozenset[Access]) -> References:
+    if not paths:
+        return _NONE
     steps, secrets = ([path[1:] for path in paths if path[0] == root] for root in ("steps", "secrets"))
     return References(
         roots=frozenset(path[0] for path in paths),
@@ -252,13 +258,35 @@ def _pattern(node: Node, bound: frozenset[str]) -> Pattern:
             raise ExpressionFault("the pattern of `matches` is text, a path such as `input.pattern`, or several of them joined by `+`", 1)
 
 
+# ------------------------------------------------------------------------------------------------ without the runtime
+
+_PLAIN_PATH = re.compile(r"[ \t\r\n\f]*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*){0,15})[ \t\r\n\f]*", re.ASCII)
+_RESERVED = frozenset(
+    {"as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop", "namespace", "null"}
+    | {"package", "return", "true", "var", "void", "while"}
+)
+
+
+def plain(text: str) -> Node | None:
+    """The tree of a path such as `input.order.id`; None for all else, and for a path with words that mean something in CEL."""
+    found = _PLAIN_PATH.fullmatch(text)
+    if found is None:
+        return None
+    root, *fields = found[1].split(".")
+    if root in OWN_NAMES or not _RESERVED.isdisjoint((root, *fields)):
+        return None
+    node: Node = Name(root)
+    for field in fields:
+        node = Select(node, field)
+    return node
+
+
 # ------------------------------------------------------------------------------------------------ reading the bytes
 
 
 def read(serialized: bytes) -> Node:
     """The tree of a serialised, unchecked expression: an Any that holds a ParsedExpr."""
-    parsed = _message(serialized, 2)
-    return _expression(_message(parsed, 2))
+    return _within(_by_field(_message(_by_field(serialized), 2)), 2)
 
 
 def _expression(data: bytes) -> Node:
@@ -275,16 +303,19 @@ def _constant(data: bytes) -> Node:
 
 
 def _name(data: bytes) -> Node:
-    return Name(_text(data, 1))
+    return Name(_text(_by_field(data), 1))
 
 
 def _select(data: bytes) -> Node:
-    return Select(_expression(_message(data, 1)), _text(data, 2), any(field == 3 and value for field, value in _fields(data)))
+    fields = _by_field(data)
+    return Select(_within(fields, 1), _text(fields, 2), bool(fields.get(3)))
 
 
 def _call(data: bytes) -> Node:
-    parts = tuple(_expression(value) for field, value in _fields(data) if field in (1, 3) and isinstance(value, bytes))
-    return Call(_text(data, 2), parts)
+    """The receiver of a method comes first."""
+    fields = _fields(data)
+    parts = tuple(_expression(value) for field, value in fields if field in (1, 3) and isinstance(value, bytes))
+    return Call(_text(dict(fields), 2), parts)
 
 
 def _list(data: bytes) -> Node:
@@ -298,37 +329,59 @@ def _struct(data: bytes) -> Node:
 
 
 def _fold(data: bytes) -> Node:
-    items, initial, condition, step, result = (_expression(_message(data, field)) for field in (2, 4, 5, 6, 7))
-    return Fold(frozenset({_text(data, 1), _text(data, 8)}), _text(data, 3), items, initial, condition, step, result)
+    fields = _by_field(data)
+    items, initial, condition, step, result = (_within(fields, field) for field in (2, 4, 5, 6, 7))
+    return Fold(frozenset({_text(fields, 1), _text(fields, 8)}), _text(fields, 3), items, initial, condition, step, result)
 
 
 _KINDS = {1: "null", 2: "boolean", 3: "integer", 5: "number", 6: "string"}
 _READERS = {3: _constant, 4: _name, 5: _select, 6: _call, 7: _list, 8: _struct, 9: _fold}
 
 
-def _message(data: bytes, wanted: int) -> bytes:
-    return next((value for field, value in _fields(data) if field == wanted and isinstance(value, bytes)), b"")
+_Fields = dict[int, bytes | int]
 
 
-def _text(data: bytes, wanted: int) -> str:
-    return _message(data, wanted).decode()
+def _by_field(data: bytes) -> _Fields:
+    """Of a message none of whose fields is repeated."""
+    return dict(_fields(data))
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, bytes | int]]:
+def _message(fields: _Fields, wanted: int) -> bytes:
+    value = fields.get(wanted, b"")
+    return value if isinstance(value, bytes) else b""
+
+
+def _within(fields: _Fields, wanted: int) -> Node:
+    return _expression(_message(fields, wanted))
+
+
+def _text(fields: _Fields, wanted: int) -> str:
+    return _message(fields, wanted).decode()
+
+
+def _fields(data: bytes) -> list[tuple[int, bytes | int]]:
     """Field numbers and values of one protobuf message; bytes for what has a length, ints for the rest."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        match tag & 7:
-            case 0:
-                value, at = _varint(data, at)
-                yield tag >> 3, value
-            case 2:
-                length, at = _varint(data, at)
-                yield tag >> 3, data[at : at + length]
-                at += length
-            case wire:  # 1: eight bytes, 5: four; syntax.proto has no groups
-                at += 8 if wire == 1 else 4
+    found: list[tuple[int, bytes | int]] = []
+    at, end = 0, len(data)
+    while at < end:
+        tag = data[at]
+        at += 1
+        if tag >= 0x80:
+            tag, at = _varint(data, at - 1)
+        wire = tag & 7
+        if wire in (0, 2):
+            value = data[at]
+            at += 1
+            if value >= 0x80:
+                value, at = _varint(data, at - 1)
+            if wire == 0:
+                found.append((tag >> 3, value))
+            else:
+                found.append((tag >> 3, data[at : at + value]))
+                at += value
+        else:  # 1: eight bytes, 5: four; syntax.proto has no groups
+            at += 8 if wire == 1 else 4
+    return found
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core.errors import ExpressionFault
 from ..core.expressions import Expressions, Hole, Patience, References, split
-from .diagnostics import Code, Fault, Path, shown
+from .diagnostics import MAX_PER_CODE, Code, Fault, Path, shown
 from .graph import Graph, Node, Scope
 from .known import Known
 from .order import Ended, around_in
@@ -55,6 +55,7 @@ class ReferenceCheck:
         self._expressions = expressions
         self._known = known
         self._patience = Patience()
+        self._bad = 0  # distinct expressions that cannot be parsed
         self._parsed: dict[str, References | ExpressionFault] = {}
         self._speller = Speller(graph.by_id)
         self._fields = Speller()
@@ -77,10 +78,12 @@ class ReferenceCheck:
             if isinstance(found, Fault):
                 yield found
                 continue
-            if len(found.text.encode("utf-8")) > MAX_EXPRESSION_BYTES:
+            if len(found.text) * 4 > MAX_EXPRESSION_BYTES and len(found.text.encode("utf-8")) > MAX_EXPRESSION_BYTES:
                 yield Fault(Code.LIMIT_EXCEEDED, f"an expression has at most {MAX_EXPRESSION_BYTES} bytes", found.path)
                 continue
             parsed = self._parse(found.text)
+            if parsed is None:
+                continue
             if isinstance(parsed, ExpressionFault):
                 yield _bad_expression(found, parsed, place)
                 continue
@@ -99,13 +102,15 @@ class ReferenceCheck:
             code = Code.UNKNOWN_REFERENCE if fault.name and _OF_THE_LANGUAGE.fullmatch(fault.path) else Code.SCHEMA_MISMATCH
             yield Fault(code, fault.message, found.path, hint, offset=found.offset)
 
-    def _parse(self, text: str) -> References | ExpressionFault:
+    def _parse(self, text: str) -> References | ExpressionFault | None:
+        """None: so many others cannot be parsed that nobody would be told of this one."""
         parsed = self._parsed.get(text)
-        if parsed is None:
+        if parsed is None and self._bad < MAX_PER_CODE:
             try:
                 parsed = self._expressions.references(text)
             except ExpressionFault as fault:
                 parsed = fault
+                self._bad += 1
             self._parsed[text] = parsed
         return parsed
 
