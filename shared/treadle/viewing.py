@@ -8,7 +8,7 @@ from .core import paths
 from .core.errors import NotFound
 from .core.model import Json, Outcome, RunStatus, State, StepError, StepStatus
 from .core.moments import rfc3339
-from .core.plan import Plan, Step
+from .core.plan import CHOSEN, PLAIN, Plan, Step
 from .deadletters import told_to
 from .engine.addresses import input_address, input_of_cause
 from .engine.items import REF, body_key, child_of, decode, error_of, is_ref, output_key, run_key
@@ -160,7 +160,7 @@ def steps_of(run: Run, full: bool) -> dict[str, StepView]:
 def _show(run: Run, items: dict[str, Item], key: str, step: Step, over: str | None, full: bool, shown: dict[str, StepView]) -> None:
     """`over`: why what has not begun never will; None while it may."""
     item = items.get(key)
-    shown[paths.shown(key)] = step_view(run, item, over, full)
+    shown[paths.shown(key)] = step_view(run, item, over and (_blocked_by(items, key, step) or over), full)
     if item is None:
         return
     if item.get("state") == State.ENDED:
@@ -172,6 +172,17 @@ def _show(run: Run, items: dict[str, Item], key: str, step: Step, over: str | No
         scope_key = paths.inside(key, max(1, item.get("attempt", 1)))
         for inner in step.inner.steps.values():
             _show(run, items, paths.join(scope_key, inner.id), inner, over, full, shown)
+
+
+def _blocked_by(items: dict[str, Item], key: str, step: Step) -> str | None:
+    """A failure that the step waited for keeps it from running, whatever else stopped."""
+    if step.join != "all":
+        return None
+    for source in (edge.source for edge in step.edges if edge.on in (PLAIN, CHOSEN)):
+        before = items.get(paths.join(paths.scope(key), source), {})
+        if before.get("state") == State.ENDED and before["outcome"] == Outcome.FAILED:
+            return f"dependency {source} failed"
+    return None
 
 
 def _never_ran(item: Item) -> bool:

@@ -78,6 +78,14 @@ def test_it_may_fail_once_more_and_waits_once_more(engine: MemoryEngine, bank: B
     assert [entry["status"] for entry in told] == ["failed"] * 4 + ["succeeded"]
 
 
+@pytest.mark.parametrize("choice", ["explode", "", "Retry"])
+def test_a_choice_that_is_none_is_refused(engine: MemoryEngine, choice: Any) -> None:
+    run_id = waiting(engine, EACH % "", GIVEN)
+    with pytest.raises(Rejected, match="is one of retry, skip, fail") as refused:
+        engine.decide(run_id, "f", choice)
+    assert (refused.value.code, engine.show(run_id).status) == ("bad-value", "waiting")
+
+
 def test_of_a_repeat_the_iteration_that_failed_is(engine: MemoryEngine, bank: Bank) -> None:
     run_id = waiting(engine, "{id: f, repeat: {until: 'iteration == 3', max: 9}, task: pay, with: '${iteration}'}")
     bank.is_away, bank.seen[:] = False, []

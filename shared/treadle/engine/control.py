@@ -30,6 +30,7 @@ _TOO_LATE = {
     "as failed, and can be retried then",
     RunStatus.STOPPING: "is ending already: a moment, and it has ended",
 }
+CHOICES = ("retry", "skip", "fail")
 ALIVE = (RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED)
 
 
@@ -195,6 +196,8 @@ def _may_decide(run: Run, path: str, by: str) -> Item:
 
 def decide(run: Run, path: str, choice: str, given: Json, output: Json) -> None:
     """`onFailure: wait`: what becomes of a failed step. retry (another attempt), skip (it succeeded with `output`), fail."""
+    if choice not in CHOICES:
+        raise Rejected("bad-value", f"what becomes of a failed step is one of {', '.join(CHOICES)}, not {choice}")
     if given is not None and choice != "retry":
         raise Rejected("bad-value", f"an input is for another attempt (retry): with {choice} nothing would become of it")
     if output is not None and choice != "skip":
