@@ -59,4 +59,4 @@ def test_so_it_does_of_each_keyword_with_any_value(keyword: str) -> None:
     ],
 )
 def test_a_fault_says_what_was_expected_and_where_the_outer_one_first(schema: Any, fault: str) -> None:
-    assert fault_of(schema) == fault
+    assert str(fault_of(schema)) == fault

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from .diagnostics import Path, kind, pointer, shown
@@ -16,33 +17,40 @@ _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 _ANCHOR = re.compile(r"[A-Za-z_][-A-Za-z0-9._]*", re.ASCII)
 
 
-def fault_of(schema: Any) -> str | None:
-    """Why `schema` is none, and where: the first fault, that of a schema before those of the schemas in it."""
+@dataclass(frozen=True, slots=True)
+class SchemaFault:
+    """Why a schema is refused, and where in it."""
+
+    message: str
+    path: Path = ()
+
+    def __str__(self) -> str:
+        return self.message + (f" (at {pointer(self.path)})" if self.path else "")
+
+
+def fault_of(schema: Any) -> SchemaFault | None:
+    """Why `schema` is none: the first fault, that of a schema before those of the schemas in it."""
     todo: list[tuple[Path, Any]] = [((), schema)]
     while todo:
         path, one = todo.pop()
         if isinstance(one, bool):
             continue
         if not isinstance(one, dict):
-            return _told(path, f"a schema is a map, `true` or `false`, not {kind(one)}")
+            return SchemaFault(f"a schema is a map, `true` or `false`, not {kind(one)}", path)
         below: list[tuple[Path, Any]] = []
         for keyword, value in one.items():
             if keyword in _WITHIN:
                 shape, expected = _WITHIN[keyword]
                 if (inner := shape((*path, keyword), value)) is None:
-                    return _told((*path, keyword), f"expected {expected}, not {shown(value)}")
+                    return SchemaFault(f"expected {expected}, not {shown(value)}", (*path, keyword))
                 below += inner
             elif keyword in _VALUES:
                 holds, expected = _VALUES[keyword]
                 if not holds(value):
-                    return _told((*path, keyword), f"expected {expected}, not {shown(value)}")
+                    return SchemaFault(f"expected {expected}, not {shown(value)}", (*path, keyword))
         below.reverse()
         todo += below
     return None
-
-
-def _told(path: Path, message: str) -> str:
-    return message + (f" (at {pointer(path)})" if path else "")
 
 
 # ------------------------------------------------------------------------------------------------ keywords that hold schemas

@@ -15,18 +15,18 @@ from typing import Any
 import re2
 
 from ..regexes import regex_fault
-from .diagnostics import pointer
-from .metaschema import fault_of
+from .diagnostics import Path, pointer
+from .metaschema import SchemaFault, fault_of
 
 MAX_VIOLATIONS = 20
 _DATA = frozenset({"const", "enum", "default", "examples"})  # keywords whose values are no schemas
 
 
-def first_fault(schema: Any) -> str | None:
-    """Why `schema` is refused, or None."""
+def first_fault(schema: Any) -> SchemaFault | None:
+    """None: it may be used."""
     if (fault := fault_of(schema)) is not None:
-        return f"this is no JSON Schema: {fault}"
-    return next(_unsafe(schema, schema), None)
+        return SchemaFault(f"this is no JSON Schema: {fault.message}", fault.path)
+    return next(_unsafe(schema, schema, ()), None)
 
 
 def violations(schema: Any, value: Any) -> list[tuple[str, str]]:
@@ -94,24 +94,24 @@ def _validator() -> Any:
 # ------------------------------------------------------------------------------------------------ what is kept out
 
 
-def _unsafe(schema: Any, root: Any) -> Iterator[str]:
+def _unsafe(schema: Any, root: Any, path: Path) -> Iterator[SchemaFault]:
     if isinstance(schema, list):
-        for inner in schema:
-            yield from _unsafe(inner, root)
+        for number, inner in enumerate(schema):
+            yield from _unsafe(inner, root, (*path, number))
     if not isinstance(schema, dict):
         return
     if "unevaluatedProperties" in schema and "patternProperties" in schema:
-        yield "`unevaluatedProperties` beside `patternProperties` is not supported"
+        yield SchemaFault("`unevaluatedProperties` beside `patternProperties` is not supported", path)
     for key, inner in schema.items():
         if key in ("$ref", "$dynamicRef") and isinstance(inner, str):
-            yield from _bad_reference(inner, root)
+            yield from (SchemaFault(message, (*path, key)) for message in _bad_reference(inner, root))
         elif key == "pattern" and isinstance(inner, str):
-            yield from _bad_regex(inner)
+            yield from (SchemaFault(message, (*path, key)) for message in _bad_regex(inner))
         elif key == "patternProperties" and isinstance(inner, dict):
             for regex in inner:
-                yield from _bad_regex(regex)
+                yield from (SchemaFault(message, (*path, key, regex)) for message in _bad_regex(regex))
         if key not in _DATA:
-            yield from _unsafe(inner, root)
+            yield from _unsafe(inner, root, (*path, key))
 
 
 def _bad_reference(reference: str, root: Any) -> Iterator[str]:

@@ -69,7 +69,7 @@ def _fault(error: ErrorDetails, model: type[BaseModel], speller: Speller) -> Fau
         case kind_of if kind_of in _EXPECTED:
             return Fault(Code.BAD_TYPE, f"expected {_EXPECTED[kind_of]}, not {_instead(given, kind_of)}", path, _unquoted(given, kind_of))
         case kind_of if kind_of in MEANING:
-            return Fault(Code(kind_of), context["message"], path, context["hint"])
+            return Fault(Code(kind_of), context["message"], (*path, *context["inside"]), context["hint"])
         case _:
             return Fault(Code.BAD_VALUE, _bounded(error), path)
 

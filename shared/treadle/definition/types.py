@@ -16,7 +16,7 @@ from ..core.durations import parse_duration
 from ..core.patterns import check_pattern
 from ..core.resources import parse_amount, parse_rate
 from ..core.schedules import parse_schedule
-from .diagnostics import Code, kind
+from .diagnostics import Code, Path, kind
 from .schemas import first_fault
 
 ABSENT: Any = None  # the default of keys that may be left out (a `null` in the document is not the same: it is refused)
@@ -35,8 +35,9 @@ MAX_REPEAT = 100_000
 MAX_RETRIES = 100
 
 
-def wrong(code: Code, message: str, hint: str | None = None) -> PydanticCustomError:
-    return PydanticCustomError(cast(Any, code.value), "{message}", {"message": message, "hint": hint})
+def wrong(code: Code, message: str, hint: str | None = None, inside: Path = ()) -> PydanticCustomError:
+    """`inside`: the place in the value that is wrong."""
+    return PydanticCustomError(cast(Any, code.value), "{message}", {"message": message, "hint": hint, "inside": inside})
 
 
 def _text(value: Any, what: str) -> str:
@@ -184,11 +185,9 @@ def _join(value: Any) -> Any:
 def _json_schema(value: Any) -> Any:
     if not isinstance(value, dict | bool):
         raise wrong(Code.BAD_TYPE, f"expected a JSON Schema, not {kind(value)}")
-    return value if (fault := first_fault(value)) is None else _refuse(fault)
-
-
-def _refuse(message: str) -> Any:
-    raise wrong(Code.BAD_VALUE, message)
+    if (fault := first_fault(value)) is not None:
+        raise wrong(Code.BAD_VALUE, fault.message, inside=fault.path)
+    return value
 
 
 def either(**branches: Any) -> Any:
