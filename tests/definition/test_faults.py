@@ -89,7 +89,7 @@ CASES = [
     ("bad-value", STEP + "input: {$ref: '#/$defs/x'}\n", (5, 15), None, "a schema that is not there"),
     ("bad-value", STEP + "input: {pattern: '(?=a)'}\n", (5, 18), None, "a pattern that RE2 does not take"),
     ("bad-value", STEP + "input:\n  allOf:\n    - {minimum: 1}\n    - {minimum: low}\n", (8, 17), None, "no JSON Schema, deep inside"),
-    ("bad-value", "steps: [{id: a, signal: {name: x, schema: {items: {pattern: '('}}}}]\n", (4, 61), None, "a pattern in a signal's schema"),
+    ("bad-value", "steps: [{id: a, signal: {name: x, schema: {items: {pattern: '('}}}}]\n", (4, 61), None, "a pattern of a signal"),
     ("bad-value", STEP + "checkpoint: {steps: 5, every: 5m}\n", (5, 13), None, "two kinds of checkpoint"),
     ("bad-duration", "steps: [{id: a, wait: 5 minutes}]\n", (4, 23), "5m", "words"),
     ("bad-duration", "steps: [{id: a, wait: 5}]\n", (4, 23), "5s", "a number"),

@@ -453,6 +453,14 @@ def test_nulls_are_not_lost() -> None:
         assert CEL.evaluate("input.map(x, x)", {"input": nulls}) == nulls
 
 
+def test_the_keys_of_a_map_come_in_one_order() -> None:
+    """The runtime's maps have another one each time; an attempt that is made again shall be given the same text."""
+    wanted = {name: 1 for name in ("a", "beta", "mid", "x", "zeta")}
+    for text in ("{'zeta': 1, 'mid': 1, 'beta': 1, 'x': 1, 'a': 1}", "true ? input : {}", "[input][0]"):
+        for _ in range(20):
+            assert list(CEL.evaluate(text, {"input": dict(reversed(wanted.items()))})) == list(wanted)
+
+
 def test_only_what_an_expression_reads_is_looked_at() -> None:
     unreadable = object()
     names = {"input": {"a": 1, "b": unreadable}, "steps": {"x": {"output": 2}, "y": unreadable}, "item": unreadable}

@@ -227,8 +227,9 @@ def test_what_never_began_says_what_stopped(handled: str, ends: str, late: str |
 
 @pytest.mark.parametrize("handling", ["stop", "continue", "compensate"])
 def test_what_waited_for_a_failure_says_so_however_the_run_stopped(handling: str) -> None:
-    steps = "{id: a, fail: {error: Bad}}, {id: b, set: 1, after: [a]}, {id: c, set: 1, after: [{step: a, on: succeeded}]}, {id: w, wait: 1h}"
-    run = MemoryEngine([]).run(document(f"{{id: g, group: {{steps: [{steps}]}}}}, {{id: z, set: 1, after: [g]}}", f"{{onFailure: {handling}}}"))
+    failing, other = "{id: a, fail: {error: Bad}}, {id: b, set: 1, after: [a]}", "{id: c, set: 1, after: [{step: a, on: succeeded}]}"
+    group = f"{{id: g, group: {{steps: [{failing}, {other}, {{id: w, wait: 1h}}]}}}}"
+    run = MemoryEngine([]).run(document(f"{group}, {{id: z, set: 1, after: [g]}}", f"{{onFailure: {handling}}}"))
     assert (run.status, run.steps["g.b"].why, run.steps["z"].why) == ("failed", "dependency a failed", "dependency g failed")
     assert run.steps["g.c"].why == ("no live path: a was failed" if handling == "continue" else "its group or loop stopped first")
 

@@ -196,7 +196,7 @@ class _Reader:
         if kind.startswith("LIST"):
             return [self.json_of(inner) for inner in value.value()]
         if kind.startswith("MAP"):
-            return {_key(key): self.json_of(inner) for key, inner in value.value().items()}
+            return dict(sorted((_key(key), self.json_of(inner)) for key, inner in value.value().items()))
         raise ExpressionFault(f"the result is a {kind.lower()}, which JSON cannot hold")
 
     def _text(self, value: cel.Value) -> str:
