@@ -455,7 +455,7 @@ def test_nulls_are_not_lost() -> None:
 
 def test_the_keys_of_a_map_come_in_one_order() -> None:
     """The runtime's maps have another one each time; an attempt that is made again shall be given the same text."""
-    wanted = {name: 1 for name in ("a", "beta", "mid", "x", "zeta")}
+    wanted = dict.fromkeys(("a", "beta", "mid", "x", "zeta"), 1)
     for text in ("{'zeta': 1, 'mid': 1, 'beta': 1, 'x': 1, 'a': 1}", "true ? input : {}", "[input][0]"):
         for _ in range(20):
             assert list(CEL.evaluate(text, {"input": dict(reversed(wanted.items()))})) == list(wanted)
