@@ -115,7 +115,7 @@ mutations: $(DEV) ## take each key of the configuration and each row of the spec
 
 .PHONY: fuzz
 fuzz: $(DEV) .cache/atheris/.installed ## feed the readers, the checks and the expressions with what nobody writes (SECONDS=600 for longer)
-	@for target in definition expression; do \
+	@for target in definition expression evaluation; do \
 	  PYTHONPATH=.cache/atheris $(PYTHON) -m tests.fuzz.run $$target --seconds $(SECONDS) $(ARGS); done
 
 .cache/atheris/.installed: tests/fuzz/requirements.txt | $(VENV)/bin/python

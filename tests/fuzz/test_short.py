@@ -10,7 +10,8 @@ import random
 import pytest
 
 from tests.fuzz.inputs import EXPRESSIONS, definitions, encoded, mutated
-from tests.fuzz.targets import definition, expression, within
+from tests.fuzz.once import least_ms_apart
+from tests.fuzz.targets import TARGETS, definition, evaluation, expression, within
 
 GENEROUS = 20  # times what it may take, on a machine that does much else
 CASES = 300
@@ -21,9 +22,10 @@ DOUBLED = b",".join(b"'%d': {anyOf: [{$ref: '#/$defs/%d'}, {$ref: '#/$defs/%d'}]
 # Each of these once took minutes or gigabytes, or raised what it should not.
 FOUND: list[tuple[str, bytes]] = [
     ("expression", b"input.s.matches('" + b"x{0,1000}" * 300 + b"')"),
-    ("expression", b"input.s.matches('' + '" + b"(a|b)*" * 500 + b"' + input.x)"),
-    ("expression", b"input.many.map(x, input.s + input.s + input.s).map(y, y + y + y + y)"),
-    ("expression", b"[input.s]" + b".map(x, [x, x])" * 12),
+    ("evaluation", b"input.s.matches('' + '" + b"(a|b)*" * 500 + b"' + input.x)"),
+    ("evaluation", b"input.many.map(x, input.s + input.s + input.s).map(y, y + y + y + y)"),
+    ("evaluation", b"[input.s]" + b".map(x, [x, x])" * 12),
+    ("evaluation", b"input.many.all(x, input.many.all(y, input.s.upperAscii() != ''))"),
     ("expression", "'\ud800'".encode("utf-8", "surrogatepass")),
     ("definition", b"id: w\ninput: {type: string, pattern: 'x{0,1000}{0,1000}'}"),
     ("definition", b"id: w\ninput: {type: string, pattern: '" + b"x{0,1000}" * 300 + b"'}"),
@@ -43,7 +45,9 @@ def test_any_definition_is_answered_soon(part: int) -> None:
 def test_any_expression_is_answered_soon(part: int) -> None:
     chance = random.Random(f"expression {part}")
     for _ in range(CASES // PARTS):
-        within("expression", encoded(mutated(chance.choice(EXPRESSIONS), chance), chance), GENEROUS)
+        data = encoded(mutated(chance.choice(EXPRESSIONS), chance), chance)
+        within("expression", data, GENEROUS)
+        within("evaluation", data, GENEROUS)
 
 
 @pytest.mark.parametrize(("target", "data"), FOUND, ids=[ascii(data)[2:40] for _, data in FOUND])
@@ -56,3 +60,9 @@ def test_real_inputs_are_taken_without_a_word() -> None:
         definition(text.encode())
     for text in EXPRESSIONS:
         expression(text.encode())
+        evaluation(text.encode())
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_takes_long_is_looked_at_again_in_a_process_of_its_own(target: str) -> None:
+    assert least_ms_apart(target, b"{}") > 0

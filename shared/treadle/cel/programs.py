@@ -80,10 +80,8 @@ class _Seen:
 
 @lru_cache(maxsize=4096)
 def _seen(text: str) -> _Seen:
-    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-        raise ExpressionFault("it holds half a surrogate pair, which is no character", 1)
+    node = parsed(text)
     try:
-        node = parsed(text)
         copies = tree.check_growth(node)
         patterns = tuple(tree.patterns(node)) if "matches" in text else ()
         for pattern in patterns:
@@ -107,7 +105,13 @@ def compiled(text: str) -> cel.Expression:
 
 @lru_cache(maxsize=64)  # whoever checks an expression asks twice
 def parsed(text: str) -> tree.Node:
-    return tree.plain(text) or tree.read(_environment(LANGUAGE_NAMES).compile(text, disable_check=True).serialize())
+    """Raises ExpressionFault."""
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise ExpressionFault("it holds half a surrogate pair, which is no character", 1)
+    try:
+        return tree.plain(text) or tree.read(_environment(LANGUAGE_NAMES).compile(text, disable_check=True).serialize())
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise faults.when_compiled(text, str(error)) from None
 
 
 @lru_cache(maxsize=64)

@@ -1,16 +1,20 @@
 """String functions beyond CEL's own, as the string extension of cel-go defines them. Indexes count code points.
 
 They are written here because those of the runtime can make values of any size (`s.replace('', s)`): here one evaluation
-makes at most MAX_CHARACTERS.
+makes at most MAX_CHARACTERS, and a part of a list counts for PART of them.
 """
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 MAX_CHARACTERS = 16 * 1024 * 1024
+PART = 32  # a list of single characters takes so much more time and memory than their string
+
+_LOWER, _UPPER = re.compile("[a-z]+"), re.compile("[A-Z]+")
 
 
 class _Budget(threading.local):
@@ -63,11 +67,13 @@ def join(parts: Sequence[Any], separator: str = "") -> str:
 
 
 def lower_ascii(text: str) -> str:
-    return "".join(char.lower() if char.isascii() else char for char in text)
+    _spend(len(text))
+    return text.lower() if text.isascii() else _UPPER.sub(lambda found: found[0].lower(), text)
 
 
 def upper_ascii(text: str) -> str:
-    return "".join(char.upper() if char.isascii() else char for char in text)
+    _spend(len(text))
+    return text.upper() if text.isascii() else _LOWER.sub(lambda found: found[0].upper(), text)
 
 
 def replace(text: str, old: str, new: str, limit: int = -1) -> str:
@@ -79,7 +85,8 @@ def replace(text: str, old: str, new: str, limit: int = -1) -> str:
 
 def split(text: str, separator: str, limit: int = -1) -> list[str]:
     """With `limit`, at most so many parts; an empty separator splits into characters."""
-    _spend(len(text))
+    parts = text.count(separator) + 1
+    _spend(len(text) + PART * (parts if limit < 0 else min(limit, parts)))
     if limit == 0:
         return []
     if limit == 1:
@@ -97,14 +104,17 @@ def substring(text: str, start: int, end: int | None = None) -> str:
     _inside(text, end)
     if start > end:
         raise ValueError(f"a substring from {start} to {end} ends before it begins")
+    _spend(end - start)
     return text[start:end]
 
 
 def trim(text: str) -> str:
+    _spend(len(text))
     return text.strip()
 
 
 def reverse(text: str) -> str:
+    _spend(len(text))
     return text[::-1]
 
 
