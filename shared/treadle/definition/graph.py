@@ -229,6 +229,6 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def entries(path: Path, value: Any) -> Iterator[tuple[Path, Any]]:
+def entries(path: Path, value: Any) -> list[tuple[Path, Any]]:
     """The entries of a list with their paths; none of anything else."""
-    return (((*path, number), entry) for number, entry in enumerate(as_list(value)))
+    return [((*path, number), entry) for number, entry in enumerate(value)] if isinstance(value, list) else []

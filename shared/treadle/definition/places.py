@@ -63,7 +63,8 @@ def node_places(node: Node) -> Iterator[Place]:
         yield Place((*node.path, "output"), raw["output"], inside | {"result"})
     for path, entry in entries((*node.path, "catch"), raw.get("catch")):
         yield Place((*path, "output"), as_map(entry).get("output"), outside | {"error"})
-    yield from _action_places((*node.path, "compensate"), node.compensate, outside | {"output", "error"}, is_after_step=True)
+    if "compensate" in raw:
+        yield from _action_places((*node.path, "compensate"), node.compensate, outside | {"output", "error"}, is_after_step=True)
 
 
 def _action_places(path: Path, raw: dict[str, Any], names: frozenset[str], *, is_after_step: bool = False) -> Iterator[Place]:
