@@ -11,8 +11,8 @@ from pydantic.alias_generators import to_camel
 
 from ..core.errors import Rejected
 from ..definition.diagnostics import pointer
-from .fields import Attribute, Moment, NewAttribute, Version
 from .problems import refusal
+from .reading import Attribute, Moment, NewAttribute, Version
 
 MAX_PAGE = 1000
 
