@@ -111,6 +111,11 @@ class Written:
     item: Item | None
 
 
+def is_set(change: Change, standing: Item | None) -> bool:
+    """What the change sets stands: it was made by an earlier try of the same request, or by another one to the same effect."""
+    return standing is not None and all(standing.get(name) == value for name, value in change.set.items())
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     items: list[Item]
@@ -126,7 +131,9 @@ class Store(Protocol):
         """The items that exist. Any number of distinct keys; unprocessed ones are asked for again, a bounded number of times."""
         ...
 
-    def put(self, item: Item, condition: Condition | None = None) -> Written: ...
+    def put(self, item: Item, condition: Condition | None = None) -> Written:
+        """An AWS client that lost the answer to a request makes it again: where this very item stands then, it has been written."""
+        ...
 
     def update(self, key: Key, change: Change, condition: Condition | None = None) -> Written:
         """Creates the item when there is none and the condition allows it."""

@@ -12,9 +12,10 @@ from treadle.engine import World, compensation, reading
 from treadle.engine.secrecy import Mask
 from treadle.engine.segment import Segment
 from treadle.ports import Change, Condition, Item, Key, Written
+from treadle.simulation import table
 from treadle.simulation.fleet import ADDED
 
-from .mutants import Delegating, Forgetful, Mutant, setting, unconditional, with_store
+from .mutants import Delegating, Forgetful, Mutant, setting, unconditional
 
 DUE = ("due", "due_shard")
 
@@ -68,6 +69,9 @@ def _takes_for_known(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 MORE = [
+    Mutant(
+        "a write that the client repeats is another's", "I13", "compensate-by-waiting", patch=setting(table, "same", lambda *two: False)
+    ),
     Mutant("what a step gave is not shown", "I4", "chain", patch=setting(viewing, "_shown", lambda world, value, full: None)),
     Mutant("secrets are not hidden", "I18", "secrets", patch=setting(Mask, "text", lambda self, text: text)),
     Mutant("places are given out blindly", "I15", "one-at-a-time children-in-line newest-wins", unconditional(_is_semaphore)),
@@ -100,5 +104,11 @@ VERSIONS = [
         patch=setting(deliveries, "_sent_anew", lambda record, met: False),
         rollouts=True,
     ),
-    Mutant("what a newer version added is lost", "I21", "signal two-signals", with_store(Erasing), rollouts=True),
+    Mutant(
+        "what a newer version added is lost",
+        "I21",
+        "signal two-signals",
+        lambda world: replace(world, store=reading.Checked(Erasing(world.raw))),
+        rollouts=True,
+    ),
 ]

@@ -82,6 +82,8 @@ class AwsStore:
             if code_of(error) != "ConditionalCheckFailedException":
                 raise
             standing: WireItem | None = error.response.get("Item")  # type: ignore[assignment]  # stubs do not know it
+            if standing is not None and standing == parameters.get("Item") and error.response["ResponseMetadata"].get("RetryAttempts"):
+                return Written(True, None)
             return Written(False, from_wire_item(standing) if standing else None)
         new = answer.get("Attributes")
         return Written(True, from_wire_item(new) if new else None)

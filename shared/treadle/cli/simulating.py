@@ -83,8 +83,8 @@ def _given(context: click.Context, parameter: click.Parameter, text: str) -> tup
     "faults",
     multiple=True,
     metavar="call=N:KIND|outage=PORT:N:SECONDS",
-    help="Just this. KIND: before, after, ambiguous, throttled, partial, twice, frozen. PORT, which is away from call N on: store, lanes, "
-    "bus, blobs.",
+    help="Just this. KIND: before, after, ambiguous, throttled, repeated, partial, twice, frozen. PORT, which is away from call N on: "
+    "store, lanes, bus, blobs.",
 )
 @click.option("--rollouts", type=click.IntRange(0), default=20, show_default=True, help="Deployments of another version, per shape.")
 @click.option("--rollout", type=int, default=None, metavar="N", help="Just this deployment, of FILE or one --shape.")

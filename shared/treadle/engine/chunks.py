@@ -14,7 +14,7 @@ from ..core.advance import Edging, Fact
 from ..core.model import SCHEMA, Json, Outcome, State
 from ..core.plan import Step
 from ..core.retry import is_rung, next_attempt
-from ..ports import Absent, AtMost, Change, Equals, Item, Key, Present, all_of
+from ..ports import Absent, AtMost, Change, Equals, Item, Key, Present, all_of, is_set
 from . import ending, hooking, looks, loops, outgrown, suspects, tolerance, waits
 from .actions import act
 from .claims import Claim, Hold, write_fact
@@ -83,6 +83,7 @@ def _chunk(segment: Segment, loop: str, header: Item, low: int, high: int) -> No
             if standing["high"] < high:
                 _hand_on(segment, loop, standing["high"], high)
             _count(segment, loop, header, _members_again(standing, run), None)
+            ending.tell_again(run, *_left_behind(run, [paths.item(loop, number) for number in standing.get("open", ())]).values())
         return
     is_mine = all_of(Equals("fence", chunk["fence"]), Equals("state", State.CLAIMED.value))
     with suspects.given_back(run, (chunk["pk"], chunk["sk"]), Change(set={"lease": run.now, suspects.GIVEN_BACK: 1}), is_mine):
@@ -99,6 +100,8 @@ def _run_chunk(segment: Segment, loop: str, header: Item, chunk: Item, standing:
         if mine is None:
             return
         chunk = mine
+    if standing:
+        ending.tell_again(run, *before.values())
     if standing and not loops.is_sync(run.step(loop)):
         run.must_settle = segment.repair = True  # items that a lost worker opened may lack what is in them
     run.read_control(keys[0])
@@ -130,8 +133,7 @@ def _claim(segment: Segment, loop: str, low: int, high: int) -> tuple[Item | Non
     if is_lost and (went_up := outgrown.lost(run, "chunk", loop, standing["fence"], segment.lost, low=low, high=high)) is not None:
         run.send([went_up])
         return None, {}
-    its_worker_is_gone = all_of(Equals("fence", standing["fence"]), AtMost("lease", now))
-    written = run.world.store.put(chunk, its_worker_is_gone)
+    written = run.world.store.put(chunk, all_of(Equals("fence", standing["fence"]), AtMost("lease", now)))  # its worker is gone
     return (chunk, standing) if written.ok else (None, written.item or standing)
 
 
@@ -331,7 +333,7 @@ def _lane(segment: Segment, loop: str, header: Item, lane: int) -> None:
                 counted = (entry.losses,) if entry.losses in cursor else ()
                 on = Change(copy={entry.item: "next"}, add={"next": 1}, remove=counted)
                 moved = run.world.store.update(entry.cursor, on, still_mine)
-                if not moved.ok or moved.item is None:
+                if moved.item is None or moved.item.get(entry.fence) != fence:
                     return
                 cursor, free = moved.item, Change(remove=(entry.lease,))
         in_hand = paths.item(loop, cursor[entry.item])
@@ -357,7 +359,7 @@ def _take_lane(segment: Segment, loop: str, lane: int, entry: _Lane, fence: int)
         free = Change(set={entry.fence: lost[entry.fence], entry.lease: lost[entry.lease]}, add={entry.losses: -1})
         over = all_of(Equals(entry.fence, lost[entry.fence]), AtMost(entry.lease, now))
         taken = run.world.store.update(entry.cursor, replace(mine, add={entry.losses: 1}), over)
-    if not taken.ok or taken.item is None:
+    if not is_set(mine, taken.item):
         segment.again_at = None if taken.item is None else taken.item.get(entry.lease, now)  # without one it has just been let go
         return None, free
     return taken.item, free
@@ -384,6 +386,7 @@ def _lane_item(segment: Segment, loop: str, header: Item, claim: Claim, losses: 
         return False
     if standing is not None and not is_fact(standing):
         run.must_settle = segment.repair = True  # whatever was to take it further may be lost
+        ending.tell_again(run, standing)
         return False
     if standing is not None:
         if not _met(run, fact_of(standing), run.step(loop), number, progress):

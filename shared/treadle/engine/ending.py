@@ -17,10 +17,11 @@ from .actions import expression_error, reshape
 from .addresses import input_address, input_of_cause
 from .admission import leave
 from .claims import Claim, claim_of, stands, write_fact, write_failed_attempt
-from .items import encode, is_fact, output_key, run_key, step_key, stop_key
+from .items import encode, error_of, is_fact, output_key, run_key, step_key, stop_key
 from .names import about, loop_names, names, steps_seen
 from .retention import when_over
 from .run import Run
+from .schedule import wake
 from .stopping import stop_run
 
 if TYPE_CHECKING:
@@ -118,6 +119,15 @@ def fail_attempt(run: Run, claim: Claim, error: StepError, condition: Condition 
 def tell_failure(run: Run, key: str, attempt: int, error: StepError, until: int | None) -> None:
     told = {"path": paths.shown(key), "key": key, "attempt": attempt, "error": error.to_json(), "retryAt": until}
     run.event("StepFailed", key, attempt, **told, input=input_address(run, key))
+
+
+def tell_again(run: Run, *items: Item) -> None:
+    """Of what a lost worker left to be gone on with later: it may have died before it told of a failed attempt, or sent what comes by
+    when its time is over."""
+    for item in items:
+        if item["state"] == State.RETRY:
+            tell_failure(run, item["sk"][2:], item["attempt"], error_of(item["error"]) or StepError("TaskFailed"), item.get("until"))
+    run.send([message for item in items if "until" in item for message in wake(run, item["sk"][2:], item["until"])])
 
 
 def error_in(item: Item) -> StepError:

@@ -11,6 +11,7 @@ from ..core.expressions import render
 from ..core.model import Json, Outcome, RunStatus, State, StepError
 from ..core.retry import matches
 from ..ports import Absent, Change, Item, OneOf, all_of
+from . import ending
 from .actions import expression_error
 from .addresses import input_address
 from .asking import asks
@@ -39,6 +40,7 @@ def on_failure(segment: Segment, key: str, attempt: int) -> None:
         return
     if is_fact(item):
         segment.follow(item)
+        _tell_of_what_is_around(run, key)
     elif item["state"] == State.RETRY and item["attempt"] == attempt:
         if "until" in item:
             after_attempt(run, item, error_of(item["error"]) or StepError("TaskFailed"))
@@ -46,6 +48,14 @@ def on_failure(segment: Segment, key: str, attempt: int) -> None:
             segment.loose[key] = None
         else:
             last_attempt_failed(segment, item)
+
+
+def _tell_of_what_is_around(run: Run, key: str) -> None:
+    """A group that failed with its step may be waiting for its next attempt, and the worker that wrote so have died."""
+    around = paths.containers(key)[-1:]
+    item = run.world.store.get(step_key(run.id, paths.owner(around[0])[0])) if around and not run.is_over else None
+    if item is not None:
+        ending.tell_again(run, item)
 
 
 def last_attempt_failed(segment: Segment, item: Item) -> None:

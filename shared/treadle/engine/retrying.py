@@ -12,7 +12,7 @@ from ..core import paths
 from ..core.errors import NotFound, WrongState
 from ..core.model import SCHEMA, Json, Outcome, RunStatus, State
 from ..core.plan import Plan, Scope, Step
-from ..ports import Absent, Change, Equals, Item, OneOf, all_of
+from ..ports import Absent, Change, Equals, Item, OneOf, all_of, is_set
 from . import compensation
 from .items import body_key, decode, encode, is_fact, run_key, shard_of, step_key, stop_key
 from .retention import MARK
@@ -38,7 +38,7 @@ def retry(run: Run, from_step: str | None, given: Json) -> None:
     is_over = OneOf("status", tuple(status.value for status in RETRIABLE))
     written = run.world.store.update(run_key(run.id), change, all_of(is_over, Equals("gen", run.generation), Absent(MARK)))
     run.control = written.item or run.control
-    if not written.ok:
+    if not written.ok and not is_set(change, written.item):
         raise _not_now(run)
     go_on(run)
 
@@ -71,7 +71,7 @@ def go_on(run: Run) -> None:
     still = all_of(Equals("status", RunStatus.RETRYING.value), Equals("gen", run.generation))
     written = run.world.store.update(run_key(run.id), change, still)
     run.control = written.item or run.control
-    if written.ok:
+    if written.ok or is_set(change, written.item):
         run.send([run.message("settle", "", plan=run.control["plan"], gen=run.generation)])
 
 

@@ -27,7 +27,7 @@ from .claims import Claim, fused, given_back, take, take_over, write_fact, write
 from .failures import ask_a_person, climb_ladder, failed_for_good
 from .fusion import successor
 from .groups import open_group
-from .items import error_of, error_text, is_fact, step_key
+from .items import error_text, is_fact, step_key
 from .names import names
 from .progress import Ready, after
 from .results import LOST, Done, Failed, Held, Result, Waits
@@ -54,6 +54,7 @@ class Segment:
         self.look: int | None = None  # of a message that has a step looked at again: the time that the step's item names
         self.recorded: set[str] = set()  # keys whose facts were written here
         self.repair = False  # send again what shows no sign of being under way
+        self.tells_again = False  # and of what waits for its time
 
     @property
     def deadline(self) -> int:
@@ -100,14 +101,15 @@ class Segment:
             case State.RETRY if "until" in standing:
                 self._take(standing, standing["attempt"] + 1)
             case State.RETRY:
-                self._tell_again(standing)
+                self.run.read_control()
+                ending.tell_again(self.run, standing)
             case State.WAITING if standing["wait"]["for"] == "person" and 0 < standing.get("until", 0) <= now:
                 self.run.read_control(key)
                 climb_ladder(self, standing)
             case State.WAITING:
                 waits.look(self, standing)
-            case State.OPEN:
-                self.run.must_settle = self.repair = True
+            case State.OPEN:  # its worker may have died before it sent what is in it
+                self.run.must_settle = self.repair = self.tells_again = True
 
     def come_back(self, at: int) -> None:
         self.again_at = at if self.again_at is None else min(at, self.again_at)
@@ -147,11 +149,6 @@ class Segment:
     def _ask_about_lost(self, standing: Item) -> None:
         self.run.read_control(standing["sk"][2:])
         ask_a_person(self, {**standing, "error": error_text(LOST)}, LOST)
-
-    def _tell_again(self, standing: Item) -> None:
-        error = error_of(standing["error"]) or StepError("TaskFailed")
-        self.run.read_control()
-        ending.tell_failure(self.run, standing["sk"][2:], standing["attempt"], error, standing.get("until"))
 
     def follow(self, item: Item) -> None:
         """A fact is met: send again what it calls for, and follow `next` to its end before anything is taken."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..core.model import RunStatus
-from ..ports import Change, Equals, OneOf, all_of
+from ..ports import Change, Equals, OneOf, all_of, is_set
 from . import amending, compensation, ending, retrying
 from .admission import admit
 from .items import run_key, shard_of
@@ -112,9 +112,10 @@ def _show_rest(run: Run, pulse: Pulse) -> None:
     if run.status is not other or wanted is run.status:
         return
     unchanged = all_of(Equals("rev", run.control["rev"]), Equals("status", other.value))
-    written = run.world.store.update(run_key(run.id), Change(set={"status": wanted.value}, add={"rev": 1}), unchanged)
+    change = Change(set={"status": wanted.value}, add={"rev": 1})
+    written = run.world.store.update(run_key(run.id), change, unchanged)
     run.control = written.item or run.control
-    if not written.ok:
+    if not written.ok and not is_set(change, written.item):
         run.must_settle = True  # something moved meanwhile
     elif wanted is RunStatus.WAITING:
         run.event("RunWaiting", "", int(run.control["rev"]))

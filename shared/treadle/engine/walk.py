@@ -16,7 +16,7 @@ from . import ending
 from .admission import come_back_later, waits_no_more
 from .claims import Claim, claim_of, is_unbegun, stands, write_fact
 from .failures import failed_for_good, last_attempt_failed
-from .items import error_of, is_fact, step_key, stop_key
+from .items import is_fact, step_key, stop_key
 from .progress import Ready, after
 from .pulse import LOOK_AGAIN_MS, OVERDUE_MS, Pulse
 from .run import Run
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
     from .segment import Segment
 
 _ENTERED_IN_TWO = ("signal", "child")  # its worker may have died before the step was known to the mailbox, or the child was started
-
-
-def tell_failure_again(run: Run, item: Item) -> None:
-    """Its event may never have been put."""
-    error = error_of(item["error"]) or StepError("TaskFailed")
-    ending.tell_failure(run, item["sk"][2:], item["attempt"], error, item.get("until"))
 
 
 class Walk:
@@ -185,7 +179,7 @@ class Walk:
             case State.RETRY if "until" not in item:
                 pulse.moves(now + OVERDUE_MS)
                 if self.repair:
-                    tell_failure_again(self.run, item)
+                    ending.tell_again(self.run, item)
                 failed_at: Any = item.get("failed_at", item.get("attempt_at", now))
                 if now - failed_at > OVERDUE_MS:
                     last_attempt_failed(self.segment, item)
@@ -193,16 +187,18 @@ class Walk:
             case State.RELEASED if "look" in item:
                 self._looked_at(key, item, pulse)
             case _:
-                self._timed(key, item["until"], pulse)
+                self._timed(key, item, pulse)
         return pulse
 
     def _send(self, key: str, pulse: Pulse) -> None:
         self.ready.starts.append((key, 0))
         pulse.moves()
 
-    def _timed(self, key: str, until: int, pulse: Pulse) -> None:
-        pulse.moves(max(until, self.run.now) + OVERDUE_MS)
-        if self.run.now - until > OVERDUE_MS:
+    def _timed(self, key: str, item: Item, pulse: Pulse) -> None:
+        pulse.moves(max(item["until"], self.run.now) + OVERDUE_MS)
+        if self.segment.tells_again:
+            ending.tell_again(self.run, item)
+        elif self.run.now - item["until"] > OVERDUE_MS:
             self.ready.messages += wake(self.run, key, self.run.now)
 
     def _looked_at(self, key: str, item: Item, pulse: Pulse) -> None:
@@ -221,7 +217,7 @@ class Walk:
                 if self.run.now - item["until"] > OVERDUE_MS:
                     self.ready.messages += wake(self.run, key, self.run.now)
         elif "until" in item:
-            self._timed(key, item["until"], pulse)
+            self._timed(key, item, pulse)
         else:
             pulse.moves(self.run.now + LOOK_AGAIN_MS)  # a child: it wakes its parent, this look is for the case that it could not
             if not self.repair and self.run.now - item["attempt_at"] > LOOK_AGAIN_MS - 1000:

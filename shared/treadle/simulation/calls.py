@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, Literal, ParamSpec, Protocol, TypeVar
+from typing import Concatenate, Literal, ParamSpec, TypeVar
 
-Calls = Callable[[str, Literal["before", "after"]], None]  # (the call, such as "store.put"; when); it may raise
+# (the call, such as "store.put"; when); it may raise. True, after it: its answer was lost, and it is made once more.
+Calls = Callable[[str, Literal["before", "after"]], bool | None]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class _Watched(Protocol):
-    calls: Calls | None
+class Watched:
+    """A port whose calls are announced. `is_repeating`: the call is one that the AWS client makes once more by itself."""
+
+    calls: Calls | None = None
+    is_repeating = False
 
 
-W = TypeVar("W", bound=_Watched)
+W = TypeVar("W", bound=Watched)
 
 
 def watched(name: str) -> Callable[[Callable[Concatenate[W, P], R]], Callable[Concatenate[W, P], R]]:
@@ -29,8 +33,13 @@ def watched(name: str) -> Callable[[Callable[Concatenate[W, P], R]], Callable[Co
                 return method(self, *args, **kwargs)
             self.calls(name, "before")
             result = method(self, *args, **kwargs)
-            self.calls(name, "after")
-            return result
+            if not self.calls(name, "after"):
+                return result
+            self.is_repeating = True
+            try:
+                return method(self, *args, **kwargs)
+            finally:
+                self.is_repeating = False
 
         return call
 

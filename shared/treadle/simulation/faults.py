@@ -19,6 +19,7 @@ class Kind(StrEnum):
     AFTER = "after"  # the call was made, and the worker dies before it knows
     AMBIGUOUS = "ambiguous"  # the call was made and answers an error
     THROTTLED = "throttled"  # the call was not made and answers an error
+    REPEATED = "repeated"  # the call was made, its answer was lost, and the AWS client made it once more by itself
     PARTIAL = "partial"  # a batch answers 200, and some of its entries were refused (for good: the adapters do try again)
 
     SKEWED = "skewed"  # the worker's clock is up to five minutes wrong (of workers, not of calls)
@@ -34,12 +35,15 @@ class Kind(StrEnum):
                 return False
             case Kind.PARTIAL:
                 return call in BATCHES
+            case Kind.REPEATED:
+                return call in WRITES
             case Kind.TWICE:
                 return function not in ("api", "sweeper")  # they are given no messages
         return True
 
 
 BATCHES = frozenset({"lanes.send", "bus.put"})
+WRITES = BATCHES | {"store.put", "store.update", "store.delete", "blobs.put"}
 
 
 class Crash(BaseException):
@@ -99,7 +103,7 @@ class Chance:
     random: Random
     budget: int
     probability: float
-    kinds: tuple[Kind, ...] = (Kind.BEFORE, Kind.AFTER, Kind.AMBIGUOUS, Kind.THROTTLED, Kind.PARTIAL)
+    kinds: tuple[Kind, ...] = (Kind.BEFORE, Kind.AFTER, Kind.AMBIGUOUS, Kind.THROTTLED, Kind.REPEATED, Kind.PARTIAL)
     fired: Counter[tuple[str, Kind]] = field(default_factory=Counter)
 
     def at(self, number: int, site: str) -> Kind | None:

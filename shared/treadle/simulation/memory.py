@@ -16,7 +16,7 @@ from ..batches import batches
 from ..core.errors import NotFound
 from ..core.patterns import matches
 from ..ports import Clock, Event, rfc3339
-from .calls import Calls, watched
+from .calls import Calls, Watched, watched
 from .patterns import leaves, with_names
 from .queues import MemoryLanes, Received, dead_letters_of
 from .table import MemoryStore
@@ -54,7 +54,7 @@ class ManualClock:
         self._now = max(self._now, time)
 
 
-class MemoryBlobs:
+class MemoryBlobs(Watched):
     def __init__(self, calls: Calls | None = None) -> None:
         self.calls = calls
         self._lock = RLock()
@@ -95,7 +95,7 @@ class MemoryBlobs:
         return restore
 
 
-class MemoryBus:
+class MemoryBus(Watched):
     """EventBridge with the topology's rules: what a rule matches lies in its queue at once, the whole bus event as the body."""
 
     def __init__(
@@ -192,7 +192,7 @@ def _size_bytes(entry: tuple[str, str, str]) -> int:
     return sum(len(part.encode()) for part in entry)
 
 
-class MemorySecrets:
+class MemorySecrets(Watched):
     """Every name stands for a text that comes from nowhere else, so that it can be looked for."""
 
     MARK = "canary-in-the-mine-of-"

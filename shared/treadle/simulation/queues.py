@@ -17,7 +17,7 @@ from typing import Any
 from .. import topology
 from ..batches import batches
 from ..ports import Clock, Message
-from .calls import Calls, watched
+from .calls import Calls, Watched, watched
 from .fair import FairQueue, Stored
 
 _MAX_VISIBILITY_S = 12 * 3600
@@ -60,7 +60,7 @@ class Held:
     receipt: str | None
 
 
-class MemoryLanes:
+class MemoryLanes(Watched):
     """`ports.Lanes`, and what a pump needs: `receive`, `delete`, `next_visible_at`."""
 
     def __init__(self, clock: Clock, calls: Calls | None = None, queues: Sequence[topology.Queue] = topology.QUEUES) -> None:

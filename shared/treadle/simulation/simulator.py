@@ -213,16 +213,16 @@ class Simulation:
         if worker.act is not None:
             self.acts.insert(0, worker.act)
 
-    def _call(self, call: str, when: str) -> None:
-        """Before and after each call of each port."""
+    def _call(self, call: str, when: str) -> bool:
+        """Before and after each call of each port. True: it is to be made once more."""
         worker = self.current
         if worker is None or worker.thread is not getcurrent():
-            return
+            return False
         if when == "before":
             self._hub.switch()
             self._before(worker, call)
-        else:
-            self._after(worker, call)
+            return False
+        return self._after(worker, call)
 
     def _before(self, worker: Worker, call: str) -> None:
         self.calls.append(f"{worker.function} {call}")
@@ -258,13 +258,13 @@ class Simulation:
         worker.stands, worker.wakes_at = False, 0
         self.disturbed_at = self.now
 
-    def _after(self, worker: Worker, call: str) -> None:
+    def _after(self, worker: Worker, call: str) -> bool:
         kind, worker.fault = worker.fault, None
-        match kind:
-            case Kind.AFTER:
-                raise Crash
-            case Kind.AMBIGUOUS:
-                raise Unavailable(f"{call} was done, and answered an error")
+        if kind is Kind.AFTER:
+            raise Crash
+        if kind is Kind.AMBIGUOUS:
+            raise Unavailable(f"{call} was done, and answered an error")
+        return kind is Kind.REPEATED
 
     # -------------------------------------------------------------------------------------------- messages
 

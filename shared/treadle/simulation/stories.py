@@ -23,6 +23,7 @@ FAULTS: Final = {
     Kind.TWICE: "duplicates",
     Kind.AMBIGUOUS: "errors",
     Kind.THROTTLED: "errors",
+    Kind.REPEATED: "errors",
     Kind.PARTIAL: "errors",
     Kind.FROZEN: "stalls",
     Kind.SKEWED: "clocks",

@@ -9,7 +9,7 @@ from typing import Any, assert_never
 
 from .. import topology
 from ..ports import Absent, AllOf, AnyOf, AtMost, Change, Condition, Equals, Item, Key, Members, OneOf, Page, Present, SizeBelow, Written
-from .calls import Calls, watched
+from .calls import Calls, Watched, watched
 from .items import copy, copy_item, is_empty_set, same, size_bytes, stored
 
 _PAGE_BYTES = 1_048_576  # a query's page ends here
@@ -17,7 +17,7 @@ _MEMBERS_OF_IN = 100
 _BEHIND_ALL = "\U0010ffff"
 
 
-class MemoryStore:
+class MemoryStore(Watched):
     def __init__(self, calls: Calls | None = None) -> None:
         self.calls = calls
         self.wrote: Callable[[Key, Item | None], None] | None = None  # told of each change, as it stands in the table (None: gone)
@@ -74,7 +74,8 @@ class MemoryStore:
         with self._lock:
             old = self._items.get(key)
             if condition and not holds(condition, old):
-                return Written(False, copy_item(old) if old else None)
+                is_done = self.is_repeating and new is not None and same(new, old)
+                return Written(True, None) if is_done else Written(False, copy_item(old) if old else None)
             self._replace(key, new)
             return Written(True, None)
 
