@@ -176,8 +176,7 @@ def _run_range(segment: Segment, loop: str, chunk: Item, before: dict[str, Item]
         elif standing is not None:
             goes_on = _met(run, run.note(standing), step, number, progress)
         else:
-            hold = Hold((chunk["pk"], chunk["sk"]))
-            claim = Claim(key, chunk["fence"], chunk["lease"], 1, run.now, run.now, is_fused=True, hold=hold)
+            claim = Claim(key, chunk["fence"], chunk["lease"], 1, run.now, run.now, is_fused=True, hold=Hold((chunk["pk"], chunk["sk"])))
             losses = chunk.get(suspects.LOSSES, 0) if number == chunk.get(suspects.ITEM) else 0
             goes_on = _item(segment, claim, step, number, progress, losses)
         if not goes_on:
@@ -233,8 +232,9 @@ def _record(run: Run, claim: Claim, fact: Fact, step: Step, number: int, progres
     written = write_fact(run, fact, claim)
     if not written.ok:
         standing = written.item or {}
+        run.read_control(claim.key)  # it was ended as the run stopped, or somebody else is at it
         if not is_fact(standing):
-            progress.left_open(number)  # somebody else is at it
+            progress.left_open(number)
             return True
         fact = fact_of(standing)
     run.has_ended(fact)
