@@ -17,9 +17,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from treadle import LATER, TaskContext, TaskError, task
+from treadle.engine.attempts import Attempts
+from treadle.engine.results import Failed
+from treadle.engine.secrecy import Given
 from treadle.engine.watch import limit_of
 from treadle.testing import LocalEngine
 from treadle.views import RunView
+
+from .attempts import context
 
 LIMIT_S = 1  # of a step without a timeout
 
@@ -207,6 +212,19 @@ def test_a_task_that_never_returns_fails_at_the_usual_limit_and_is_told(engine: 
     spinner.is_let_go = True
     assert comes(lambda: attempts.runaways() == 0)
     assert spinner.heard == [(True, False)]
+
+
+def test_an_attempt_without_any_time_left_does_not_begin() -> None:
+    begun: list[str] = []
+
+    @task
+    def begin(given: Any) -> None:
+        begun.append("yes")
+
+    attempts = Attempts()
+    result = attempts.call(begin, Given({}, {}), context(), limit_of(None, 60, left_ms=1_000))
+    assert isinstance(result, Failed)
+    assert (result.error.name, begun, attempts.runaways()) == ("Timeout", [], 0)
 
 
 def test_exit_is_a_failure_like_any_other(engine: LocalEngine) -> None:

@@ -59,6 +59,8 @@ class Attempts:
         """A task's failure becomes a value. `measure`: told of the memory of a process of its own. Raises Unavailable."""
         watch = Watch(limit, heartbeat_ms)
         _bind(context, watch)
+        if limit is not None and limit.ms <= 0 and (too_late := watch.fault()) is not None:
+            return Failed(too_late)  # before it begins: it would be left behind at once
         if task.isolated:
             return in_a_process(task, given, context, watch, measure)
         if not watch.is_needed:
