@@ -94,7 +94,7 @@ simulate: $(DEV) ## let everything go wrong that can, for a minute and a half (A
 	@$(VENV)/bin/treadle simulate --seconds 90 $(ARGS)
 
 .PHONY: simulate-all
-simulate-all: $(DEV) ## every single fault, every pair of the small shapes, and 200,000 random schedules: half an hour
+simulate-all: $(DEV) ## every single fault, every pair of the small shapes, and 200,000 random schedules: half an hour or more
 	@$(VENV)/bin/treadle simulate --seconds 0 --seeds 1770 $(ARGS)
 
 .PHONY: compare plans
