@@ -28,6 +28,9 @@ with atheris.instrument_imports(include=["treadle.definition", "treadle.cel", "t
     from tests.fuzz.targets import MOST_MS, TARGETS, Slow, within
 
 
+APART = 5  # processes, for an input that seems slow
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("target", choices=TARGETS)
@@ -57,12 +60,16 @@ def main() -> None:
 
 
 def _look(target: str, data: bytes, times: float) -> None:
-    """Raises Slow for what is slow apart from here as well."""
+    """Raises Slow for what is slow apart from here as well, each time: a busy machine makes a figure worse, never better."""
     try:
         within(target, data, times)
     except Slow as here:
-        if (apart_ms := least_ms_apart(target, data)) > MOST_MS[target] * times:
-            raise Slow(f"{apart_ms:.0f} ms (here {here})") from None
+        apart_ms = []
+        for _ in range(APART):
+            apart_ms.append(least_ms_apart(target, data))
+            if apart_ms[-1] <= MOST_MS[target] * times:
+                return
+        raise Slow(f"{min(apart_ms):.0f} ms (here {here})") from None
 
 
 def _plant(folder: Path, texts: list[str]) -> None:
