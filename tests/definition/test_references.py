@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from treadle.definition import Checked
+from treadle.regexes import TOO_MANY
 
 ORDER = [
     # steps, the codes of the errors, id
@@ -144,3 +145,31 @@ def test_a_template_where_a_bare_expression_is_due_is_hinted_at(check: Callable[
 
     assert told.code == "bad-expression"
     assert "without `${`" in (told.hint or "")
+
+
+# ------------------------------------------------------------------------------------------------ regular expressions altogether
+
+
+def _matching(patterns: list[str]) -> str:
+    return "".join(f"  - {{id: a{n}, set: 1, when: \"'x'.matches('{pattern}')\"}}\n" for n, pattern in enumerate(patterns))
+
+
+def test_all_regular_expressions_of_a_definition_have_a_bound_together(check: Callable[[Any], Checked]) -> None:
+    large = [f"x{{0,{900 - n}}}" for n in range(14)]  # some 1,800 instructions each: eleven are within the bound, a twelfth is not
+    assert check("steps:\n" + _matching(large[:11])).is_valid
+    told = check("steps:\n" + _matching(large) + "  - {id: b, set: 1, when: '1 +'}\n").errors
+    assert [d.path for d in told] == ["/steps/11/when", "/steps/12/when", "/steps/13/when", "/steps/14/when"]
+    assert {d.message for d in told[:3]} == {TOO_MANY}, "what needs none of them is looked at as ever"
+
+
+def test_those_of_schemas_count_as_well_and_so_do_those_that_are_refused(check: Callable[[Any], Checked]) -> None:
+    schema = ", ".join(f"p{n}: {{pattern: 'x{{0,{900 - n}}}'}}" for n in range(6))
+    inside = check(f"input: {{properties: {{{schema}}}}}\nsteps:\n" + _matching([f"x{{0,{800 - n}}}" for n in range(8)])).errors
+    assert [d.path for d in inside] == ["/steps/5/when", "/steps/6/when", "/steps/7/when"]
+    refused = check("steps:\n" + _matching([f"x{{0,{999 - n}}}{{0,99}}" for n in range(11)] + ["fine"])).errors
+    assert len(refused) == 12
+    assert [d.message == TOO_MANY for d in refused] == [False] * 11 + [True]
+
+
+def test_the_same_one_counts_once(check: Callable[[Any], Checked]) -> None:
+    assert check("steps:\n" + _matching(["x{0,900}"] * 30)).is_valid

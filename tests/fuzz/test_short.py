@@ -10,8 +10,8 @@ import random
 import pytest
 
 from tests.fuzz.inputs import EXPRESSIONS, definitions, encoded, mutated
-from tests.fuzz.once import least_ms_apart
-from tests.fuzz.targets import TARGETS, definition, evaluation, expression, within
+from tests.fuzz.once import APART, Look, least_ms_apart
+from tests.fuzz.targets import MOST_MS, TARGETS, definition, evaluation, expression, within
 
 GENEROUS = 20  # times what it may take, on a machine that does much else
 CASES = 300
@@ -34,11 +34,15 @@ FOUND: list[tuple[str, bytes]] = [
 ]
 
 
+def generous(target: str, data: bytes) -> None:
+    within(target, data, MOST_MS[target] * GENEROUS)
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 def test_any_definition_is_answered_soon(part: int) -> None:
     chance, seeds = random.Random(f"definition {part}"), definitions()
     for _ in range(CASES // PARTS):
-        within("definition", encoded(mutated(chance.choice(seeds), chance), chance), GENEROUS)
+        generous("definition", encoded(mutated(chance.choice(seeds), chance), chance))
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -46,13 +50,13 @@ def test_any_expression_is_answered_soon(part: int) -> None:
     chance = random.Random(f"expression {part}")
     for _ in range(CASES // PARTS):
         data = encoded(mutated(chance.choice(EXPRESSIONS), chance), chance)
-        within("expression", data, GENEROUS)
-        within("evaluation", data, GENEROUS)
+        generous("expression", data)
+        generous("evaluation", data)
 
 
 @pytest.mark.parametrize(("target", "data"), FOUND, ids=[ascii(data)[2:40] for _, data in FOUND])
 def test_what_was_found_once(target: str, data: bytes) -> None:
-    within(target, data, GENEROUS)
+    generous(target, data)
 
 
 def test_real_inputs_are_taken_without_a_word() -> None:
@@ -65,4 +69,23 @@ def test_real_inputs_are_taken_without_a_word() -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_takes_long_is_looked_at_again_in_a_process_of_its_own(target: str) -> None:
-    assert least_ms_apart(target, b"{}") > 0
+    of_it, of_ordinary = least_ms_apart(target, b"{}")
+    assert 0 < of_it < of_ordinary
+
+
+@pytest.mark.parametrize(
+    ("processes", "slow_ms"),
+    [
+        ([(60, 10)], 60),
+        ([(60, 20)], None),  # the machine was slow, not the input
+        ([(120, 20), (70, 10)], 60),
+        ([(60, 10), (60, 10), (50, 10)], None),
+        ([(120, 10), (120, 5)], 120),  # the machine is faster than was thought: that holds for what comes
+        ([(80, 10), (80, 5), (80, 10)], None),
+    ],
+)
+def test_slow_is_what_takes_too_long_at_full_speed_in_each_process(processes: list[tuple[float, float]], slow_ms: float | None) -> None:
+    """50 ms are allowed, and the ordinary inputs took 10 at first. The last process stands for all that follow."""
+    to_come = [(1, 10)] * APART + processes
+    look = Look("expression", 50, lambda _target, _data: to_come.pop(0) if len(to_come) > 1 else to_come[0])
+    assert look.slow_ms(b"") == slow_ms

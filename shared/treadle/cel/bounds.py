@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..core.errors import ExpressionFault
-from ..regexes import regex_fault
+from ..regexes import RegexFault, regex_size
 from .tree import Access, Items, Pattern, Repeated
 
 MAX_MADE = 64 * 1024 * 1024  # bytes, roughly, of all copies together
@@ -23,9 +23,7 @@ def check(
 ) -> None:
     """Raises ExpressionFault. `paths`: all that the expression reads; `copies`: how many of it the value may hold."""
     for pattern in patterns:
-        fault = _regex_fault("".join(piece if isinstance(piece, str) else _text_at(names, piece) for piece in pattern))
-        if fault is not None:
-            raise ExpressionFault(fault)
+        _regex_size("".join(piece if isinstance(piece, str) else _text_at(names, piece) for piece in pattern))
     made = sum(_size(_at(names, one.path)) * _times(names, one.over) for one in repeated)
     if copies > FEW_COPIES:
         made += sum(_size(_at(names, path)) for path in paths)
@@ -33,11 +31,10 @@ def check(
         raise ExpressionFault(f"it could make more than {MAX_MADE >> 20} MiB of copies of what it is given")
 
 
-def check_literal(pattern: Pattern) -> None:
-    """A pattern that is all text, when the expression is read. Raises ExpressionFault with a column."""
+def literal_size(pattern: Pattern) -> int:
+    """In instructions, of a pattern that is all text, when the expression is read; 0 for others. Raises ExpressionFault with a column."""
     literal = "".join(piece for piece in pattern if isinstance(piece, str))
-    if all(isinstance(piece, str) for piece in pattern) and (fault := _regex_fault(literal)) is not None:
-        raise ExpressionFault(fault, 1)
+    return _regex_size(literal, 1) if all(isinstance(piece, str) for piece in pattern) else 0
 
 
 def _times(names: Mapping[str, Any], over: tuple[Items, ...]) -> int:
@@ -81,5 +78,8 @@ def _size(value: Any) -> int:
 
 
 @lru_cache(maxsize=1024)
-def _regex_fault(pattern: str) -> str | None:
-    return regex_fault(pattern)
+def _regex_size(pattern: str, column: int | None = None) -> int:
+    try:
+        return regex_size(pattern)
+    except RegexFault as fault:
+        raise ExpressionFault(str(fault), column) from fault  # whoever checks many counts them

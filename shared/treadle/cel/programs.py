@@ -84,18 +84,19 @@ def _seen(text: str) -> _Seen:
     try:
         copies = tree.check_growth(node)
         patterns = tuple(tree.patterns(node)) if "matches" in text else ()
-        for pattern in patterns:
-            bounds.check_literal(pattern)
+        in_regexes = sum(map(bounds.literal_size, patterns))
         paths = frozenset(tree.accesses(node))
         repeated = tuple(tree.repeated(node)) if "(" in text else ()  # only macros repeat
-        return _Seen(_shortest(paths), tree.references(paths), copies, repeated, patterns)
+        return _Seen(_shortest(paths), tree.references(paths, in_regexes), copies, repeated, patterns)
     except (RuntimeError, ValueError, TypeError) as error:
         raise faults.when_compiled(text, str(error)) from None
 
 
-@lru_cache(maxsize=4096)
 def compiled(text: str) -> cel.Expression:
-    """Type-checked with exactly the names that it has, each of any type."""
+    """Type-checked with exactly the names that it has, each of any type. Raises ExpressionFault."""
+    found = _compiled(text)
+    if found is not None:
+        return found
     roots = _seen(text).references.roots
     try:
         return _environment(LANGUAGE_NAMES if roots <= LANGUAGE_NAMES else roots).compile(text)
@@ -103,13 +104,26 @@ def compiled(text: str) -> cel.Expression:
         raise faults.when_compiled(text, str(error)) from None
 
 
+@lru_cache(maxsize=4096)
+def _compiled(text: str) -> cel.Expression | None:
+    """Type-checked with the names of the language. None: it has others, or a fault."""
+    try:
+        return _environment(LANGUAGE_NAMES).compile(text)
+    except (RuntimeError, ValueError, TypeError):
+        return None
+
+
 @lru_cache(maxsize=64)  # whoever checks an expression asks twice
 def parsed(text: str) -> tree.Node:
     """Raises ExpressionFault."""
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
         raise ExpressionFault("it holds half a surrogate pair, which is no character", 1)
+    plain = tree.plain(text)
+    if plain is not None:
+        return plain
+    checked = _compiled(text)  # nearly each one is sound, and so compiled but once
     try:
-        return tree.plain(text) or tree.read(_environment(LANGUAGE_NAMES).compile(text, disable_check=True).serialize())
+        return tree.read((checked or _environment(LANGUAGE_NAMES).compile(text, disable_check=True)).serialize())
     except (RuntimeError, ValueError, TypeError) as error:
         raise faults.when_compiled(text, str(error)) from None
 

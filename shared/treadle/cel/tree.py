@@ -120,8 +120,8 @@ def _path(node: Node) -> Access | None:
 _NONE = References(frozenset(), frozenset())
 
 
-def references(paths: frozenset[Access]) -> References:
-    if not paths:
+def references(paths: frozenset[Access], in_regexes: int = 0) -> References:
+    if not paths and not in_regexes:
         return _NONE
     steps, secrets = ([path[1:] for path in paths if path[0] == root] for root in ("steps", "secrets"))
     return References(
@@ -130,6 +130,7 @@ def references(paths: frozenset[Access]) -> References:
         steps_dynamic=any(not path for path in steps),
         secrets=frozenset(path[0] for path in secrets if path),
         secrets_dynamic=any(not path for path in secrets),
+        in_regexes=in_regexes,
     )
 
 
@@ -285,8 +286,9 @@ def plain(text: str) -> Node | None:
 
 
 def read(serialized: bytes) -> Node:
-    """The tree of a serialised, unchecked expression: an Any that holds a ParsedExpr."""
-    return _within(_by_field(_message(_by_field(serialized), 2)), 2)
+    """The tree of a serialised expression: an Any that holds a ParsedExpr, or a CheckedExpr if it was type-checked."""
+    any_ = _by_field(serialized)
+    return _within(_by_field(_message(any_, 2)), 4 if _text(any_, 1).endswith(".CheckedExpr") else 2)
 
 
 def _expression(data: bytes) -> Node:

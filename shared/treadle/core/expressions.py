@@ -21,13 +21,15 @@ Names = Mapping[str, Any]
 @dataclass(frozen=True, slots=True)
 class References:
     """What an expression names: root names that it does not bind itself, and the ids `x` of each `steps.x` (or `steps['x']`).
-    `steps_dynamic`: it uses `steps` in another way (`steps[input.x]`, bare `steps`), so any step may be meant. The same of `secrets`."""
+    `steps_dynamic`: it uses `steps` in another way (`steps[input.x]`, bare `steps`), so any step may be meant. The same of `secrets`.
+    `in_regexes`: instructions of the regular expressions that are written in it."""
 
     roots: frozenset[str]
     steps: frozenset[str]
     steps_dynamic: bool = False
     secrets: frozenset[str] = frozenset()
     secrets_dynamic: bool = False
+    in_regexes: int = 0
 
 
 class Later(Mapping[str, Any]):

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.expressions import Expressions
 from ..core.resources import LAMBDA_SIZES, Pool
+from ..regexes import Regexes
 from .advice import warnings
 from .cycles import cycle_faults, in_order
 from .diagnostics import Code, Diagnostic, Fault, Path, Severity, kind
@@ -77,18 +78,20 @@ class Checker:
         if graph.is_too_large:
             yield from graph.faults
             return
-        yield from structure_faults(value)
+        regexes = Regexes()
+        yield from structure_faults(value, regexes=regexes)
         yield from graph.faults
         yield from StepCheck(*self._steps).faults(graph)
-        yield from self._order_faults(value, graph)
+        yield from self._order_faults(value, graph, regexes)
 
-    def _order_faults(self, value: dict[str, Any], graph: Graph) -> Iterator[Fault]:
+    def _order_faults(self, value: dict[str, Any], graph: Graph, regexes: Regexes) -> Iterator[Fault]:
         order = []
         for scope in graph.scopes:
             ordered = in_order(scope)
             order += ordered
             yield from cycle_faults(scope, ordered)
-        yield from ReferenceCheck(graph, Ended(order), self._expressions, Known(value, graph, self._steps[0])).faults(value)
+        known = Known(value, graph, self._steps[0])
+        yield from ReferenceCheck(graph, Ended(order), self._expressions, known, regexes).faults(value)
         yield from warnings(value, graph, order, self._targets)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..core.errors import ExpressionFault
 from ..core.expressions import Expressions, Hole, Patience, References, split
+from ..regexes import TOO_MANY, Regexes, RegexFault
 from .diagnostics import MAX_PER_CODE, Code, Fault, Path, shown
 from .graph import Graph, Node, Scope
 from .known import Known
@@ -49,11 +50,12 @@ class _Expression:
 class ReferenceCheck:
     """Parses each distinct expression once."""
 
-    def __init__(self, graph: Graph, ended: Ended, expressions: Expressions, known: Known) -> None:
+    def __init__(self, graph: Graph, ended: Ended, expressions: Expressions, known: Known, regexes: Regexes) -> None:
         self._graph = graph
         self._ended = ended
         self._expressions = expressions
         self._known = known
+        self._regexes = regexes
         self._patience = Patience()
         self._bad = 0  # distinct expressions that cannot be parsed
         self._parsed: dict[str, References | ExpressionFault] = {}
@@ -107,12 +109,28 @@ class ReferenceCheck:
         parsed = self._parsed.get(text)
         if parsed is None and self._bad < MAX_PER_CODE:
             try:
-                parsed = self._expressions.references(text)
+                parsed = self._references(text)
             except ExpressionFault as fault:
                 parsed = fault
                 self._bad += 1
             self._parsed[text] = parsed
         return parsed
+
+    def _references(self, text: str) -> References:
+        """Raises ExpressionFault."""
+        if self._regexes.is_spent and "matches" in text:
+            raise ExpressionFault(TOO_MANY, 1)
+        try:
+            found = self._expressions.references(text)
+        except ExpressionFault as fault:
+            if isinstance(fault.__cause__, RegexFault):
+                self._regexes.refused()
+            raise
+        try:
+            self._regexes.spend(found.in_regexes)
+        except RegexFault as too_many:
+            raise ExpressionFault(str(too_many), 1) from None
+        return found
 
     def _unknown_names(self, found: _Expression, parsed: References, place: Place) -> Iterator[Fault]:
         for name in sorted(parsed.roots - place.names):

@@ -14,7 +14,7 @@ from typing import Any
 
 import re2
 
-from ..regexes import regex_fault
+from ..regexes import Regexes
 from .diagnostics import Path, pointer
 from .metaschema import SchemaFault, fault_of
 
@@ -22,11 +22,11 @@ MAX_VIOLATIONS = 20
 _DATA = frozenset({"const", "enum", "default", "examples"})  # keywords whose values are no schemas
 
 
-def first_fault(schema: Any) -> SchemaFault | None:
-    """None: it may be used."""
+def first_fault(schema: Any, regexes: Regexes | None = None) -> SchemaFault | None:
+    """None: it may be used. `regexes`: the same for all schemas of a definition."""
     if (fault := fault_of(schema)) is not None:
         return SchemaFault(f"this is no JSON Schema: {fault.message}", fault.path)
-    return next(_unsafe(schema, schema, ()), None)
+    return next(_unsafe(schema, schema, (), regexes or Regexes()), None)
 
 
 def violations(schema: Any, value: Any) -> list[tuple[str, str]]:
@@ -94,10 +94,10 @@ def _validator() -> Any:
 # ------------------------------------------------------------------------------------------------ what is kept out
 
 
-def _unsafe(schema: Any, root: Any, path: Path) -> Iterator[SchemaFault]:
+def _unsafe(schema: Any, root: Any, path: Path, regexes: Regexes) -> Iterator[SchemaFault]:
     if isinstance(schema, list):
         for number, inner in enumerate(schema):
-            yield from _unsafe(inner, root, (*path, number))
+            yield from _unsafe(inner, root, (*path, number), regexes)
     if not isinstance(schema, dict):
         return
     if "unevaluatedProperties" in schema and "patternProperties" in schema:
@@ -106,12 +106,12 @@ def _unsafe(schema: Any, root: Any, path: Path) -> Iterator[SchemaFault]:
         if key in ("$ref", "$dynamicRef") and isinstance(inner, str):
             yield from (SchemaFault(message, (*path, key)) for message in _bad_reference(inner, root))
         elif key == "pattern" and isinstance(inner, str):
-            yield from (SchemaFault(message, (*path, key)) for message in _bad_regex(inner))
+            yield from (SchemaFault(message, (*path, key)) for message in _bad_regex(inner, regexes))
         elif key == "patternProperties" and isinstance(inner, dict):
             for regex in inner:
-                yield from (SchemaFault(message, (*path, key, regex)) for message in _bad_regex(regex))
+                yield from (SchemaFault(message, (*path, key, regex)) for message in _bad_regex(regex, regexes))
         if key not in _DATA:
-            yield from _unsafe(inner, root, (*path, key))
+            yield from _unsafe(inner, root, (*path, key), regexes)
 
 
 def _bad_reference(reference: str, root: Any) -> Iterator[str]:
@@ -130,6 +130,6 @@ def _bad_reference(reference: str, root: Any) -> Iterator[str]:
             return
 
 
-def _bad_regex(regex: str) -> Iterator[str]:
-    if (fault := regex_fault(regex)) is not None:
+def _bad_regex(regex: str, regexes: Regexes) -> Iterator[str]:
+    if (fault := regexes.fault(regex)) is not None:
         yield f"RE2 does not take the pattern {regex[:100]!r}: {fault}"

@@ -8,7 +8,7 @@ from typing import Any
 
 _LONGEST = 200  # characters of a name that is looked for
 _ALIKE = 0.6  # of 1.0: difflib's own measure of what is alike
-_EFFORT = 100_000  # pairs of characters that are compared, of some 0.1 µs each; who mistyped more than some names needs no further hint
+_EFFORT = 40_000  # pairs of characters that are compared, of some 0.1 µs each; who mistyped more than some names needs no further hint
 _EFFORT_BY_CHARACTER = 4  # of the names that are known: of a large document all are looked at once
 
 
@@ -25,13 +25,21 @@ class Effort:
 
 
 class Speller:
+    """Of one text: the same slip is often made many times, and looked up once."""
+
     def __init__(self, known: Iterable[Any] = ()) -> None:
         self._known = tuple(name for name in known if isinstance(name, str))
         self._effort = Effort(self._known)
+        self._told: dict[tuple[str, tuple[str, ...] | None], str | None] = {}
 
     def hint(self, name: str, among: Sequence[str] | None = None) -> str | None:
         """A sentence with the nearest known name, or None. `among`: others than those that it was made with."""
-        return nearest(name, self._known if among is None else among, self._effort) if self._effort.left > 0 else None
+        asked = (name, None if among is None else tuple(among))
+        if asked not in self._told:
+            if self._effort.left <= 0:
+                return None
+            self._told[asked] = nearest(name, self._known if among is None else among, self._effort)
+        return self._told[asked]
 
 
 def nearest(name: str, known: Iterable[Any], effort: Effort | None = None) -> str | None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import ErrorDetails
 
+from ..regexes import Regexes
 from .diagnostics import MAX_PER_CODE, MEANING, Code, Fault, Path, kind
 from .examples import EXAMPLES
 from .model import Workflow, examples
@@ -31,10 +32,10 @@ _EXPECTED = {
 }
 
 
-def structure_faults(document: Any, model: type[BaseModel] = Workflow) -> list[Fault]:
+def structure_faults(document: Any, model: type[BaseModel] = Workflow, regexes: Regexes | None = None) -> list[Fault]:
     """What is wrong key by key: missing, unknown, of the wrong type, not among the allowed values."""
     try:
-        model.model_validate(document)
+        model.model_validate(document, context=regexes)
     except ValidationError as error:
         return list(_faults(error, model))
     return []

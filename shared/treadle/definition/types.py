@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, cast
 
-from pydantic import Discriminator, Field, PlainValidator, Tag, WithJsonSchema
+from pydantic import Discriminator, Field, PlainValidator, Tag, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from ..core.durations import parse_duration
@@ -182,10 +182,10 @@ def _join(value: Any) -> Any:
     return value
 
 
-def _json_schema(value: Any) -> Any:
+def _json_schema(value: Any, info: ValidationInfo) -> Any:
     if not isinstance(value, dict | bool):
         raise wrong(Code.BAD_TYPE, f"expected a JSON Schema, not {kind(value)}")
-    if (fault := first_fault(value)) is not None:
+    if (fault := first_fault(value, info.context)) is not None:
         raise wrong(Code.BAD_VALUE, fault.message, inside=fault.path)
     return value
 
@@ -200,7 +200,7 @@ def either(**branches: Any) -> Any:
     return Annotated[union, Discriminator(lambda value: TAG + (type(value).__name__ if type(value).__name__ in names else names[0]))]
 
 
-def _type(check: Callable[[Any], Any], schema: dict[str, Any]) -> Any:
+def _type(check: Callable[..., Any], schema: dict[str, Any]) -> Any:
     return Annotated[Any, PlainValidator(check), WithJsonSchema(schema)]
 
 
