@@ -52,6 +52,12 @@ def when_compiled(text: str, message: str) -> ExpressionFault:
     return ExpressionFault(_sentence(place[3]), _column(text, int(place[1]), int(place[2])))
 
 
+def is_of_syntax(message: str) -> bool:
+    """For sure: some faults that the parser finds have other words."""
+    place = _PLACE.search(message)
+    return place is not None and place[3].startswith("Syntax error: ")
+
+
 def when_evaluated(message: str) -> ExpressionFault:
     return ExpressionFault(_sentence(message))
 

@@ -95,22 +95,24 @@ def _seen(text: str) -> _Seen:
 def compiled(text: str) -> cel.Expression:
     """Type-checked with exactly the names that it has, each of any type. Raises ExpressionFault."""
     found = _compiled(text)
-    if found is not None:
+    if not isinstance(found, str):
         return found
     roots = _seen(text).references.roots
+    if roots <= LANGUAGE_NAMES:
+        raise faults.when_compiled(text, found)
     try:
-        return _environment(LANGUAGE_NAMES if roots <= LANGUAGE_NAMES else roots).compile(text)
+        return _environment(roots).compile(text)
     except (RuntimeError, ValueError, TypeError) as error:
         raise faults.when_compiled(text, str(error)) from None
 
 
 @lru_cache(maxsize=4096)
-def _compiled(text: str) -> cel.Expression | None:
-    """Type-checked with the names of the language. None: it has others, or a fault."""
+def _compiled(text: str) -> cel.Expression | str:
+    """Type-checked with the names of the language; or what the runtime says against it."""
     try:
         return _environment(LANGUAGE_NAMES).compile(text)
-    except (RuntimeError, ValueError, TypeError):
-        return None
+    except (RuntimeError, ValueError, TypeError) as error:
+        return str(error)
 
 
 @lru_cache(maxsize=64)  # whoever checks an expression asks twice
@@ -121,9 +123,12 @@ def parsed(text: str) -> tree.Node:
     plain = tree.plain(text)
     if plain is not None:
         return plain
-    checked = _compiled(text)  # nearly each one is sound, and so compiled but once
+    found = _compiled(text)  # nearly each one is sound, and so compiled but once
+    if isinstance(found, str) and faults.is_of_syntax(found):
+        raise faults.when_compiled(text, found)
     try:
-        return tree.read((checked or _environment(LANGUAGE_NAMES).compile(text, disable_check=True)).serialize())
+        expression = _environment(LANGUAGE_NAMES).compile(text, disable_check=True) if isinstance(found, str) else found
+        return tree.read(expression.serialize())
     except (RuntimeError, ValueError, TypeError) as error:
         raise faults.when_compiled(text, str(error)) from None
 
