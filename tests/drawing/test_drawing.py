@@ -242,6 +242,17 @@ def test_labels_into_one_step_stand_clear_of_each_other_and_of_it() -> None:
     assert all(y + 8 < target.y for _, y, _ in labels)
 
 
+def test_labels_from_left_to_right_end_before_the_arrow_and_stand_clear_of_each_other() -> None:
+    cases = [{"when": f"input.kind == '{'k' * number}'", "then": f"t{number}"} for number in range(15)]
+    targets = [{"id": f"t{number}", "task": "work"} for number in range(15)]
+    layout = arrange(read({"steps": [{"id": "route", "switch": cases}, *targets]}))
+    assert layout.is_horizontal
+    ends = [(wire.points[-1][0] - wire.label_at[0] - label_width(wire.edge) / 2, wire.label_at[1]) for wire in layout.wires]
+    assert len(ends) == 15
+    assert all(before_end > 12 for before_end, _ in ends)  # the head of an arrow is as long
+    assert all(below - above >= 16 for above, below in pairwise(sorted(y for _, y in ends)))
+
+
 def test_mermaid_says_when_it_is_too_much_for_mermaid() -> None:
     def wide(count: int) -> dict[str, Any]:
         return {

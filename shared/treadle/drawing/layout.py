@@ -221,7 +221,8 @@ class _Plane:
             points += [(self.starts[bend.layer], bend.at), (self._end_of_layer(bend), bend.at)]
         points += [(self.starts[target.layer], entry), (self._start(target), entry)]
         (main, cross), (next_main, next_cross) = points[-3], points[-2]
-        t = 0.8 if self.is_horizontal else _part_of_curve(next_main - main, 21 + LABEL_ROW * row)
+        # with the flow from left to right in the middle, where the widest one ends before the arrow's head
+        t = 0.5 if self.is_horizontal else _part_of_curve(next_main - main, 21 + LABEL_ROW * row)
         label = main + (next_main - main) * (1.5 * t * (1 - t) + t**3), cross + (next_cross - cross) * (3 * t**2 - 2 * t**3)
         distinct = dict.fromkeys(self._point(along, across - left) for along, across in points)
         return Wire(edge, tuple(distinct), self._point(label[0], label[1] - left))
