@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,14 @@ def test_a_bad_one_is_shown_with_its_place_a_caret_and_a_hint(call: Call, bad: P
     assert f"{bad}:5:27: error: " in result.out
     assert "\n" + " " * 6 + "| " + " " * 26 + "^\n" in result.out
     assert "did you mean `after`?" in result.out
+
+
+def test_what_comes_on_stdin(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(BAD.encode())))
+    result = call("validate", "-")
+    assert (result.status, result.out.splitlines()[0]) == (1, "-:5:27: error: there is no key `afer` here [unknown-field]")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(GOOD.encode())))
+    assert call("graph", "-").out.startswith("flowchart")
 
 
 def test_as_json(call: Call, good: Path, bad: Path) -> None:

@@ -59,6 +59,20 @@ def test_a_run_to_its_end(call: Call, files: Path) -> None:
     assert (files / "run.html").read_text().lower().startswith("<!doctype html>")
 
 
+def test_where_no_picture_can_be_put_nothing_is_run(call: Call, files: Path) -> None:
+    result = call("run", files / "fails.yaml", "--html", files / "pictures" / "run.html")
+    assert (result.status, result.out) == (2, "")
+    assert f"there is no folder {files / 'pictures'}" in result.err
+
+
+def test_a_picture_that_cannot_be_written_takes_nothing_from_the_result(call: Call, files: Path) -> None:
+    (files / "run.html").symlink_to(files / "nowhere" / "run.html")
+    result = call("run", files / "fails.yaml", "--html", files / "run.html")
+    assert result.status == 1
+    assert "Broken: as it should (step a)" in result.out
+    assert f"the run cannot be drawn into {files / 'run.html'}: No such file" in result.err
+
+
 def test_a_run_that_fails(call: Call, files: Path) -> None:
     result = call("run", files / "fails.yaml")
     assert result.status == 1

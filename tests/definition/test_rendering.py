@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from treadle.definition import Checked, Checker
 from treadle.definition.rendering import to_github, to_json, to_sarif, to_text
 
@@ -36,6 +37,25 @@ def test_the_caret_stands_right_behind_tabs_and_in_long_lines(checker: Checker) 
 
     assert len(excerpt) < 200
     assert excerpt[caret.index("^")] == "5"
+
+
+@pytest.mark.parametrize(
+    ("before", "cells"),
+    [("plain", 5), ("日本", 4), ("\U0001f600", 2), ("e\u0301", 1), ("\u0661", 1), ("a\u200db", 3)],
+    ids=["letters", "East Asian", "an emoji", "an accent of its own", "another digit", "what is not shown is a sign"],
+)
+def test_the_caret_stands_below_its_character_however_wide_those_before_it_are(checker: Checker, before: str, cells: int) -> None:
+    checked = checker.check(f'id: w\nname: W\nversion: 1.0.0\nsteps:\n  - {{id: a, set: "{before}", afer: 1}}\n')
+    _, _, caret, *_ = to_text(checked.diagnostics, checked.text).splitlines()
+
+    assert caret.index("^") == len('    5 |   - {id: a, set: "') + cells + len('", ')
+
+
+def test_of_what_is_cut_the_sum_is_no_more_than_a_least(checker: Checker) -> None:
+    steps = [{"id": f"s{number}", "set": 1, "afer": []} for number in range(300)]
+    checked = checker.check({"id": "w", "name": "W", "version": "1.0.0", "steps": steps})
+
+    assert to_text(checked.diagnostics).endswith("\n\nat least 200 errors: of one code no more than 200 are told")
 
 
 def test_without_a_text_there_is_the_path(checker: Checker) -> None:
@@ -84,6 +104,21 @@ def test_sarif_names_rules_and_places(checker: Checker) -> None:
         "artifactLocation": {"uri": "flows/order.yaml"},
         "region": {"startLine": 7, "startColumn": 5},
     }
+
+
+@pytest.mark.parametrize(
+    ("file", "uri"),
+    [
+        ("../flows/order.yaml", "../flows/order.yaml"),
+        ("my flows/a%b:é.yaml", "my%20flows/a%25b%3A%C3%A9.yaml"),
+        ("flows\\order.yaml", "flows/order.yaml"),
+        ("/srv/my flows/order.yaml", "file:///srv/my%20flows/order.yaml"),
+    ],
+)
+def test_sarif_names_files_by_references(checker: Checker, file: str, uri: str) -> None:
+    (run,) = to_sarif([(file, checker.check(TEXT).diagnostics)])["runs"]
+
+    assert {result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for result in run["results"]} == {uri}
 
 
 def test_github_gets_one_annotation_a_line(check: Callable[[Any], Checked]) -> None:

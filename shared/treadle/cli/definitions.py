@@ -13,22 +13,23 @@ import click
 from ..core.errors import Rejected
 from .exits import Exit
 from .named import options_in_use, tell_tasks
-from .options import SOURCE, output_option, tasks_option
+from .options import DEFINITION, output_option, tasks_option
 from .output import print_json, print_lines, print_value
 
 if TYPE_CHECKING:
     from ..definition import Checked, Diagnostic
     from ..tasks import Registry
 
+STDIN = Path("-")
 FORMATS = ("mermaid", "dot", "svg", "html")  # treadle.drawing.FORMATS, known here so that --help imports nothing
 
 
 @click.command
-@click.argument("files", type=SOURCE, nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", type=DEFINITION, nargs=-1, required=True, metavar="FILE...")
 @tasks_option
 @output_option("sarif", "github")
 def validate(files: tuple[Path, ...], tasks: tuple[str, ...], form: str) -> int:
-    """Check definitions. Without --tasks any name of a task is taken."""
+    """Check definitions. Without --tasks any name of a task is taken. FILE `-` is stdin."""
     known = tasks_of(tasks)
     checked = {file: check(file, known) for file in files}
     is_valid = all(result.document is not None for result in checked.values())
@@ -50,10 +51,10 @@ def validate(files: tuple[Path, ...], tasks: tuple[str, ...], form: str) -> int:
 
 
 @click.command
-@click.argument("file", type=SOURCE)
+@click.argument("file", type=DEFINITION)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="mermaid", show_default=True)
 def graph(file: Path, form: str) -> int:
-    """Draw the definition in FILE."""
+    """Draw the definition in FILE; `-` is stdin."""
     from ..drawing import draw
 
     checked = check(file, None)
@@ -85,7 +86,16 @@ def check(file: Path, tasks: Registry | None) -> Checked:
     from ..cel import Cel
     from ..definition import Checker
 
-    return Checker(tasks, Cel()).check(file)
+    return Checker(tasks, Cel()).check(contents(file) if file == STDIN else file)
+
+
+def contents(file: Path) -> bytes:
+    """Of stdin no more than shows that it is too much."""
+    if file != STDIN:
+        return file.read_bytes()
+    from ..definition.document import MAX_BYTES
+
+    return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
 def show(file: Path, faults: Sequence[Diagnostic], text: str | None, *, is_for_github: bool = False, is_error: bool = False) -> None:
@@ -102,7 +112,7 @@ def show(file: Path, faults: Sequence[Diagnostic], text: str | None, *, is_for_g
 
 def sent(file: Path, send: Callable[[bytes, str], dict[str, Any]]) -> dict[str, Any] | None:
     """What an engine answers to the definition in `file`; None where it refuses it, whose faults are then shown as here."""
-    text = file.read_bytes()
+    text = contents(file)
     try:
         return send(text, "application/json" if text.lstrip().startswith(b"{") else "application/yaml")
     except Rejected as refused:

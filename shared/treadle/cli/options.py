@@ -67,6 +67,7 @@ def pair(text: str) -> tuple[str, Any]:
 
 JSON = "JSON|@FILE|-"
 SOURCE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
+DEFINITION = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True, path_type=Path)  # `-`: stdin
 
 
 def output_option(*more: str) -> Callable[[Command], Command]:

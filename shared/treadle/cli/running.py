@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..core.errors import Unavailable
+from ..core.errors import TreadleError, Unavailable
 from .definitions import check, show
 from .exits import Exit, of_run
 from .live import Live
@@ -28,6 +29,14 @@ LOOK_EVERY_S = 0.1
 PORT = 8080
 
 
+def _in_a_folder(_context: click.Context, _parameter: click.Parameter, file: Path | None) -> Path | None:
+    """Before the run, which may be long."""
+    if file is not None and not os.access(file.parent, os.W_OK):
+        missing = "there is no folder" if not file.parent.is_dir() else "nothing can be written into the folder"
+        raise click.BadParameter(f"{missing} {file.parent}")
+    return file
+
+
 @click.command
 @click.argument("file", type=SOURCE)
 @input_option
@@ -36,7 +45,14 @@ PORT = 8080
 @secrets_option
 @click.option("--skip-time", is_flag=True, help="Waits, delays and back-offs take no real time.")
 @timeout_option
-@click.option("--html", "picture", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Also draw the run into this file.")
+@click.option(
+    "--html",
+    "picture",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    callback=_in_a_folder,
+    metavar="FILE",
+    help="Also draw the run into this file.",
+)
 @output_option()
 def run(
     file: Path,
@@ -64,9 +80,9 @@ def run(
             tell_tasks(faults, engine.stack.tasks, tasks)
             return Exit.FAILED
         view = _followed(engine, engine.start(file, input=value), timeout_s, live)
+    print_run(form, view, with_steps=not live.is_drawing)
     if picture:
         _draw(picture, file, view)
-    print_run(form, view, with_steps=not live.is_drawing)
     return of_run(view["status"]) if view["endedAt"] else Exit.TIMEOUT
 
 
@@ -102,9 +118,13 @@ def _draw(picture: Path, file: Path, view: dict[str, Any]) -> None:
     from ..drawing import draw
 
     document = check(file, None).document
-    if document is not None:
+    if document is None:
+        return
+    try:
         picture.write_text(draw("html", document, view), encoding="utf-8")
-        click.echo(f"drawn: {picture}", err=True)
+    except OSError as fault:
+        raise TreadleError(f"the run cannot be drawn into {picture}: {fault.strerror}") from None
+    click.echo(f"drawn: {picture}", err=True)
 
 
 @click.command

@@ -11,7 +11,7 @@ import click
 from .definitions import sent
 from .exits import Exit, of_run
 from .live import Live
-from .options import SOURCE, input_option, output_option, pair, target_options, timeout_option
+from .options import DEFINITION, input_option, output_option, pair, target_options, timeout_option
 from .output import print_json, print_lines, print_list, print_run, print_table, print_value
 from .remote import Remote, changes, is_final
 from .target import remote
@@ -21,11 +21,11 @@ LOOK_EVERY_S = 0.5
 
 
 @click.command
-@click.argument("file", type=SOURCE)
+@click.argument("file", type=DEFINITION)
 @target_options
 @output_option()
 def submit(file: Path, form: str, **target: Any) -> int:
-    """Register the definition in FILE. The same content again changes nothing."""
+    """Register the definition in FILE (`-`: stdin). The same content again changes nothing."""
     engine = remote(**target)
     made = sent(file, engine.register)
     if made is None:

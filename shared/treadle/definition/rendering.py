@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
-from .diagnostics import MEANING, WARNINGS, Diagnostic, Severity
+from .diagnostics import MAX_PER_CODE, MEANING, WARNINGS, Diagnostic, Severity
 from .marks import Lines
 
-_NOT_TABS = re.compile(r"[^\t]")
 _WIDTH = 160  # characters of a source line that are shown
 
 
@@ -21,9 +22,11 @@ def to_text(diagnostics: Sequence[Diagnostic], text: str | None = None, file: st
 
 
 def summary(diagnostics: Sequence[Diagnostic]) -> str:
-    """`2 errors, 1 warning`."""
+    """`2 errors, 1 warning`; where not all are told, `at least`."""
     counts = [(sum(d.severity is severity for d in diagnostics), severity.value) for severity in Severity]
-    return ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts if count) or "no faults"
+    told = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts if count) or "no faults"
+    is_cut = max(Counter(diagnostic.code for diagnostic in diagnostics).values(), default=0) >= MAX_PER_CODE
+    return f"at least {told}: of one code no more than {MAX_PER_CODE} are told" if is_cut else told
 
 
 def _one(diagnostic: Diagnostic, lines: Lines | None, text: str, file: str, colour: bool) -> str:
@@ -43,10 +46,17 @@ def _excerpt(line: str, number: int, column: int) -> list[str]:
     first = max(0, column - 1 - _WIDTH // 2) if len(line) > _WIDTH else 0
     part = line[first : first + _WIDTH].rstrip()
     gutter = f"{number:>5} | "
-    # tabs are kept, so that the caret stands under its character however wide they are shown
-    blank = _NOT_TABS.sub(" ", line[first : column - 1]).ljust(column - 1 - first)
     printable = part if part.isprintable() else "".join(char if char.isprintable() or char == "\t" else "\ufffd" for char in part)
+    before = column - 1 - first
+    blank = "".join(map(_blank, printable[:before])) + " " * (before - len(printable))
     return [gutter + printable, " " * (len(gutter) - 2) + "| " + blank + "^"]
+
+
+def _blank(char: str) -> str:
+    """As wide as the character is shown: a tab is kept, an East Asian one or an emoji takes two cells, an accent of its own none."""
+    if char == "\t":
+        return char
+    return "  " if unicodedata.east_asian_width(char) in "WF" else "" if unicodedata.category(char) in ("Mn", "Me") else " "
 
 
 def _paint(text: str, tone: str) -> str:
@@ -67,7 +77,7 @@ def to_json(diagnostics: Sequence[Diagnostic]) -> dict[str, Any]:
 
 
 def to_sarif(files: Sequence[tuple[str, Sequence[Diagnostic]]], version: str = "0") -> dict[str, Any]:
-    """One run over all files. `files`: (path relative to the repository, its diagnostics)."""
+    """One run over all files. `files`: (path, its diagnostics); a scanner takes a relative path from the root of the repository."""
     used = sorted({diagnostic.code for _, diagnostics in files for diagnostic in diagnostics})
     rules = [
         {
@@ -87,7 +97,7 @@ def to_sarif(files: Sequence[tuple[str, Sequence[Diagnostic]]], version: str = "
 
 
 def _result(file: str, diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
-    place: dict[str, Any] = {"artifactLocation": {"uri": file.replace("\\", "/")}}
+    place: dict[str, Any] = {"artifactLocation": {"uri": _uri(file)}}
     if diagnostic.line and diagnostic.column:
         place["region"] = {"startLine": diagnostic.line, "startColumn": diagnostic.column}
     logical = {"fullyQualifiedName": diagnostic.path or "/"}
@@ -98,6 +108,11 @@ def _result(file: str, diagnostic: Diagnostic, rule: int) -> dict[str, Any]:
         "message": {"text": _with_hint(diagnostic)},
         "locations": [{"physicalLocation": place, "logicalLocations": [logical]}],
     }
+
+
+def _uri(file: str) -> str:
+    path = quote(file.replace("\\", "/"))
+    return f"file://{path}" if path.startswith("/") else path
 
 
 def _with_hint(diagnostic: Diagnostic) -> str:
