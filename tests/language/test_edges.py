@@ -305,6 +305,82 @@ JOINS = [
         took=2,
     ),
     Case(
+        "what any did not see is null in the whole step, however late: for a group, what is inside of it, its output and its catch",
+        """
+        steps:
+        - {id: fast, wait: 1s, output: fast}
+        - {id: slow, wait: 2s, output: slow}
+        - id: g
+          join: any
+          after: [fast, slow]
+          group:
+            steps:
+            - {id: early, set: "${steps.slow}"}
+            - {id: pause, wait: 9s}
+            - {id: inner, after: [pause], forEach: [1], group: {steps: [{id: late, set: "${[steps.slow, steps.fast.output]}"}]}}
+            output: ["${steps.early.output}", "${steps.inner.output[0].late}", "${steps.slow}"]
+          output: {inside: "${result}", outside: "${steps.slow}"}
+        - id: c
+          join: any
+          after: [fast, slow]
+          group: {steps: [{id: rest, wait: 9s}, {id: bad, after: [rest], fail: {error: Boom}}]}
+          catch: [{errors: ["*"], output: "${steps.slow}"}]
+        - {id: end, after: [g, c, slow], set: "${steps.slow.output}"}
+        """,
+        outputs={"g": {"inside": [None, [None, "fast"], None], "outside": None}, "c": None, "end": "slow"},
+        took=10,
+    ),
+    Case(
+        "what any or N did not see is null in each item and iteration, and in what ends a loop",
+        """
+        steps:
+        - {id: fast, wait: 1s, output: fast}
+        - {id: slow, wait: 2s, output: slow}
+        - id: f
+          join: 1
+          after: [fast, slow]
+          forEach: [1, 2]
+          maxConcurrency: 1
+          group: {steps: [{id: pause, wait: 9s}, {id: late, after: [pause], set: "${steps.slow}"}]}
+          output: ["${result.late}", "${steps.slow}"]
+        - id: r
+          join: any
+          after: [fast, slow]
+          repeat: {until: steps.slow == null && iteration == 1, max: 3, delay: 9s}
+          set: "${steps.slow}"
+        """,
+        outputs={"f": [[None, None], [None, None]], "r": None, "r[1]": None},
+        took=19,
+    ),
+    Case(
+        "what any did not see is null in each attempt of a group, and in what undoes the step",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - {id: fast, wait: 1s, output: fast}
+        - {id: slow, wait: 2s, output: slow}
+        - id: g
+          join: any
+          after: [fast, slow]
+          retry: {maxAttempts: 2, backoff: fixed, delay: 9s, jitter: none}
+          group:
+            steps:
+            - {id: first, task: nth, with: {key: g, fails: 1}}
+            - id: then
+              after: [first]
+              set: "${steps.slow}"
+              compensate: {task: note, with: {label: "then ${steps.slow} ${steps.fast.output}"}}
+        - {id: s, join: any, after: [fast, slow], set: 1, compensate: {task: note, with: {label: "s ${steps.slow} ${steps.fast.output}"}}}
+        - {id: end, after: [g, s, slow], fail: {error: Boom}}
+        """,
+        status="failed",
+        error="Boom",
+        compensated=True,
+        outputs={"g": {"then": None}},
+        log=["then null fast", "s null fast"],
+        took=10,
+    ),
+    Case(
         "any is decided at the first, and the rest of the run is waited for",
         """
         steps:

@@ -297,7 +297,7 @@ def _act(run: Run, number: int, key: str, claimed: Item, deadline: int) -> Json 
     undo = step.compensate or {}
     fact = run.find_facts([key])[key]
     bound = {"input": run.input, "run": about(run), "output": run.output_of(fact), "error": run.control.get("error")}
-    bound["steps"] = steps_seen(run, paths.scope(key), "", [*step.compensate_reads])
+    bound["steps"] = steps_seen(run, paths.scope(key), step.compensate_reads, key)
     bound |= loop_names(run, key)
     try:
         if "task" in undo:

@@ -55,7 +55,7 @@ def scope_ended(run: Run, scope_key: str, last: Fact, ready: Ready) -> list[Fact
         return []
     try:
         output = scope_output(run, scope_key, run.plan.scopes[paths.step_id(scope_key)])
-        done = reshape(run, run.step(key), names(run, key), output)
+        done = reshape(run, run.step(key), names(run, key, seen=claim_of(item).saw), output)
     except ExpressionFault as fault:
         fail_attempt(run, claim_of(item), expression_error(fault), stands(item))
         return []
@@ -92,11 +92,12 @@ def scope_output(run: Run, scope_key: str, scope: Scope) -> Json:
     if not scope.has_output:
         found = run.find_facts(paths.join(scope_key, name) for name in scope.sinks)
         return {name: run.output_of(found[key]) if (key := paths.join(scope_key, name)) in found else None for name in scope.sinks}
-    bound: dict[str, Any] = {"run": about(run), "steps": steps_seen(run, scope_key, "", scope.output_named.steps)}
+    group = paths.owner(scope_key)[0] if scope_key else ""
+    bound: dict[str, Any] = {"run": about(run), "steps": steps_seen(run, scope_key, scope.output_named.steps, group)}
     if "input" in scope.output_named.roots:
         bound["input"] = run.input  # read only for a template that names it
-    if scope_key:
-        bound |= loop_names(run, paths.owner(scope_key)[0])
+    if group:
+        bound |= loop_names(run, group)
     return render(scope.output, run.world.expressions, bound)
 
 

@@ -5,7 +5,7 @@ Only the facts that the expression's step names are read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ..core import paths
@@ -14,17 +14,14 @@ from ..core.errors import Conflict
 from ..core.expressions import Later
 from ..core.model import Json
 from ..core.moments import rfc3339
-from ..core.plan import Step
 from ..ports import Item
 from .items import decode, is_ref, step_key
 from .run import Run
 
 
 def names(run: Run, key: str, *, seen: Iterable[str] | None = None) -> dict[str, Any]:
-    """For the expressions of the step at `key`. `seen`: the sources that a join `any` or N saw (others of its sources are null)."""
+    """For the expressions of the step at `key`. `seen`: the sources that its join `any` or N saw; None: as its item says."""
     step = run.step(key)
-    if seen is None and step.join not in ("all", "done") and paths.index(key) is not None:
-        seen = _header(run, paths.whole(key)).get("saw")  # of the loop as a whole
     named = step.named if paths.index(key) is None else step.item_named
     bound: dict[str, Any] = {}
     if "input" in named.roots:
@@ -32,7 +29,7 @@ def names(run: Run, key: str, *, seen: Iterable[str] | None = None) -> dict[str,
     if "run" in named.roots:
         bound["run"] = about(run)
     if "steps" in named.roots:
-        bound["steps"] = steps_seen(run, paths.scope(key), step.id, named.steps, step, seen)
+        bound["steps"] = steps_seen(run, paths.scope(key), named.steps, key, but=step.id, seen=seen)
     if named.roots & {"item", "index", "iteration", "previous"}:
         bound |= loop_names(run, key)
     return bound
@@ -44,16 +41,30 @@ def about(run: Run) -> dict[str, Json]:
 
 
 def steps_seen(
-    run: Run, scope_key: str, own_id: str, reads: Iterable[str], step: Step | None = None, seen: Iterable[str] | None = None
+    run: Run, scope_key: str, reads: Iterable[str], of: str, *, but: str = "", seen: Iterable[str] | None = None
 ) -> dict[str, Any]:
-    """`steps`: each named step of this scope or one around it; null for one that has not ended (or was not seen)."""
-    wanted = {name: key for name in _expand(run, scope_key, reads) if name != own_id and (key := visible(run, scope_key, name)) is not None}
+    """`steps`: each named step of this scope or one around it; null for one that was not seen. `of`: the key of the step whose
+    expressions these are, or of the group whose output it is; "" for the run's."""
+    wanted = {name: key for name in _expand(run, scope_key, reads) if name != but and (key := visible(run, scope_key, name)) is not None}
     found = run.find_facts(wanted.values())
     never = {"output": None, "outcome": "skipped", "error": None, "attempts": 0}  # of a stopping scope: it will not start any more
-    unseen: set[str] = set()
-    if step is not None and step.join not in ("all", "done") and seen is not None:
-        unseen = {edge.source for edge in step.edges} - set(seen)
+    unseen = _unseen(run, of, wanted, seen)
     return {name: None if name in unseen else as_seen(run, found[key]) if key in found else never for name, key in wanted.items()}
+
+
+def _unseen(run: Run, key: str, named: Collection[str], seen: Iterable[str] | None) -> set[str]:
+    """Those that a join `any` or N did not see: its sources are null for the whole step, and for what is inside of it."""
+    unseen: set[str] = set()
+    at, saw = key, seen
+    while at:
+        step = run.step(at)
+        sources = set() if step.join in ("all", "done") else {edge.source for edge in step.edges}.intersection(named)
+        if sources:
+            saw = saw if saw is not None else _header(run, at if paths.index(at) is None else paths.whole(at)).get("saw")
+            unseen |= sources.difference(sources if saw is None else saw)
+        scope_key = paths.scope(at)
+        at, saw = paths.owner(scope_key)[0] if scope_key else "", None
+    return unseen
 
 
 def _expand(run: Run, scope_key: str, reads: Iterable[str]) -> list[str]:

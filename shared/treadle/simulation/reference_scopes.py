@@ -92,7 +92,7 @@ class Scope:
             self.into[edge.target].append(edge)
             self.out_of[edge.source].append(edge)
         self.seen: dict[str, Json] = {}  # `steps`, from the moment that each ends
-        self.env = replace(outer, seen=lambda: {**outer.seen(), **self.seen}, hidden=frozenset())
+        self.env = replace(outer, seen=lambda: {**outer.seen(), **self.seen})
         self.ends: dict[str, End] = {}  # known to the steps that come after; in that order
         self.running: dict[str, Process[None]] = {}
         self.begun: set[str] = set()
@@ -246,7 +246,7 @@ class Scope:
             await self.run.goes_on()
         self.begun.add(name)
         record = self.run.records[path] = Record(before=self._before(name))
-        env = replace(self.env, hidden=self._hidden(name))
+        env = replace(self.env, hidden=self.env.hidden | self._hidden(name))
         try:
             end = await self._performed(step, path, env)
         except Cancelled:
