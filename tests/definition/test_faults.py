@@ -12,8 +12,11 @@ STEP = "steps: [{id: a, set: 1}]\n"
 
 CASES = [
     # code, text, (line, column) or None, part of the hint or None, id
-    ("syntax", "steps:\n\t- {id: a, set: 1}\n", (5, 1), None, "a tab as indentation"),
-    ("syntax", "steps: [{id: a, set: 1}\n", (5, 1), None, "a list that never ends"),
+    ("syntax", "steps:\n\t- {id: a, set: 1}\n", (5, 1), "with spaces", "a tab as indentation"),
+    ("syntax", "steps: [{id: a, set: 1}\n", (5, 1), "it began in line 4, column 8", "a list that never ends"),
+    ("syntax", 'steps:\n  - {id: a, set: "open}\n', (6, 1), "it began in line 5, column 18", "a string that never ends"),
+    ("syntax", "steps: [{id: a, set: @home}]\n", (4, 22), "begins with `@`", "a text that needs quotes"),
+    ("syntax", "steps:\n  - id: a\n    set: a: b\n", (6, 11), "in quotes", "a colon in a text"),
     ("syntax", "steps: [{id: a, set: .nan}]\n", (4, 22), None, "NaN in YAML"),
     ("syntax", "steps: [{id: a, set: -.inf}]\n", (4, 22), None, "infinity in YAML"),
     ("bad-value", "steps: [{id: a, set: 9223372036854775808}]\n", (4, 22), None, "a whole number of 65 bits"),
@@ -126,6 +129,13 @@ CASES = [
     ("unknown-task", "steps: [{id: a, task: chrge}]\n", (4, 23), "charge", "in a step"),
     ("unknown-task", "errorHandling: {onFailure: compensate}\nsteps: [{id: a, set: 1, compensate: {task: x}}]\n", (5, 44), None,
         "to compensate"),
+    ("bad-type", "steps: [{id: a, task: echo, retry: 3}]\n", (4, 36), "`{maxAttempts: 3}`", "what is usual, without its key"),
+    ("bad-type", "steps: [{id: a, signal: paid}]\n", (4, 25), "`{name: paid}`", "a name, without its key"),
+    ("bad-type", "steps: [{id: a, set: 1}, {id: b, after: a, set: 1}]\n", (4, 41), "`[a]`", "one where a list may stand"),
+    ("bad-value", "steps: [{id: a, task: echo, catch: [{errors: [], output: 1}]}]\n", (4, 46), None, "a list of none"),
+    ("bad-value", "steps: [{id: a, set: 1}, {id: b, after: [{step: a, on: success}], set: 1}]\n", (4, 56), "`succeeded`", "an outcome"),
+    ("unknown-field", "steps: [{id: a, task: echo, depends_on: []}]\n", (4, 29), "`after` is the word", "another engine's word for after"),
+    ("unknown-field", "steps: [{id: a, task: echo, If: true}]\n", (4, 29), "`when` is the word", "another engine's word for when"),
     ("no-such-resources", "steps: [{id: a, task: echo, resources: {cpu: 4096 vCPU}}]\n", (4, 40), "6 vCPU", "processors"),
     ("no-such-resources", "steps: [{id: a, task: echo, resources: {memory: 11GB}}]\n", (4, 40), None, "memory"),
     ("limit-exceeded", "steps: [{id: a, set: 1, repeat: {until: 'true', max: 100001}}]\n", (4, 54), None, "iterations"),
@@ -147,6 +157,12 @@ def test_a_fault_is_told_alone_and_at_its_place(
     assert place is None or (told.line, told.column) == place
     assert hint is None or hint in (told.hint or "")
     assert checked.document is None
+
+
+def test_an_outcome_that_there_is_not_says_nothing_of_what_can_start(check: Callable[[Any], Checked]) -> None:
+    checked = check("steps: [{id: a, set: 1}, {id: b, after: [{step: a, on: success}], set: 1}]\n")
+
+    assert [diagnostic.code.value for diagnostic in checked.diagnostics] == ["bad-value"]
 
 
 def test_the_same_faults_are_told_of_data_without_lines(check: Callable[[Any], Checked]) -> None:

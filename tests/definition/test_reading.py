@@ -73,6 +73,21 @@ def test_a_plain_scalar_is_resolved_by_the_core_schema(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        pytest.param('{"steps": [1, ]}', "the comma before it is one too many", id="a comma before the end"),
+        pytest.param("{'id': 1}", "JSON has double quotes only", id="single quotes"),
+        pytest.param('{"id": // the id\n"w"}', "JSON has no comments; a definition in YAML may have some", id="a comment"),
+        pytest.param('{"id": }', None, id="anything else"),
+    ],
+)
+def test_what_is_usual_elsewhere_is_told_to_be_no_json(checker: Checker, text: str, hint: str | None) -> None:
+    (told,) = checker.check(text).diagnostics
+
+    assert (told.code.value, told.hint) == ("syntax", hint)
+
+
+@pytest.mark.parametrize(
     ("content", "place"),
     [
         pytest.param(b"id: w\nname: \xff\n", (2, 7), id="not UTF-8"),

@@ -78,12 +78,12 @@ def _may_start(node: Node, outcomes: dict[Node, frozenset[Outcome]]) -> bool:
 
 
 def _choices(node: Node, outcomes: dict[Node, frozenset[Outcome]]) -> list[set[tuple[str, ...]]]:
-    """For each source, what its edges into the step may become together."""
+    """For each source, what its edges into the step may become together; what `on` is not, is told elsewhere."""
     by_source: dict[str, list[Edge]] = {}
     for edge in node.edges:
         by_source.setdefault(edge.source, []).append(edge)
     return [
-        {tuple(_EDGE.get(edge.on, {}).get(outcome, _DEAD) for edge in edges) for outcome in outcomes[node.scope.by_id[source]]}
+        {tuple(_EDGE.get(edge.on, _EDGE["done"]).get(outcome, _DEAD) for edge in edges) for outcome in outcomes[node.scope.by_id[source]]}
         for source, edges in by_source.items()
     ]
 

@@ -161,4 +161,13 @@ class _Reader:
         return tuple(self.path)
 
     def _syntax(self, message: str, index: int) -> Unreadable:
-        return Unreadable(Fault(Code.SYNTAX, message, self._here(), index=index))
+        return Unreadable(Fault(Code.SYNTAX, message, self._here(), _hint(self.text, index), index=index))
+
+
+def _hint(text: str, index: int) -> str | None:
+    """What is usual elsewhere, and is not JSON."""
+    if text.startswith(("}", "]"), index) and text[:index].rstrip().endswith(","):
+        return "the comma before it is one too many"
+    if text.startswith("'", index):
+        return "JSON has double quotes only"
+    return "JSON has no comments; a definition in YAML may have some" if text.startswith(("//", "/*", "#"), index) else None

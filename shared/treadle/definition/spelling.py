@@ -11,6 +11,26 @@ _ALIKE = 0.6  # of 1.0: difflib's own measure of what is alike
 _EFFORT = 40_000  # pairs of characters that are compared, of some 0.1 µs each; who mistyped more than some names needs no further hint
 _EFFORT_BY_CHARACTER = 4  # of the names that are known: of a large document all are looked at once
 
+# Keys of other engines, and of everyday speech, that look like none of this language.
+_OTHERWISE = {
+    "after": ("depends_on", "dependson", "depends", "dependencies", "needs", "requires"),
+    "when": ("if", "condition"),
+    "with": ("input", "inputs", "params", "parameters", "args", "arguments"),
+    "task": ("run", "uses", "call", "action", "function"),
+    "forEach": ("map", "loop", "items", "with_items"),
+    "catch": ("onerror", "on_error", "onfailure", "on_failure", "rescue"),
+    "wait": ("sleep", "delay", "pause"),
+    "workflow": ("child", "subworkflow"),
+    "set": ("pass", "value", "result"),
+}
+_MEANT = {other: key for key, others in _OTHERWISE.items() for other in others}
+
+
+def otherwise(name: str, known: Sequence[str]) -> str | None:
+    """A hint where another word is usual for one of the known keys."""
+    meant = _MEANT.get(name.lower())
+    return f"`{meant}` is the word for it here" if meant in known else None
+
 
 class Effort:
     """How much may still be compared."""

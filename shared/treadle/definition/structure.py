@@ -16,7 +16,7 @@ from ..regexes import Regexes
 from .diagnostics import MAX_PER_CODE, MEANING, Code, Fault, Path, kind
 from .examples import EXAMPLES
 from .model import Workflow, examples
-from .spelling import Speller
+from .spelling import Speller, otherwise
 from .types import TAG
 
 _EXPECTED = {
@@ -30,6 +30,13 @@ _EXPECTED = {
     "model_type": "a map",
     "model_attributes_type": "a map",
 }
+
+# What is meant by a map that is left out: `retry: 3`.
+_USUAL = {
+    "signal": ("name", str), "workflow": ("id", str), "fail": ("error", str), "emit": ("type", str), "compensate": ("task", str),
+    "retry": ("maxAttempts", int), "repeat": ("max", int), "tolerate": ("failures", int),
+}  # fmt: skip
+_SHORT = re.compile(r"[\w.*-]{1,64}")
 
 
 def structure_faults(document: Any, model: type[BaseModel] = Workflow, regexes: Regexes | None = None) -> list[Fault]:
@@ -60,7 +67,7 @@ def _fault(error: ErrorDetails, model: type[BaseModel], speller: Speller) -> Fau
             return Fault(Code.MISSING_FIELD, f"`{name}` is missing", path[:-1])
         case "extra_forbidden":
             known = _known_keys(path[:-1], model)
-            hint = speller.hint(name, known) or _listed(known)
+            hint = otherwise(name, known) or speller.hint(name, known) or _listed(known)
             return Fault(Code.UNKNOWN_FIELD, f"there is no key `{name[:60]}` here", path, hint, at_key=True)
         case "literal_error" if isinstance(given, str):
             allowed = re.findall(r"'([^']*)'", context["expected"])
@@ -68,7 +75,8 @@ def _fault(error: ErrorDetails, model: type[BaseModel], speller: Speller) -> Fau
         case "literal_error":
             return Fault(Code.BAD_TYPE, f"expected a string, not {kind(given)}", path)
         case kind_of if kind_of in _EXPECTED:
-            return Fault(Code.BAD_TYPE, f"expected {_EXPECTED[kind_of]}, not {_instead(given, kind_of)}", path, _unquoted(given, kind_of))
+            hint = _unquoted(given, kind_of) or _unwrapped(name, given, kind_of)
+            return Fault(Code.BAD_TYPE, f"expected {_EXPECTED[kind_of]}, not {_instead(given, kind_of)}", path, hint)
         case kind_of if kind_of in MEANING:
             return Fault(Code(kind_of), context["message"], (*path, *context["inside"]), context["hint"])
         case _:
@@ -88,8 +96,20 @@ def _unquoted(given: Any, expected: str) -> str | None:
     return None
 
 
+def _unwrapped(name: str, given: Any, expected: str) -> str | None:
+    """A hint for what stands there by itself, where it has to stand in a list or in a map."""
+    if expected == "list_type":
+        return f"did you mean `[{given}]`?" if isinstance(given, str) and _SHORT.fullmatch(given) else None
+    key, kind_of = _USUAL.get(name, ("", object))
+    if not key or not expected.startswith("model") or type(given) is not kind_of:
+        return None
+    return f"did you mean `{{{key}: {given}}}`?" if _SHORT.fullmatch(str(given)) else None
+
+
 def _bounded(error: ErrorDetails) -> str:
-    """pydantic's sentence (`List should have at least 1 item ...`), begun in lower case."""
+    """pydantic's sentence (`String should have at most 200 characters`), begun in lower case."""
+    if error["type"] in ("too_short", "string_too_short") and error["ctx"]["min_length"] == 1:
+        return "must not be empty"
     message = error["msg"]
     return message[:1].lower() + message[1:]
 

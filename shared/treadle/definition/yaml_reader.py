@@ -38,7 +38,7 @@ def read_yaml(text: str) -> Document:
     except Unreadable as unreadable:
         return Document(None, text, None, (*builder.faults, unreadable.fault))
     except yaml.YAMLError as error:
-        return Document(None, text, None, (*builder.faults, _syntax(error)))
+        return Document(None, text, None, (*builder.faults, _syntax(error, text)))
     return Document(value, text, marks, tuple(builder.faults))
 
 
@@ -186,12 +186,28 @@ def _index(event: yaml.Event) -> int:
     return event.start_mark.index if event.start_mark else 0
 
 
-def _syntax(error: yaml.YAMLError) -> Fault:
+def _syntax(error: yaml.YAMLError, text: str) -> Fault:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is not None:
         problem = getattr(error, "problem", None) or "cannot be read as YAML"
         context = getattr(error, "context", None)
-        return Fault(Code.SYNTAX, f"{context}: {problem}" if context else str(problem), index=mark.index)
+        hint = _hint(str(problem), text[mark.index : mark.index + 1]) or _beginning(mark, getattr(error, "context_mark", None))
+        return Fault(Code.SYNTAX, f"{context}: {problem}" if context else str(problem), hint=hint, index=mark.index)
     # A character that YAML does not allow: the reader knows its position only.
     position = getattr(error, "position", 0)
     return Fault(Code.SYNTAX, str(getattr(error, "reason", "cannot be read as YAML")), index=position if isinstance(position, int) else 0)
+
+
+def _hint(problem: str, char: str) -> str | None:
+    """What is to be done about the commonest slips, of which the parser only says where it stumbled."""
+    if problem.endswith("cannot start any token"):
+        return "YAML is indented with spaces, not with tabs" if char == "\t" else f"a text that begins with `{char}` stands in quotes"
+    if problem.startswith("mapping values are not allowed"):
+        return "a text with `: ` in it stands in quotes; the keys of one map begin in the same column"
+    return None
+
+
+def _beginning(mark: yaml.Mark, began: yaml.Mark | None) -> str | None:
+    if began is None or began.line == mark.line:
+        return None
+    return f"it began in line {began.line + 1}, column {began.column + 1}"
