@@ -54,6 +54,31 @@ def test_what_comes_on_stdin(call: Call, monkeypatch: pytest.MonkeyPatch) -> Non
     assert call("graph", "-").out.startswith("flowchart")
 
 
+POOLS = """
+workflow_engine:
+  scalability: {pools: {batch: {kind: fargate, memory: 16GB}}}
+  integration: {webhook_support: true, notifications: {ops: {sns: "arn:aws:sns:eu-central-1:123456789012:ops"}}}
+"""
+LARGE = (
+    "id: w\nname: W\nversion: 1.0.0\nerrorHandling: {onFailure: wait, escalation: [{afterFailure: 5m, notify: opss}]}\n"
+    "steps:\n  - {id: a, task: charge, resources: {memory: 16GB}}\n"
+)
+
+
+def test_what_the_configuration_offers(call: Call, tmp_path: Path) -> None:
+    large, config = _written(tmp_path / "large.yaml", LARGE), _written(tmp_path / "engine.yaml", POOLS)
+    without = call("validate", large)
+    assert (without.status, "no-such-resources" in without.out, "unknown-target" in without.out) == (1, True, False)
+    with_it = call("validate", large, "--config", config)
+    assert (with_it.status, "no-such-resources" in with_it.out, "did you mean `ops`?" in with_it.out) == (0, False, True)
+    assert call("graph", large).status == 0
+
+
+def test_a_configuration_that_is_none_is_wrong_usage(call: Call, good: Path) -> None:
+    result = call("validate", good, "--config", good)
+    assert (result.status, "`workflow_engine` is missing" in result.err) == (2, True)
+
+
 def test_as_json(call: Call, good: Path, bad: Path) -> None:
     assert json.loads(call("validate", good, "-o", "json").out) == {"valid": True, "diagnostics": []}
     result = call("validate", good, bad, "-o", "json")

@@ -73,6 +73,19 @@ def test_a_picture_that_cannot_be_written_takes_nothing_from_the_result(call: Ca
     assert f"the run cannot be drawn into {files / 'run.html'}: No such file" in result.err
 
 
+def test_a_step_that_only_a_pool_of_the_configuration_can_hold_is_run_and_drawn(call: Call, files: Path) -> None:
+    (files / "large.yaml").write_text(HEAD + "steps:\n  - {id: a, task: echo, resources: {memory: 16GB}}\n")
+    (files / "engine.yaml").write_text("workflow_engine:\n  scalability:\n    pools: {batch: {kind: fargate, memory: 16GB}}\n")
+    result = call("run", files / "large.yaml", "--config", files / "engine.yaml", "--html", files / "run.html")
+    assert (result.status, (files / "run.html").exists()) == (0, True)
+
+
+def test_nobody_is_sent_to_an_engine_that_has_gone(call: Call, files: Path) -> None:
+    (files / "wrong.yaml").write_text(HEAD + "steps:\n  - {id: a, task: http, with: {url: nowhere}}\n")
+    result = call("run", files / "wrong.yaml")
+    assert (result.status, "InputInvalid" in result.out, "treadle input" in result.out) == (1, True, False)
+
+
 def test_a_run_that_fails(call: Call, files: Path) -> None:
     result = call("run", files / "fails.yaml")
     assert result.status == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -13,11 +14,11 @@ import click
 from ..core.errors import Rejected
 from .exits import Exit
 from .named import options_in_use, tell_tasks
-from .options import DEFINITION, output_option, tasks_option
+from .options import DEFINITION, config_option, output_option, tasks_option
 from .output import print_json, print_lines, print_value
 
 if TYPE_CHECKING:
-    from ..definition import Checked, Diagnostic
+    from ..definition import Checked, Checker, Diagnostic
     from ..tasks import Registry
 
 STDIN = Path("-")
@@ -27,11 +28,14 @@ FORMATS = ("mermaid", "dot", "svg", "html")  # treadle.drawing.FORMATS, known he
 @click.command
 @click.argument("files", type=DEFINITION, nargs=-1, required=True, metavar="FILE...")
 @tasks_option
+@config_option
 @output_option("sarif", "github")
-def validate(files: tuple[Path, ...], tasks: tuple[str, ...], form: str) -> int:
-    """Check definitions. Without --tasks any name of a task is taken. FILE `-` is stdin."""
+def validate(files: tuple[Path, ...], tasks: tuple[str, ...], config: Path | None, form: str) -> int:
+    """Check definitions. FILE `-` is stdin. Without --tasks any name of a task is taken; without --config what the
+    largest Lambda has, and any name of who is told."""
     known = tasks_of(tasks)
-    checked = {file: check(file, known) for file in files}
+    checker = checker_of(known, config)
+    checked = {file: check(file, checker) for file in files}
     is_valid = all(result.document is not None for result in checked.values())
     if form == "json":
         print_json({"valid": is_valid, "diagnostics": [found for file, result in checked.items() for found in _json(file, result)]})
@@ -57,7 +61,7 @@ def graph(file: Path, form: str) -> int:
     """Draw the definition in FILE; `-` is stdin."""
     from ..drawing import draw
 
-    checked = check(file, None)
+    checked = check(file, checker_of(None, any_size=True))
     if checked.document is None:
         show(file, checked.diagnostics, checked.text, is_error=True)
         return Exit.FAILED
@@ -81,12 +85,25 @@ def openapi(form: str) -> None:
     print_value(form, document())
 
 
-def check(file: Path, tasks: Registry | None) -> Checked:
-    """`tasks`: the names that there are; None: any name is taken."""
+def checker_of(tasks: Registry | None, config: Path | None = None, *, any_size: bool = False) -> Checker:
+    """`tasks`: the names that there are; None: any name is taken. `config`: the pools that there are, and who can be told."""
     from ..cel import Cel
+    from ..core.resources import LAMBDA_SIZES, Pool, offered
     from ..definition import Checker
 
-    return Checker(tasks, Cel()).check(contents(file) if file == STDIN else file)
+    if config is None:
+        pools = (Pool("any", math.inf, sys.maxsize, sys.maxsize),) if any_size else LAMBDA_SIZES
+        return Checker(tasks, Cel(), pools)
+    from ..config import effects_of, load
+
+    with options_in_use():
+        effects = effects_of(load(config).required())
+    settings = effects.settings
+    return Checker(tasks, Cel(), offered(settings.pools, settings.largest), effects.notified or None)
+
+
+def check(file: Path, checker: Checker) -> Checked:
+    return checker.check(contents(file) if file == STDIN else file)
 
 
 def contents(file: Path) -> bytes:

@@ -80,22 +80,23 @@ def print_list(form: str, items: Sequence[Mapping[str, Any]], after: str | None,
         click.echo(f"there are more: --cursor {quote(after)}", err=True)
 
 
-def print_run(form: str, view: Mapping[str, Any], *, with_steps: bool = True) -> None:
-    """`with_steps`: the table has the steps too; not where they stand above it already."""
+def print_run(form: str, view: Mapping[str, Any], *, with_steps: bool = True, can_ask: bool = True) -> None:
+    """`with_steps`: the table has the steps too; not where they stand above it already. `can_ask`: there is an engine that can
+    be asked for more."""
     if form == "table":
-        _print_run_for_people(view, with_steps)
+        _print_run_for_people(view, with_steps, can_ask)
     else:
         print_value(form, view)
 
 
-def _print_run_for_people(view: Mapping[str, Any], with_steps: bool) -> None:
+def _print_run_for_people(view: Mapping[str, Any], with_steps: bool, can_ask: bool) -> None:
     click.echo(f"run       {view['id']}")
     click.echo(f"workflow  {view['workflow']} {view['version']}")
     click.echo(f"status    {click.style(view['status'], COLOURS.get(view['status']))}{_took(view)}")
     if error := view.get("error"):
         step = f" (step {error['step']})" if error.get("step") else ""
         click.echo(f"error     {click.style(error['name'], 'red')}: {error.get('message', '')}{step}")
-        if error.get("input") and error.get("step"):
+        if can_ask and error.get("input") and error.get("step"):
             click.echo(f"given     treadle input {view['id']} {error['step']}")
     if view.get("compensated") is not None:
         click.echo(f"undone    {'everything' if view['compensated'] else 'not everything'}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.errors import TreadleError, Unavailable
-from .definitions import check, show
+from .definitions import show
 from .exits import Exit, of_run
 from .live import Live
 from .named import options_in_use, secrets_in_use, tell_notification, tell_tasks, tell_warnings
@@ -66,6 +66,7 @@ def run(
     form: str,
 ) -> int:
     """Run the definition in FILE to its end on this machine, and show its steps as they go."""
+    from ..definition.reading import read
     from ..testing import LocalEngine
 
     with options_in_use(tasks):
@@ -79,10 +80,11 @@ def run(
             show(file, faults, file.read_text(encoding="utf-8", errors="replace"), is_error=True)
             tell_tasks(faults, engine.stack.tasks, tasks)
             return Exit.FAILED
+        document = read(file).value
         view = _followed(engine, engine.start(file, input=value), timeout_s, live)
-    print_run(form, view, with_steps=not live.is_drawing)
+    print_run(form, view, with_steps=not live.is_drawing, can_ask=False)
     if picture:
-        _draw(picture, file, view)
+        _draw(picture, document, view)
     return of_run(view["status"]) if view["endedAt"] else Exit.TIMEOUT
 
 
@@ -114,12 +116,9 @@ def _look(engine: LocalEngine, run_id: str, at_most_s: float) -> dict[str, Any]:
     return shown
 
 
-def _draw(picture: Path, file: Path, view: dict[str, Any]) -> None:
+def _draw(picture: Path, document: Any, view: dict[str, Any]) -> None:
     from ..drawing import draw
 
-    document = check(file, None).document
-    if document is None:
-        return
     try:
         picture.write_text(draw("html", document, view), encoding="utf-8")
     except OSError as fault:

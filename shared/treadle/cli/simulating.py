@@ -47,13 +47,13 @@ class Own:
         """None: a definition is not valid, as was told."""
         from ..simulation.campaign import OwnWorkflow
         from ..simulation.shapes import shape_of
-        from .definitions import check, show, tasks_of
+        from .definitions import check, checker_of, show, tasks_of
         from .named import tell_tasks
 
         known = tasks_of(self.tasks)
-        documents = []
+        checker, documents = checker_of(known), []
         for file in (self.file, *self.children):
-            checked = check(file, known)
+            checked = check(file, checker)
             if checked.document is None:
                 show(file, checked.diagnostics, checked.text, is_error=True)
                 if known is not None:

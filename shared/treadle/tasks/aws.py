@@ -72,7 +72,8 @@ class Aws:
         """
         service, action, parameters = _read(given)
         if not self._allowed.has_action(service, action):
-            raise TaskError("NotAllowed", f"{service}.{action} is not on this deployment's list of actions", permanent=True)
+            told = f"{service}.{action} is not on this deployment's list of actions (integration.allow.actions)"
+            raise TaskError("NotAllowed", told, permanent=True)
         with named(f"{service}.{action}"):
             client = self._client(service)
             if action not in client.meta.method_to_api_mapping:

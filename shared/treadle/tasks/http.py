@@ -102,7 +102,7 @@ class Http:
         """All checked: one that is refused refuses the name, since nobody mixes the two by accident."""
         if not self._allowed.has_host(target.host, target.port):
             where = target.host if target.port == SCHEMES[target.scheme] else f"{target.host}:{target.port}"
-            raise TaskError("NotAllowed", f"{where} is not on this deployment's list of hosts", permanent=True)
+            raise TaskError("NotAllowed", f"{where} is not on this deployment's list of hosts (integration.allow.hosts)", permanent=True)
         addresses = _in_time(lambda: self._resolve(target.host, target.port), ends_at)
         for address in addresses:
             why = refusal_of(address, self._exceptions)
