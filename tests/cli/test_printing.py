@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -55,6 +56,13 @@ def test_what_nobody_foresaw_is_a_sentence_too() -> None:
     assert done.returncode == 1
     assert "this should not have happened: ZeroDivisionError" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_a_terminal_cannot_show_is_shown_by_its_number() -> None:
+    program = "import click\nfrom treadle import cli\ncli.status_of = lambda arguments: click.echo('\u65e5 \xe9') or 0\ncli.main()"
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, env=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"\\u65e5 \xe9\n", b"")
 
 
 def test_help_imports_nothing_that_is_slow() -> None:

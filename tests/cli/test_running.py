@@ -121,7 +121,7 @@ def test_what_cannot_run(call: Call, files: Path, monkeypatch: pytest.MonkeyPatc
 @dataclass(frozen=True)
 class Dev:
     process: subprocess.Popen[str]
-    told: dict[str, str]
+    told: dict[str, Any]
 
 
 @pytest.fixture
@@ -137,6 +137,8 @@ def dev(call: Call, files: Path) -> Iterator[Dev]:
         "--tasks",
         "tasks.py",
         "--skip-time",
+        "--person",
+        "boss:approver",
         "-o",
         "jsonl",
     ]
@@ -171,9 +173,23 @@ def test_a_day_with_dev(dev: Dev, call: Call, files: Path) -> None:
     assert call("cancel", run["id"]).status == 4
     assert call("show", "nothing").status == 3
 
+    (files / "asks.yaml").write_text(HEAD.replace("id: w", "id: asks") + "steps:\n  - {id: ok, approval: {by: [boss]}}\n")
+    assert asked("submit", files / "asks.yaml")["created"]
+    waiting = asked("start", "asks")["id"]
+    assert call("watch", waiting, "--timeout", "2s").status == 124
+    assert "it asks for boss" in call("approve", waiting, "ok").err
+    assert call("approve", waiting, "ok", "--token", dev.told["people"]["boss"]).status == 0
+    assert asked("watch", waiting, "--timeout", "60s")["output"]["ok"]["by"] == "boss"
+
     dev.process.send_signal(signal.SIGINT)
     assert dev.process.wait(timeout=60) == 0
     assert call("runs").status == 6
+
+
+@pytest.mark.parametrize(("person", "said"), [("ann:chief", "there is no role `chief`"), (":viewer", "names nobody")])
+def test_a_person_has_a_name_and_roles_that_there_are(call: Call, person: str, said: str) -> None:
+    result = call("dev", "--port", "0", "--person", person)
+    assert (result.status, said in result.err) == (2, True)
 
 
 ASKS = HEAD + "steps:\n  - {id: use, task: tell, with: {key: '${secrets.API}', pass: '${secrets.DB.pass}'}}\n"

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from types import TracebackType
 from typing import Any
 
@@ -106,6 +107,8 @@ def treadle() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a verb and ends the process with its exit status. Faults become sentences on stderr, unforeseen ones too."""
     sys.excepthook = _say_what_happened
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: what a terminal cannot show is no reason to show nothing
     sys.exit(status_of(arguments))
 
 

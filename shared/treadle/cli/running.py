@@ -126,14 +126,45 @@ def _draw(picture: Path, document: Any, view: dict[str, Any]) -> None:
     click.echo(f"drawn: {picture}", err=True)
 
 
+def _person(_context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]) -> dict[str, list[str]]:
+    from ..auth import Role
+
+    people = {}
+    for text in texts:
+        name, _, given = text.partition(":")
+        roles = given.split(",") if given else [Role.ADMIN.value]
+        if unknown := sorted(set(roles) - set(Role)):
+            raise click.BadParameter(f"there is no role `{unknown[0]}`: a role is one of {', '.join(Role)}")
+        if not name:
+            raise click.BadParameter(f"`{text}` names nobody: NAME, or NAME:ROLE,ROLE")
+        people[name] = roles
+    return people
+
+
 @click.command
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0: any free one.")
 @tasks_option
 @config_option
 @secrets_option
 @click.option("--skip-time", is_flag=True, help="Waits, delays and back-offs take no real time.")
+@click.option(
+    "--person",
+    "people",
+    multiple=True,
+    callback=_person,
+    metavar="NAME[:ROLE,...]",
+    help="Also print a token of NAME, to approve as NAME. An admin, unless roles are given. May be repeated.",
+)
 @output_option()
-def dev(port: int, tasks: tuple[str, ...], config: Path | None, secrets_file: Path | None, skip_time: bool, form: str) -> int:
+def dev(
+    port: int,
+    tasks: tuple[str, ...],
+    config: Path | None,
+    secrets_file: Path | None,
+    skip_time: bool,
+    people: dict[str, list[str]],
+    form: str,
+) -> int:
     """The whole engine on this machine until Ctrl-C: HTTP API, queues, table. Other verbs find it by themselves."""
     from ..local.dev import serve
 
@@ -147,12 +178,13 @@ def dev(port: int, tasks: tuple[str, ...], config: Path | None, secrets_file: Pa
         tell_warnings(engine.stack.configured.warnings)
         engine.stack.notifications.tells = tell_notification
         stack.enter_context(announced(engine.url, engine.token))
+        tokens = {name: engine.token_of(name, roles) for name, roles in people.items()}
         if form == "table":
-            click.echo(_welcome(engine))
+            click.echo(_welcome(engine, tokens))
             click.echo("stop with Ctrl-C", err=True)
         else:
             addresses = {"url": engine.url, "token": engine.token, "endpointUrl": engine.endpoint_url}
-            print_value(form, {**addresses, "bus": engine.bus, "inbox": engine.inbox})
+            print_value(form, {**addresses, "bus": engine.bus, "inbox": engine.inbox, "people": tokens})
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell began this in the background
         with suppress(KeyboardInterrupt):  # how it is meant to end
@@ -160,14 +192,16 @@ def dev(port: int, tasks: tuple[str, ...], config: Path | None, secrets_file: Pa
     return Exit.OK
 
 
-def _welcome(engine: Dev) -> str:
-    return (
-        f"API    {engine.url}/v1\n"
-        f"token  {engine.token}\n"
-        f"AWS    {engine.endpoint_url}  for boto3 and aws --endpoint-url; any credentials, any region\n"
-        f"bus    {engine.bus}\n"
-        f"inbox  s3://{engine.inbox}"
-    )
+def _welcome(engine: Dev, tokens: dict[str, str]) -> str:
+    lines = [
+        f"API    {engine.url}/v1",
+        f"token  {engine.token}",
+        *(f"token  {token}  of {name}" for name, token in tokens.items()),
+        f"AWS    {engine.endpoint_url}  for boto3 and aws --endpoint-url; any credentials, any region",
+        f"bus    {engine.bus}",
+        f"inbox  s3://{engine.inbox}",
+    ]
+    return "\n".join(lines)
 
 
 COMMANDS = {"run": run, "dev": dev}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ..auth import DevelopmentKey
+from ..auth import DevelopmentKey, Role
 from ..tasks import Outside
 from .endpoint import AwsEndpoint
 from .http import HttpServer
@@ -25,8 +25,12 @@ class Dev:
     endpoint_url: str
     bus: str
     inbox: str
-    key: DevelopmentKey  # for tokens of other people: `key.token("ann", tenant="local", roles=(Role.VIEWER,))`
+    key: DevelopmentKey
     stack: Stack
+
+    def token_of(self, name: str, roles: Iterable[str]) -> str:
+        """Of somebody else who may do what the roles allow."""
+        return self.key.token(name, tenant=TENANT, roles=tuple(map(Role, roles)))
 
 
 @contextmanager
