@@ -140,6 +140,26 @@ def test_in_json_too(check: Callable[[Any], Checked]) -> None:
     assert (told.code.value, told.line, told.column) == ("bad-expression", 2, text.split("\n")[1].index("]") + 1)
 
 
+PLACES = [
+    # the step's modifiers, with a mark before what is told to be wrong; id
+    ('set: "all: ${1 + ^inptu.x}"', "a name"),
+    ("set: \"${['inptu', ^inptu.x]}\"", "a name, not the text before it"),
+    ('set: "${[input.inptu, ^inptu]}"', "a name, not the field before it"),
+    ("set: 1, when: input.x > 1 && ^steps.b.output", "a step that is not there"),
+    ('set: "${^steps . b.output} ${steps.b.output}"', "the first of several"),
+    ("set: \"${^steps['b'].output}\"", "a step that is written otherwise: its expression"),
+    ('set: "\\u00e9\\t${^result}"', "behind what is escaped"),
+]
+
+
+@pytest.mark.parametrize("marked", [pytest.param(case[0], id=case[1]) for case in PLACES])
+def test_what_does_not_exist_is_told_where_it_is_written(check: Callable[[Any], Checked], marked: str) -> None:
+    before = "steps: [{id: a, "
+    (told,) = check(f"{before}{marked.replace('^', '')}}}]\n").errors
+
+    assert (told.code.value, told.line, told.column) == ("unknown-reference", 4, len(before) + marked.index("^") + 1)
+
+
 def test_a_template_where_a_bare_expression_is_due_is_hinted_at(check: Callable[[Any], Checked]) -> None:
     (told,) = check("steps: [{id: a, set: 1, when: '${input.x}'}]\n").errors
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.errors import ExpressionFault
@@ -20,6 +20,7 @@ from .spelling import Speller
 
 MAX_EXPRESSION_BYTES = 4096
 _OF_THE_LANGUAGE = re.compile(r"run|steps\.[A-Za-z0-9_]+")  # what these have is no schema's to say
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.+=@-]{0,127}")
 
 _WHERE = {
@@ -46,6 +47,11 @@ class _Expression:
     path: Path
     offset: int
 
+    def place_of(self, pattern: str) -> int:
+        """Where what is written so stands in the string at `path`, outside of texts; where nothing is found, the expression."""
+        seen = re.search(pattern, _QUOTED.sub(lambda quoted: " " * len(quoted[0]), self.text))
+        return self.offset + (seen.start() if seen else 0)
+
 
 class ReferenceCheck:
     """Parses each distinct expression once."""
@@ -62,6 +68,7 @@ class ReferenceCheck:
         self._speller = Speller(graph.by_id)
         self._fields = Speller()
         self._names = Speller()
+        self._placed: set[Fault] = set()  # each once of a string, and no more than will be told: looking for them takes time
 
     def faults(self, document: dict[str, Any]) -> Iterator[Fault]:
         for place in document_places(document):
@@ -94,7 +101,8 @@ class ReferenceCheck:
                 yield from _bad_secrets(found, parsed)
             if "steps" in place.names:
                 for step_id in sorted(parsed.steps):
-                    yield from self._check_step(step_id, found.path, node, ended_scope, place)
+                    for fault in self._check_step(step_id, found.path, node, ended_scope, place):
+                        yield from self._at_its_place(fault, found, rf"\bsteps\s*\.\s*{re.escape(step_id)}\b")
             yield from self._mismatches(found, parsed, node, place)
 
     def _mismatches(self, found: _Expression, parsed: References, node: Node | None, place: Place) -> Iterator[Fault]:
@@ -135,7 +143,15 @@ class ReferenceCheck:
     def _unknown_names(self, found: _Expression, parsed: References, place: Place) -> Iterator[Fault]:
         for name in sorted(parsed.roots - place.names):
             hint = _WHERE.get(name) or self._names.hint(name, sorted(place.names))
-            yield Fault(Code.UNKNOWN_REFERENCE, f"there is no `{name[:60]}` here", found.path, hint)
+            fault = Fault(Code.UNKNOWN_REFERENCE, f"there is no `{name[:60]}` here", found.path, hint)
+            yield from self._at_its_place(fault, found, rf"(?<![\w.]){re.escape(name)}\b")
+
+    def _at_its_place(self, fault: Fault, found: _Expression, pattern: str) -> Iterator[Fault]:
+        if len(self._placed) == MAX_PER_CODE:
+            yield fault
+        elif fault not in self._placed:
+            self._placed.add(fault)
+            yield replace(fault, offset=found.place_of(pattern))
 
     def _check_step(self, step_id: str, path: Path, node: Node | None, ended_scope: Scope | None, place: Place) -> Iterator[Fault]:
         target = self._graph.by_id.get(step_id)
