@@ -118,7 +118,13 @@ COLUMNS = [
     ("steps: [{id: a, set: \"é😀 ${input.x §] 2}\"}]\n", "behind characters of several bytes"),
     ("steps:\n  - id: a\n    set: |\n      one\n      two ${input.x §] 2}\n", "in a block"),
     ("steps:\n  - id: a\n    set: >-\n      one\n      two ${input.x §] 2}\n", "in a folded block"),
+    ("steps:\n  - id: a\n    set: >\n\n      one\n\n\n      two ${input.x §] 2}\n", "behind blank lines that are folded"),
+    ("steps:\n  - id: a\n    set: >\n      one\n       more\n\n      two\n      ${input.x §] 2}\n", "behind lines that are kept"),
+    ("steps:\n  - id: a\n    set: |2\n       one\n      two ${input.x §] 2}\n", "in a block that says how far it is indented"),
+    ("steps:\n  - id: a\n    set:\n      - |1-\n         two ${input.x §] 2}\n", "in such a block that is an item of a list"),
     ("steps:\n  - id: a\n    set: \"one\n      two ${input.x §] 2}\"\n", "in a string over two lines"),
+    ("steps:\n  - id: a\n    set: 'one\n\n\n      two ${input.x §] 2}'\n", "in a string with blank lines"),
+    ("steps:\n  - id: a\n    set: \"one \\\n\n      two ${input.x §] 2}\"\n", "behind the end of a line that is escaped"),
     ("steps: [{id: a, set: 1, when: 'input.x §] 2'}]\n", "a bare expression"),
     ("steps: [{id: a, set: '${1} and §${2'}]\n", "a template that never ends"),
 ]  # fmt: skip

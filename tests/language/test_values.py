@@ -424,6 +424,14 @@ def test_live_runs_of_one_key(overflow: str, statuses: list[str]) -> None:
     assert {engine.wait(run_id).status for run_id in (second, other)} == {"succeeded"}
 
 
+def test_the_key_of_a_run_may_be_what_the_run_is() -> None:
+    engine = MemoryEngine()
+    head = "id: {}\nconcurrency: {{key: run.workflow + run.version, limit: 1}}\nsteps: [{{id: a, wait: 1h}}]"
+    runs = [engine.start(definition(head.format(name))) for name in ("one", "one", "two")]
+    engine.advance(engine.now() + 1000)
+    assert [engine.show(run_id).status for run_id in runs] == ["running", "pending", "running"]
+
+
 def test_of_three_runs_at_once_the_newest_stays() -> None:
     """The second makes the first go and waits for its place; the third makes the second go, though it never had one."""
     for seed in range(12):

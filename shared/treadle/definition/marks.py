@@ -17,10 +17,12 @@ from .diagnostics import Path
 Marks = Any  # int | tuple[int, dict[str, tuple[int, Marks]]] | tuple[int, list[Marks]]
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
-_FOLD = r"(?<![ \t])[ \t]*(?:\r\n|\r|\n)[ \t\r\n]*"  # what a line break within a flow scalar stands for: one blank
-_ESCAPE = r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[^\r\n])"
+_FOLD = r"(?<![ \t])[ \t]*(?:\r\n|\r|\n)[ \t\r\n]*"  # within a flow scalar: one blank, or a break for each empty line
+_CODES = r"u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}"
+_ESCAPE = rf"\\(?:(?:\r\n|\r|\n)[ \t\r\n]*|{_CODES}|[^\r\n])"
 _SPECIAL = {"": re.compile(_FOLD), "'": re.compile(rf"''|'|{_FOLD}"), '"': re.compile(rf'{_ESCAPE}|"|{_FOLD}')}
-_BLOCK_HEADER = re.compile(r"[|>][-+0-9]*[^\r\n]*(?:\r\n|\r|\n)")
+_BLOCK_HEADER = re.compile(r"[|>][-+]?([1-9])?[^\r\n]*(?:\r\n|\r|\n)")
+_MARKERS = re.compile(r" *(?:[-?:] +)*")  # before the first key of a line, or before an item that has none
 _INDENTATION = re.compile(r"(?:[ \t]*(?:\r\n|\r|\n))*( *)")  # of the first line that is not blank
 
 
@@ -62,7 +64,7 @@ def start(marks: Marks) -> int:
 
 class Characters:
     """Offset in a string -> index in the text of the scalar that begins at `index`: quotes, escapes, folded lines and block
-    indentation considered. Where blank lines are folded it may be a few characters off.
+    indentation considered.
 
     What stands for itself is not looked at, and what is looked at is kept: a string may have thousands of faults.
     """
@@ -90,22 +92,49 @@ def _flow_pieces(text: str, index: int, quote: str) -> Iterator[tuple[int, int]]
     for special in _SPECIAL[quote].finditer(text, at):
         if special[0] == quote:
             return
-        offset += special.start() - at + 1
+        offset += special.start() - at + _length(special[0])
         at = special.end()
         yield offset, at
 
 
+def _length(special: str) -> int:
+    """What it is in the string. Of several line breaks the first stands for nothing."""
+    breaks = len(_LINE_BREAK.findall(special))
+    return 1 if breaks == 0 else breaks - 1 if special[0] == "\\" else max(1, breaks - 1)
+
+
 def _block_pieces(text: str, index: int) -> Iterator[tuple[int, int]]:
-    """(offset, index) of each line of a block scalar."""
+    """(offset, index) of each line of a block scalar; of one that is folded, of those that are not blank."""
     header = _BLOCK_HEADER.match(text, index)
     if header is None:
         return
-    indentation = _INDENTATION.match(text, header.end())
-    width = len(indentation[1]) if indentation else 0
-    at, offset = header.end(), 0
+    is_folded, width = text[index] == ">", _width(text, index, header)
+    at, offset, breaks = header.end(), 0, 0
+    follows_text = False  # a line that is folded with this one
     for line_break in _LINE_BREAK.finditer(text, at):
         content = min(at + width, line_break.start())
-        yield offset, content
-        offset += line_break.start() - content + 1
+        is_text = is_folded and text[content] not in " \t\r\n"
+        if not is_folded or content < line_break.start():
+            offset += max(1, breaks - 1) if is_text and follows_text else breaks
+            yield offset, content
+            offset += line_break.start() - content
+            breaks, follows_text = 0, is_text
+        breaks += 1
         at = line_break.end()
-    yield offset, min(at + width, len(text))
+    yield offset + breaks, min(at + width, len(text))
+
+
+def _width(text: str, index: int, header: re.Match[str]) -> int:
+    """Of the indentation: as the header says, counted from what is around the scalar, or that of the first line that is not blank."""
+    if header[1] is None:
+        indentation = _INDENTATION.match(text, header.end())
+        return len(indentation[1]) if indentation else 0
+    before = text[_line_start(text, index) : index]
+    markers = _MARKERS.match(before)
+    around = markers.end() if markers else 0
+    return int(header[1]) + (len(before.rstrip()) - 1 if around == len(before) else around)
+
+
+def _line_start(text: str, index: int) -> int:
+    after = text.rfind("\n", 0, index) + 1
+    return max(after, text.rfind("\r", after, index) + 1)

@@ -18,6 +18,7 @@ from ..ports import Change, Equals, Item, Message
 from ..topology import MAX_DELAY_S, lane
 from . import semaphores
 from .items import encode, run_key, step_key
+from .names import about
 from .run import Run
 from .semaphores import Place, Semaphore
 from .stopping import ALIVE, stop_run
@@ -31,11 +32,11 @@ AT_ONCE: Final = 0  # the look of a message that says that a place is free
 # ------------------------------------------------------------------------------------------------ runs
 
 
-def slot_of(world: World, plan: Plan, given: Json) -> str | None:
+def slot_of(run: Run, plan: Plan, given: Json) -> str | None:
     """The key that a run of this input counts under. Raises ExpressionFault."""
     if plan.concurrency is None:
         return None
-    return encode(evaluate(plan.concurrency["key"], world.expressions, {"input": given}))
+    return encode(evaluate(plan.concurrency["key"], run.world.expressions, {"input": given, "run": about(run)}))
 
 
 def check_room(world: World, tenant: str, plan: Plan, slot: str | None, run_id: str) -> None:

@@ -98,7 +98,7 @@ def _control(world: World, request: StartRequest, same: str) -> Item:
         "list_pk": f"{request.tenant}#{plan.workflow}",
         "list_sk": f"{rfc3339(now)}#{request.run_id}",
     }
-    slot = _of_input("concurrency.key", lambda: slot_of(world, plan, request.input))
+    slot = _of_input("concurrency.key", lambda: slot_of(Run(world, request.run_id, control), plan, request.input))
     if slot is not None:
         control |= {"status": RunStatus.PENDING.value, "slot": slot}
     if world.settings.max_runs is not None and request.parent is None:  # a child that is waited for runs in its parent's place
