@@ -192,6 +192,34 @@ def test_the_schema_is_one_and_agrees_with_the_checker() -> None:
         assert not validator.is_valid({**examples()[0], **wrong})
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"task": "echo", "catch": [{"errors": ["*"]}]},
+        {"task": "echo", "catch": [{"errors": ["*"], "then": "b", "output": 1}]},
+        {"task": "echo", "repeat": {"max": 3}},
+        {"task": "echo", "repeat": {"while": "true", "until": "true", "max": 3}},
+        {"task": "echo", "forEach": "input.x", "repeat": {"until": "true", "max": 3}},
+        {"task": "echo", "forEach": "input.x", "tolerate": {}},
+        {"task": "echo", "forEach": "input.x", "tolerate": {"failures": 1, "percent": 1}},
+        {"set": 1, "task": "echo"},
+    ],
+)
+def test_what_excludes_each_other_does_so_in_the_schema_too(checker: Checker, wrong: dict[str, Any]) -> None:
+    document = {"id": "w", "name": "W", "version": "1.0.0", "steps": [{"id": "a", **wrong}, {"id": "b", "set": 1}]}
+
+    assert not checker.check(document).is_valid
+    assert not Draft202012Validator(schema()).is_valid(document)
+
+
+@pytest.mark.parametrize("wrong", [{"triggers": [{}]}, {"checkpoint": {}}, {"errorHandling": {"escalation": [{"notify": "ops"}]}}])
+def test_and_beside_the_steps(checker: Checker, wrong: dict[str, Any]) -> None:
+    document = {"id": "w", "name": "W", "version": "1.0.0", "steps": [{"id": "a", "set": 1}], **wrong}
+
+    assert not checker.check(document).is_valid
+    assert not Draft202012Validator(schema()).is_valid(document)
+
+
 def test_the_schema_describes_each_key_and_shows_each_map() -> None:
     """What an editor shows beside the cursor."""
     models = {"Workflow": schema(), **schema()["$defs"]}

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from .model_steps import Backoff, Language, Retry, Step
+from .model_steps import Backoff, Language, Retry, Step, one_of
 from .types import (
     ABSENT,
     Attribute,
@@ -42,6 +42,8 @@ Level = Literal["info", "warning", "error", "critical"]
 
 class Rung(Language):
     """A rung of the escalation ladder: when it is reached, and what happens then."""
+
+    model_config = one_of("afterAttempts", "afterFailure")
 
     after_attempts: Count = Field(default=ABSENT, description="Once the step has failed this often.")
     after_failure: Duration = Field(default=ABSENT, description="Once the failure is this old.")
@@ -105,6 +107,8 @@ class Metadata(Language, extra="allow"):
 class Checkpoint(Language):
     """How many results of consecutive idempotent steps may be kept together."""
 
+    model_config = one_of("steps", "every")
+
     steps: Count = Field(default=ABSENT, description="Results of so many idempotent steps may be kept together.")
     every: Duration = Field(default=ABSENT)
 
@@ -133,6 +137,8 @@ class S3Trigger(Language):
 
 class Trigger(Language):
     """What starts a run. `input` is a template over `event`."""
+
+    model_config = one_of("schedule", "event", "s3")
 
     schedule: Schedule = Field(default=ABSENT, description="In UTC.")
     event: EventPattern = Field(default=ABSENT, description="An EventBridge event pattern.")

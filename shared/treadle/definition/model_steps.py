@@ -35,6 +35,11 @@ ACTIONS = ("task", "set", "wait", "signal", "approval", "workflow", "emit", "swi
 COMPENSATIONS = ("task", "set", "wait", "workflow", "emit", "fail")  # those that end by themselves: undoing waits for nobody
 
 
+def one_of(*keys: str) -> ConfigDict:
+    """Exactly one of the keys, as the JSON Schema says it."""
+    return ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in keys]})
+
+
 class Language(BaseModel):
     """What all maps of the language have in common: camelCase keys, no unknown ones, no conversion between types."""
 
@@ -151,6 +156,8 @@ class Edge(Language):
 
 
 class Tolerate(Language):
+    model_config = one_of("failures", "percent")
+
     failures: CountFromZero = Field(default=ABSENT, description="So many items may fail.")
     percent: float = Field(default=ABSENT, ge=0, le=100, description="Such a part of the items may fail.")
 
@@ -161,6 +168,8 @@ class Tolerate(Language):
 
 
 class Repeat(Language):
+    model_config = one_of("while", "until")
+
     while_: Expression = Field(default=ABSENT, alias="while", description="Tested before each iteration.")
     until: Expression = Field(default=ABSENT, description="Tested after each iteration.")
     max: Iterations = Field(description="Past it: error LoopLimit.")
@@ -191,6 +200,8 @@ class Retry(Language):
 
 class Catch(Language):
     """Handles the failure of the last attempt: goes on with another step, or succeeds with `output`."""
+
+    model_config = one_of("then", "output")
 
     errors: list[ErrorPattern] = Field(min_length=1, description="The errors it handles.")
     then: StepName = Field(default=ABSENT)
@@ -240,7 +251,7 @@ class Simple(Language):
 class Compensation(Simple):
     """Undoes a step; `output` is the step's output, `error` the run's error."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [action]} for action in COMPENSATIONS]})
+    model_config = one_of(*COMPENSATIONS)
 
     retry: Retry = Field(default=ABSENT, description="Attempts of the undoing. Default: as the step's.")
     timeout: Duration = Field(default=ABSENT)
@@ -250,7 +261,9 @@ class Compensation(Simple):
 class Step(Simple):
     """One step: exactly one action, and any modifiers."""
 
-    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [action]} for action in ACTIONS]})
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [action]} for action in ACTIONS], "not": {"required": ["forEach", "repeat"]}}
+    )
 
     id: StepId = Field(description="Unique in the whole document, nested steps included.")
     switch: list[CaseOrElse] = Field(default=ABSENT, min_length=1, description="The first case that holds chooses the path.")
