@@ -198,6 +198,12 @@ def test_dot_names_each_step_once(definition: dict[str, Any]) -> None:
     assert len(re.findall(r'^\s*"[\w.]+" -> "[\w.]+"', text, re.MULTILINE)) == all_edges(scope)
 
 
+def test_only_boxes_are_rounded_in_dot() -> None:
+    picture = draw("dot", {"id": "w", "steps": [{"id": "s", "switch": [{"else": "a"}]}, {"id": "a", "task": "work"}]})
+    assert '"s" [label="s\\nswitch", shape=diamond, style=solid];' in picture
+    assert '"a" [label="a\\ntask work"];' in picture
+
+
 @pytest.mark.skipif(shutil.which("dot") is None, reason="Graphviz is not installed")
 def test_graphviz_reads_it() -> None:
     done = subprocess.run(["dot", "-Tplain"], input=draw("dot", CLAIM), capture_output=True, text=True, timeout=30, check=False)

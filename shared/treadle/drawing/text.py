@@ -84,7 +84,8 @@ def _dot_scope(scope: Scope, prefix: str, indent: str) -> Iterator[str]:
             yield from _dot_scope(node.inner, f"{node.path}.", indent + "  ")
             yield f"{indent}}}"
         else:
-            shape = f", shape={_DOT_SHAPES[node.action]}" if node.action in _DOT_SHAPES else ""
+            # only boxes are rounded: of a rounded diamond the edges would end beside its corners
+            shape = f", shape={_DOT_SHAPES[node.action]}, style=solid" if node.action in _DOT_SHAPES else ""
             yield f"{indent}{_quoted(node.path)} [label={label}{shape}];"
     for edge in scope.edges:
         yield f"{indent}{_quoted(prefix + edge.source)} -> {_quoted(prefix + edge.target)}{_dot_attributes(edge, nodes)};"
