@@ -13,12 +13,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 from treadle.cel import Cel
+from treadle.cli import VERBS, treadle
 from treadle.definition import Checker
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"(?<![\w/-])treadle ([a-z]+)( [^\n`|#$]*)?")
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 
 
@@ -40,6 +43,20 @@ DEFINITIONS = [
 def test_a_definition_on_a_page_is_valid(text: str) -> None:
     """Without a list of tasks any name will do."""
     assert [str(fault) for fault in Checker(None, Cel()).check(text).diagnostics] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, *sorted((ROOT / "examples").rglob("*.md"))], ids=lambda page: str(page.relative_to(ROOT)))
+def test_each_option_of_a_command_on_a_page_is_there(page: Path) -> None:
+    written = [match for match in COMMAND.findall(page.read_text(encoding="utf-8")) if match[0] in VERBS]
+    options = {(verb, option) for verb, rest in written for option in re.findall(r"(?<=\s)--[a-z][a-z-]*", rest)}
+    assert sorted((verb, option) for verb, option in options if option not in options_of(verb)) == []
+
+
+def options_of(verb: str) -> set[str]:
+    command = treadle.get_command(click.Context(treadle), verb)
+    assert command is not None
+    commands = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
+    return {"--help", *(option for each in commands for parameter in each.params for option in parameter.opts)}
 
 
 @pytest.mark.timeout(180)

@@ -65,6 +65,7 @@ def dot(definition: Definition) -> str:
     lines = [
         f"digraph {_quoted(str(definition.get('id', 'workflow')))} {{",
         f"  label={_quoted(str(definition.get('name', '')))}; labelloc=t; compound=true; rankdir=TB;",
+        '  fontname="Helvetica"; fontsize=11;',
         '  node [shape=box, style=rounded, fontname="Helvetica", fontsize=11];',
         '  edge [fontname="Helvetica", fontsize=9];',
         *_dot_scope(scope, "", "  "),
