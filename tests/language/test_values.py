@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from treadle.core.errors import Rejected
+from treadle.core.model import Json
 from treadle.simulation.driver import TENANT, MemoryEngine
 
 from tests.language.cases import Case, Way, Work, definition, each_way, play
@@ -408,6 +409,16 @@ def test_every_attempt_has_the_same_idempotency_key_and_no_other_step_has() -> N
     of_a = {key for label, key in told if label == "a"}
     of_b = {key for label, key in told if label == "b"}
     assert (len(of_b), len(of_a), len(work.keys)) == (1, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("who", "told"), [([1], "metadata.attributes.customer gives a list"), ({}, "gives a map"), ("x" * 500_000, "500015 bytes")]
+)
+def test_a_start_is_refused_whose_attributes_are_none(who: Json, told: str) -> None:
+    text = definition("metadata: {attributes: {customer: '${input.who}'}}\nsteps: [{id: a, set: 1}]")
+    with pytest.raises(Rejected, match=told) as refused:
+        MemoryEngine().start(text, {"who": who})
+    assert refused.value.code == "invalid-input"
 
 
 @pytest.mark.parametrize(("overflow", "statuses"), [("queue", ["running", "pending"]), ("cancelOldest", ["cancelled", "running"])])

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 FIRST_LOOK_MS = 5 * 60_000  # when the sweeper first looks at a run that nobody has touched since
 MAX_ROOTS_SENT = 10  # more first steps are sent by a dispatcher
-MAX_ATTRIBUTES = 256  # bytes of a run's search attributes in its control item
+MAX_ATTRIBUTES = 1024  # bytes of a run's search attributes in its control item
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def _control(world: World, request: StartRequest, same: str) -> Item:
         due = min(due, now + plan.timeout)
     if (every := world.checkpoint_every(plan)) is not None:
         due = min(due, now + every)
-    attributes = {**_of_input("metadata.attributes", lambda: _own_attributes(world, plan, request.input)), **request.attributes}
+    attributes = _attributes(world, plan, request)
     optional = {
         "attributes": encode(attributes) if attributes else None,
         "priority": request.priority,
@@ -125,9 +125,18 @@ def _of_input(where: str, evaluated: Callable[[], T]) -> T:
         raise Rejected("invalid-input", f"{where} fails for this input: {fault.message}", status=422) from None
 
 
-def _own_attributes(world: World, plan: Plan, given: Json) -> dict[str, Any]:
-    """`metadata.attributes`: search attributes as templates over the input. Raises ExpressionFault."""
-    attributes: dict[str, Any] = render(plan.metadata.get("attributes", {}), world.expressions, {"input": given})
+def _attributes(world: World, plan: Plan, request: StartRequest) -> dict[str, Any]:
+    """`metadata.attributes`, templates over the input, and those of the request. Raises Rejected("invalid-input")."""
+    written, names = plan.metadata.get("attributes", {}), {"input": request.input}
+    own: dict[str, Any] = _of_input("metadata.attributes", lambda: render(written, world.expressions, names))
+    attributes = {**own, **request.attributes}
+    for name, value in attributes.items():
+        if isinstance(value, list | dict):
+            told = f"metadata.attributes.{name} gives a {'list' if isinstance(value, list) else 'map'} for this input"
+            raise Rejected("invalid-input", f"{told}: an attribute is a string, a number or a boolean", status=422)
+    size = len(encode(attributes).encode())
+    if size > MAX_ATTRIBUTES:
+        raise Rejected("invalid-input", f"the search attributes have {size} bytes as JSON: at most {MAX_ATTRIBUTES} are kept", status=422)
     return attributes
 
 
