@@ -52,8 +52,8 @@ class Lambda:
         """Raises TaskError: InputInvalid, NotAllowed, PayloadTooLarge (permanent), Throttled, and what the function failed with."""
         function, payload, mode = _read(given)
         if not self._allowed.has_function(function):
-            told = f"{function} is not on this deployment's list of functions (integration.allow.functions)"
-            raise TaskError("NotAllowed", told, permanent=True)
+            why = f"{function} is not on this deployment's list of functions (integration.allow.functions)"
+            raise TaskError("NotAllowed", why, permanent=True)
         about = {"run": context.run_id, "step": context.step_id, "attempt": context.attempt, "idempotencyKey": context.idempotency_key}
         if mode == "wait":
             event = _event(payload, mode)
