@@ -210,3 +210,21 @@ def test_of_one_code_at_most_two_hundred_are_told(check: Callable[[Any], Checked
     checked = check("steps:\n" + "".join(f"  - {{id: s{n}, set: 1, x: 1}}\n" for n in range(300)))
 
     assert len(checked.errors) == 200
+
+
+def test_all_faults_of_a_schema_are_told_each_at_its_place(check: Callable[[Any], Checked]) -> None:
+    told = check("""input:
+  type: strng
+  properties:
+    a: {minimum: "1", pattern: "(?=x)"}
+    b: {$ref: other.json}
+steps: [{id: a, signal: {name: s, schema: {required: a, items: 3}}}]
+""").errors
+    assert [(d.code.value, d.path, d.line) for d in told] == [
+        ("bad-value", "/input/type", 5),
+        ("bad-value", "/input/properties/a/minimum", 7),
+        ("bad-value", "/input/properties/a/pattern", 7),
+        ("bad-value", "/input/properties/b/$ref", 8),
+        ("bad-value", "/steps/0/signal/schema/required", 9),
+        ("bad-value", "/steps/0/signal/schema/items", 9),
+    ]

@@ -28,29 +28,30 @@ class SchemaFault:
         return self.message + (f" (at {pointer(self.path)})" if self.path else "")
 
 
-def fault_of(schema: Any) -> SchemaFault | None:
-    """Why `schema` is none: the first fault, that of a schema before those of the schemas in it."""
+def faults_of(schema: Any) -> Iterator[SchemaFault]:
+    """Why `schema` is none: the faults of a schema before those of the schemas in it."""
     todo: list[tuple[Path, Any]] = [((), schema)]
     while todo:
         path, one = todo.pop()
         if isinstance(one, bool):
             continue
         if not isinstance(one, dict):
-            return SchemaFault(f"a schema is a map, `true` or `false`, not {kind(one)}", path)
+            yield SchemaFault(f"a schema is a map, `true` or `false`, not {kind(one)}", path)
+            continue
         below: list[tuple[Path, Any]] = []
         for keyword, value in one.items():
             if keyword in _WITHIN:
                 shape, expected = _WITHIN[keyword]
-                if (inner := shape((*path, keyword), value)) is None:
-                    return SchemaFault(f"expected {expected}, not {shown(value)}", (*path, keyword))
-                below += inner
+                inner = shape((*path, keyword), value)
+                if inner is None:
+                    yield SchemaFault(f"expected {expected}, not {shown(value)}", (*path, keyword))
+                below += inner or []
             elif keyword in _VALUES:
                 holds, expected = _VALUES[keyword]
                 if not holds(value):
-                    return SchemaFault(f"expected {expected}, not {shown(value)}", (*path, keyword))
+                    yield SchemaFault(f"expected {expected}, not {shown(value)}", (*path, keyword))
         below.reverse()
         todo += below
-    return None
 
 
 # ------------------------------------------------------------------------------------------------ keywords that hold schemas

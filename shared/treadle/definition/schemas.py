@@ -16,17 +16,22 @@ import re2
 
 from ..regexes import Regexes
 from .diagnostics import Path, pointer
-from .metaschema import SchemaFault, fault_of
+from .metaschema import SchemaFault, faults_of
 
 MAX_VIOLATIONS = 20
 _DATA = frozenset({"const", "enum", "default", "examples"})  # keywords whose values are no schemas
 
 
-def first_fault(schema: Any, regexes: Regexes | None = None) -> SchemaFault | None:
-    """None: it may be used. `regexes`: the same for all schemas of a definition."""
-    if (fault := fault_of(schema)) is not None:
-        return SchemaFault(f"this is no JSON Schema: {fault.message}", fault.path)
-    return next(_unsafe(schema, schema, (), regexes or Regexes()), None)
+def schema_faults(schema: Any, regexes: Regexes | None = None) -> Iterator[SchemaFault]:
+    """Why it may not be used. `regexes`: the same for all schemas of a definition."""
+    for fault in faults_of(schema):
+        yield SchemaFault(f"this is no JSON Schema: {fault.message}", fault.path)
+    yield from _unsafe(schema, schema, (), regexes or Regexes())
+
+
+def first_fault(schema: Any) -> SchemaFault | None:
+    """None: it may be used."""
+    return next(schema_faults(schema), None)
 
 
 def violations(schema: Any, value: Any) -> list[tuple[str, str]]:

@@ -55,11 +55,17 @@ def _faults(error: ValidationError, model: type[BaseModel]) -> Iterator[Fault]:
     for details in error.errors(include_url=False):
         counts[details["type"]] += 1
         if counts[details["type"]] <= MAX_PER_CODE:
-            yield _fault(details, model, speller)
+            yield (fault := _fault(details, model, speller))
+            for message, inside in details.get("ctx", {}).get("more", ()):
+                yield Fault(fault.code, message, (*_place(details), *inside))
+
+
+def _place(error: ErrorDetails) -> Path:
+    return tuple(part for part in error["loc"] if not (isinstance(part, str) and part.startswith(TAG)))
 
 
 def _fault(error: ErrorDetails, model: type[BaseModel], speller: Speller) -> Fault:
-    path: Path = tuple(part for part in error["loc"] if not (isinstance(part, str) and part.startswith(TAG)))
+    path = _place(error)
     name = str(path[-1]) if path else "the document"
     given, context = error["input"], error.get("ctx", {})
     match error["type"]:

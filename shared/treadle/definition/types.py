@@ -6,7 +6,8 @@ A check raises `PydanticCustomError` whose type is one of our codes, so that str
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Annotated, Any, cast
 
 from pydantic import Discriminator, Field, PlainValidator, Tag, ValidationInfo, WithJsonSchema
@@ -16,8 +17,8 @@ from ..core.durations import parse_duration
 from ..core.patterns import check_pattern
 from ..core.resources import parse_amount, parse_rate
 from ..core.schedules import parse_schedule
-from .diagnostics import Code, Path, kind
-from .schemas import first_fault
+from .diagnostics import MAX_PER_CODE, Code, Path, kind
+from .schemas import schema_faults
 
 ABSENT: Any = None  # the default of keys that may be left out (a `null` in the document is not the same: it is refused)
 TAG = "‹"  # begins the tags of unions within pydantic's locations, so that they can be told from keys
@@ -35,9 +36,11 @@ MAX_REPEAT = 100_000
 MAX_RETRIES = 100
 
 
-def wrong(code: Code, message: str, hint: str | None = None, inside: Path = ()) -> PydanticCustomError:
-    """`inside`: the place in the value that is wrong."""
-    return PydanticCustomError(cast(Any, code.value), "{message}", {"message": message, "hint": hint, "inside": inside})
+def wrong(
+    code: Code, message: str, hint: str | None = None, inside: Path = (), more: Sequence[tuple[str, Path]] = ()
+) -> PydanticCustomError:
+    """`inside`: the place in the value that is wrong; `more`: what else is, and where."""
+    return PydanticCustomError(cast(Any, code.value), "{message}", {"message": message, "hint": hint, "inside": inside, "more": more})
 
 
 def _text(value: Any, what: str) -> str:
@@ -185,8 +188,9 @@ def _join(value: Any) -> Any:
 def _json_schema(value: Any, info: ValidationInfo) -> Any:
     if not isinstance(value, dict | bool):
         raise wrong(Code.BAD_TYPE, f"expected a JSON Schema, not {kind(value)}")
-    if (fault := first_fault(value, info.context)) is not None:
-        raise wrong(Code.BAD_VALUE, fault.message, inside=fault.path)
+    found = [(fault.message, fault.path) for fault in islice(schema_faults(value, info.context), MAX_PER_CODE)]
+    if found:
+        raise wrong(Code.BAD_VALUE, found[0][0], inside=found[0][1], more=found[1:])
     return value
 
 
