@@ -18,6 +18,13 @@ def refuse(world: World, identity: str, refusal: Rejected, cause: dict[str, Any]
     world.tell([Event("SubmissionRejected", digest("refused", identity), "", world.clock.now(), told)])
 
 
+def told_of(refused: dict[str, Any]) -> str:
+    """The data of `SubmissionRejected` as one line."""
+    cause = refused["cause"]
+    what = f"s3://{cause['bucket']}/{cause['key']}" if "bucket" in cause else f"event {cause.get('source')} {cause.get('detailType')}"
+    return f"refused {what}: {refused['message']}"
+
+
 def is_object(event: dict[str, Any]) -> bool:
     return event.get("source") == "aws.s3" and event.get("detail-type") == "Object Created"
 

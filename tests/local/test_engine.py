@@ -203,6 +203,21 @@ def test_an_object_in_the_inbox_registers_and_one_starts(dev: Dev) -> None:
     assert found
 
 
+def test_what_nobody_is_answered_for_is_told(dev: Dev) -> None:
+    told: list[str] = []
+    dev.stack.tell_refusals(told.append)
+    clients, names = dev.stack.cloud.clients, dev.stack.cloud.names
+    with dev.stack.pump.request():
+        clients.s3.put_object(Bucket=names.inbox, Key="definitions/bad.yaml", Body=b"id: w")
+        entry = {"EventBusName": names.bus, "Source": "shop", "DetailType": "WorkflowSubmitted", "Detail": "{}"}
+        clients.events.put_events(Entries=[entry])  # type: ignore[list-item]
+    assert dev.stack.pump.wait(lambda: len(told) >= 2 or None, PATIENCE_S)
+    assert sorted(told) == [
+        "refused event shop WorkflowSubmitted: the event's detail has no definition",
+        f"refused s3://{names.inbox}/definitions/bad.yaml: the definition has 3 faults; the first: `name` is missing",
+    ]
+
+
 def test_every_message_of_a_run_was_taken(dev: Dev) -> None:
     assert dev.stack.pump.quiet()
     assert dev.stack.cloud.dead_letters() == {}

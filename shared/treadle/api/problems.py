@@ -52,7 +52,7 @@ CATALOGUE: Mapping[str, Kind] = MappingProxyType(
         "precondition-failed": Kind(412, "It has changed since the caller looked"),
         "precondition-required": Kind(428, "The header If-Match is needed"),
         "invalid-definition": Kind(422, "The definition has faults"),
-        "invalid-input": Kind(422, "The input does not fit the workflow's schema"),
+        "invalid-input": Kind(422, "The input, payload or answer does not fit"),
         # what went wrong here
         "internal": Kind(500, "Something went wrong here"),
         "unavailable": Kind(503, "A service that is needed cannot be reached; try again"),

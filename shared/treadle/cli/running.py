@@ -177,6 +177,7 @@ def dev(
             raise Unavailable(f"port {port} cannot be served on ({taken.strerror}); `--port 0` takes any free one") from None
         tell_warnings(engine.stack.configured.warnings)
         engine.stack.notifications.tells = tell_notification
+        engine.stack.tell_refusals(tell_notification)
         stack.enter_context(announced(engine.url, engine.token))
         tokens = {name: engine.token_of(name, roles) for name, roles in people.items()}
         if form == "table":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,6 +15,7 @@ from ..core.resources import pools_of
 from ..hooks import Hooks
 from ..notifications import Targets
 from ..operations import Operations
+from ..refusals import told_of
 from ..tasks import Outside, Registry, Task, TaskContext
 from .clock import LocalClock
 from .cloud import REGION, Cloud
@@ -97,6 +99,16 @@ class Stack:
 
     def __exit__(self, *error: Any) -> None:
         self._open.__exit__(*error)
+
+    def tell_refusals(self, tells: Callable[[str], None]) -> None:
+        """`tells` is given a line for each submission by an object, an event or a schedule that is refused: nobody is there to be answered."""
+
+        def look(params: dict[str, Any], **_: Any) -> None:
+            for entry in params["Entries"]:
+                if (entry["Source"], entry["DetailType"]) == (topology.EVENT_SOURCE, "SubmissionRejected"):
+                    tells(told_of(json.loads(entry["Detail"])["data"]))
+
+        self.cloud.clients.events.meta.events.register("before-parameter-build.events.PutEvents", look)
 
     def invoke(self, function: str, event: dict[str, Any], context: Any) -> Any:
         """Call a handler as Lambda does, in this thread."""
