@@ -101,7 +101,7 @@ class Stack:
         self._open.__exit__(*error)
 
     def tell_refusals(self, tells: Callable[[str], None]) -> None:
-        """`tells` is given a line for each submission by an object, an event or a schedule that is refused: nobody is there to be answered."""
+        """`tells` is given a line for each object, event or schedule that is refused: nobody is there to be answered."""
 
         def look(params: dict[str, Any], **_: Any) -> None:
             for entry in params["Entries"]:
