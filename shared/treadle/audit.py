@@ -126,7 +126,12 @@ def _place_of(number: int) -> str:
 
 
 def page(world: World, tenant: str, *, limit: int, cursor: str | None) -> tuple[Trail, str | None]:
-    """From the first record on. The head is read first: the records that it stands for are then all there."""
+    """From the first record on. The head is read first: the records that it stands for are then all there.
+
+    Raises Rejected("bad-value") for a cursor that is none.
+    """
+    if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) == len(_place_of(0))):
+        raise Rejected("bad-value", f"this is no cursor of this list: {cursor[:100]}")
     head = _head(world, tenant)
     found = world.store.query(_key(tenant), after=(_key(tenant), cursor) if cursor else None, limit=limit)
     return Trail([decode(item["record"]) for item in found.items], head), found.after[1] if found.after else None

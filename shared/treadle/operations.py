@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal
 
 from . import acts, approvals, audit, fits, listing, updating
@@ -102,7 +103,14 @@ class Operations:
         """
         plan = latest_plan(self.world, tenant, workflow_id, version)
         run_id = self._run_id(tenant, workflow_id, key)
-        return self._start(StartRequest(tenant, plan, input, run_id, attributes or {}, priority, by=by))
+        request = StartRequest(tenant, plan, input, run_id, attributes or {}, priority, by=by)
+        try:
+            return self._start(request)
+        except Rejected:
+            begun = self.world.store.get(run_key(run_id)) if key is not None and version is None else None
+            if begun is None or begun["plan"] == plan:
+                raise
+            return self._start(replace(request, plan=begun["plan"]))  # asked for again, after a newer version was registered
 
     def run_definition(self, tenant: str, source: Source, input: Json, *, key: str | None = None, by: str | None = None) -> RunView:
         """Run a definition that nobody registered."""
@@ -122,9 +130,7 @@ class Operations:
     def _start(self, request: StartRequest) -> RunView:
         fits.check_input(self.world.plan(request.plan), request.input)
         item, is_new = start(self.world, request)
-        if not is_new:
-            return view(self.world, item)
-        return fresh(self.world, item).model_copy(update={"input": request.input})
+        return fresh(self.world, item, request.input) if is_new else view(self.world, item, full=False)
 
     # -------------------------------------------------------------------------------------------- looking
 
@@ -188,19 +194,19 @@ class Operations:
         fits.check_signal(run, name, payload)
         with acts.noted(run, "signal", by, name=name):  # programs send them in any number: not in the tenant's one chain of records
             control.signal(run, name, payload)
-        return view(self.world, run.control)
+        return view(self.world, run.control, full=False)
 
     def approve(self, tenant: str, run_id: str, step: str, *, by: str, comment: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
         with self._acting(run, "approve", by, path=step, comment=comment):
             control.approve(run, step, by, comment)
-        return view(self.world, run.control)
+        return view(self.world, run.control, full=False)
 
     def reject(self, tenant: str, run_id: str, step: str, *, by: str, comment: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
         with self._acting(run, "reject", by, path=step, comment=comment):
             control.reject(run, step, by, comment)
-        return view(self.world, run.control)
+        return view(self.world, run.control, full=False)
 
     def decide(
         self,
@@ -218,14 +224,14 @@ class Operations:
         given = "input" if input is not None else "output" if output is not None else None
         with self._acting(run, "decide", by, path=step, choice=choice, given=given, reason=reason):
             control.decide(run, step, choice, input, output)
-        return view(self.world, run.control)
+        return view(self.world, run.control, full=False)
 
     def cancel_step(self, tenant: str, run_id: str, step: str, *, by: str | None = None, reason: str | None = None) -> RunView:
         """The run goes on: a step that has not begun is skipped, one that waits fails with `Cancelled`. Raises NotFound, WrongState."""
         run = self._run(tenant, run_id)
         with self._acting(run, "cancel", by, path=step, reason=reason):
             cancelling.cancel_step(run, step, by)
-        return view(self.world, run.control)
+        return view(self.world, run.control, full=False)
 
     # Callbacks: the token is the credential, and says whose run it is.
 
@@ -250,19 +256,19 @@ class Operations:
         run = self._run(tenant, run_id)
         with self._acting(run, "pause", by, reason=reason):
             control.pause(run)
-        return view(self.world, run.control)
+        return view(self.world, run.control, full=False)
 
     def resume(self, tenant: str, run_id: str, *, by: str | None = None, reason: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
         with self._acting(run, "resume", by, reason=reason):
             control.resume(run)
-        return view(self.world, run.control)
+        return view(self.world, run.control, full=False)
 
     def cancel(self, tenant: str, run_id: str, *, by: str | None = None, reason: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
         with self._acting(run, "cancel", by, reason=reason):
             control.cancel(run)
-        return view(self.world, run.control)
+        return view(self.world, run.control, full=False)
 
     def retry(
         self,
@@ -281,7 +287,7 @@ class Operations:
             fits.check_input(run.plan, input)
         with self._acting(run, "retry", by, reason=reason, **{"from": from_step}, **before):
             control.retry(run, from_step, input)
-        return view(self.world, run.control)
+        return view(self.world, run.control, full=False)
 
     def update(
         self, tenant: str, run_id: str, patch: Mapping[str, Any], *, expected: str | None = None, by: str | None = None
@@ -315,10 +321,7 @@ class Operations:
 
     def amendment(self, tenant: str, run_id: str, source: Source) -> dict[str, list[str]]:
         """What `amend` would change; nothing is written."""
-        _, plan = self.compiled(source)
-        return amending.diff(self.definition_of(tenant, run_id), plan)
-
-    # -------------------------------------------------------------------------------------------- once more
+        return amending.diff(self.definition_of(tenant, run_id), self.compiled(source)[1])
 
     def rerun(
         self, tenant: str, run_id: str, *, from_step: str | None = None, input: Json = None, key: str | None = None, by: str | None = None

@@ -207,13 +207,17 @@ class Bus(Protocol):
         ...
 
 
+class TooLarge(Exception):
+    """An object has more bytes than were asked for."""
+
+
 class Blobs(Protocol):
     def put(self, name: str, content: bytes) -> None:
         """Names are content hashes, so writing twice changes nothing."""
         ...
 
-    def get(self, name: str) -> bytes:
-        """Raises NotFound."""
+    def get(self, name: str, *, most: int | None = None) -> bytes:
+        """Raises NotFound, TooLarge when it has more than `most` bytes; these are not fetched then."""
         ...
 
     def under(self, prefix: str) -> list[str]:

@@ -23,6 +23,7 @@ from .engine.run import Run
 from .engine.snapshot import archived, snapshot
 from .engine.tries import tries_of
 from .engine.world import World
+from .payloads import as_kept
 from .ports import Item
 from .viewing import shown_status, step_view
 
@@ -72,7 +73,7 @@ def _acted(act: acts.Act) -> tuple[Place, Entry]:
 
 
 def _of_step(run: Run, key: str, item: Item, items: Mapping[str, Item]) -> Iterator[tuple[Place, Entry]]:
-    path, step, among = paths.shown(key), step_view(run, item, over=None, full=False), _among(key, item, items)
+    path, step, among = paths.shown(key), step_view(run, item, over=None, placed=as_kept), _among(key, item, items)
     if step.started_at:
         yield (item["started_at"], [*among, 0]), {"at": step.started_at, "what": "StepStarted", "path": path}
     for n, each in enumerate(tries_of(item)):

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from .core import paths
-from .core.errors import NotFound
+from .core.errors import NotFound, Rejected
 from .core.model import Json, Outcome, RunStatus, State, StepError, StepStatus
 from .core.moments import rfc3339
 from .core.plan import CHOSEN, PLAIN, Plan, Step
 from .deadletters import told_to
 from .engine.addresses import input_address, input_of_cause
-from .engine.items import REF, body_key, child_of, decode, error_of, is_ref, output_key, run_key
+from .engine.items import body_key, child_of, decode, encode, error_of, output_key, run_key
 from .engine.retention import HOLD
 from .engine.run import Run
 from .engine.snapshot import snapshot
 from .engine.stopping import WHY, WHY_INSIDE
 from .engine.world import World
+from .payloads import SMALL, Payloads, as_kept
 from .ports import Item
 from .views import CostView, DeadLetterView, RunView, StepView
 
 UNREADABLE = "what is stored of it cannot be read"  # how a step says so
 PAGE_OF_STEPS = 1000  # paths in one view
 _RUN_FIRST, _GROUP_FIRST = f"{WHY['stop']} first", f"{WHY_INSIDE} first"
+
+Placed = Callable[[Json], Json]  # a payload as it is shown
 
 # What one recorded step costs in the design, on-demand list prices in us-east-1 (docs/explanation/cost.md).
 _USD_PER_WRITE = 0.625e-6
@@ -59,21 +63,28 @@ def _held(control: Item) -> dict[str, Any] | None:
     return None if held is None else {"by": held.get("by"), "reason": held["reason"], "at": rfc3339(held["at"])}
 
 
-def fresh(world: World, control: Item) -> RunView:
-    """A run that was started just now: nothing has to be read to know how its steps stand."""
+def fresh(world: World, control: Item, given: Json) -> RunView:
+    """A run that was started just now: nothing has to be read to know how its steps stand, nor for a small input."""
     names = list(world.plan(control["plan"]).root.steps)
     page = names[:PAGE_OF_STEPS]
     steps = {name: StepView(status=StepStatus.PENDING.value) for name in page}
-    return summary(control).model_copy(update={"steps": steps, "steps_cursor": page[-1] if len(names) > len(page) else None})
+    if len(encode(given).encode()) > SMALL:
+        given = as_kept(decode((world.store.get(body_key(control["pk"])) or {"input": "null"})["input"]))
+    shown = {"input": given, "steps": steps, "steps_cursor": page[-1] if len(names) > len(page) else None}
+    return summary(control).model_copy(update=shown)
 
 
 def view(world: World, control: Item, *, full: bool = True, cursor: str | None = None, limit: int = PAGE_OF_STEPS) -> RunView:
-    """The run with at most `limit` of its steps. `cursor`: the path behind which this page of steps begins."""
+    """The run with at most `limit` of its steps. `cursor`: the path behind which this page of steps begins.
+
+    Raises Rejected("bad-value") for a cursor that is no path of the run.
+    """
     world = world.lenient()
     run = Run(world, control["pk"], control)
-    steps = _steps_if_any(run, full)
+    payloads = Payloads(world, full=full)
+    steps = _steps_if_any(run, payloads)
     names = sorted(steps, key=_order) if len(steps) > limit else list(steps)
-    begin = names.index(cursor) + 1 if cursor in steps else 0
+    begin = 0 if cursor is None else _behind(names, cursor)
     page = names[begin : begin + limit]
     further = page[-1] if begin + limit < len(names) else None
     body = world.store.get(body_key(run.id)) or {"input": "null"}
@@ -82,15 +93,21 @@ def view(world: World, control: Item, *, full: bool = True, cursor: str | None =
     error = _whole(about.error, steps) if about.error else None
     shown = {
         "error": error | {"input": address} if error and address else error,
-        "input": _shown(world, decode(body["input"]), full) if "input" in body else None,
+        "input": payloads.shown(decode(body["input"])) if "input" in body else None,
         "metadata": decode(body["metadata"]) if "metadata" in body else {},
-        "output": _output(world, control, full),
+        "output": _output(world, control, payloads),
         "steps": {name: steps[name] for name in page},
         "steps_cursor": further,
         "dead_letters": [DeadLetterView(**told) for told in told_to(world, run.id)] if "dead" in control else [],
         "cost": _cost(steps),
     }
     return about.model_copy(update=shown)
+
+
+def _behind(names: list[str], cursor: str) -> int:
+    if cursor not in names:
+        raise Rejected("bad-value", f"this is no cursor of this list: {cursor[:100]}")
+    return names.index(cursor) + 1
 
 
 def _whole(error: dict[str, Json], steps: dict[str, StepView]) -> dict[str, Json]:
@@ -102,10 +119,10 @@ def _whole(error: dict[str, Json], steps: dict[str, StepView]) -> dict[str, Json
     return error | {name: own[name] for name in ("message", "details") if name in own}
 
 
-def _steps_if_any(run: Run, full: bool) -> dict[str, StepView]:
+def _steps_if_any(run: Run, payloads: Payloads) -> dict[str, StepView]:
     """None of a run whose plan cannot be read: it is set aside, and says so."""
     try:
-        return steps_of(run, full)
+        return steps_of(run, payloads)
     except NotFound:
         if "quarantine" not in run.control:
             raise
@@ -117,23 +134,13 @@ def _order(path: str) -> tuple[Any, ...]:
     return tuple((part.partition("[")[0], paths.index(part) if "[" in part else -1) for part in path.split("."))
 
 
-def _output(world: World, control: Item, full: bool) -> Json:
+def _output(world: World, control: Item, payloads: Payloads) -> Json:
     if "output" in control:
         return decode(control["output"])
     if control["status"] != RunStatus.SUCCEEDED:
         return None
     item = world.store.get(output_key(control["pk"]))
-    return _shown(world, decode(item["output"]), full) if item else None
-
-
-def _shown(world: World, value: Json, full: bool) -> Json:
-    """References are resolved, or shown as such."""
-    if not is_ref(value):
-        return value
-    try:
-        return world.load(value) if full else {REF: value[REF]}
-    except NotFound:  # what is left of it is its name
-        return {REF: value[REF]}
+    return payloads.shown(decode(item["output"])) if item else None
 
 
 def _cost(steps: dict[str, StepView]) -> CostView:
@@ -147,31 +154,31 @@ def _cost(steps: dict[str, StepView]) -> CostView:
 # ------------------------------------------------------------------------------------------------ steps
 
 
-def steps_of(run: Run, full: bool) -> dict[str, StepView]:
+def steps_of(run: Run, payloads: Payloads) -> dict[str, StepView]:
     """Every path of the plan, and every item and iteration that was begun. Of a group's attempts the last."""
     items = snapshot(run)
     shown: dict[str, StepView] = {}
     over = _RUN_FIRST if run.status.is_final else None
     for step in run.plan.root.steps.values():
-        _show(run, items, step.id, step, over, full, shown)
+        _show(run, items, step.id, step, over, payloads.shown, shown)
     return shown
 
 
-def _show(run: Run, items: dict[str, Item], key: str, step: Step, over: str | None, full: bool, shown: dict[str, StepView]) -> None:
+def _show(run: Run, items: dict[str, Item], key: str, step: Step, over: str | None, placed: Placed, shown: dict[str, StepView]) -> None:
     """`over`: why what has not begun never will; None while it may."""
     item = items.get(key)
-    shown[paths.shown(key)] = step_view(run, item, over and (_blocked_by(items, key, step) or over), full)
+    shown[paths.shown(key)] = step_view(run, item, over and (_blocked_by(items, key, step) or over), placed)
     if item is None:
         return
     if item.get("state") == State.ENDED:
         over = _RUN_FIRST if item.get("why") in WHY.values() else _GROUP_FIRST
     if step.is_loop and paths.index(key) is None:
         for child in _instances(items, key, step, item):
-            _show(run, items, child, step, over, full, shown)
+            _show(run, items, child, step, over, placed, shown)
     elif step.inner is not None and not _never_ran(item):
         scope_key = paths.inside(key, max(1, item.get("attempt", 1)))
         for inner in step.inner.steps.values():
-            _show(run, items, paths.join(scope_key, inner.id), inner, over, full, shown)
+            _show(run, items, paths.join(scope_key, inner.id), inner, over, placed, shown)
 
 
 def _blocked_by(items: dict[str, Item], key: str, step: Step) -> str | None:
@@ -199,7 +206,7 @@ def _instances(items: dict[str, Item], key: str, step: Step, item: Item) -> list
     return found
 
 
-def step_view(run: Run, item: Item | None, over: str | None, full: bool) -> StepView:
+def step_view(run: Run, item: Item | None, over: str | None, placed: Placed) -> StepView:
     if item is not None and "fault" in item:
         return StepView(status=StepStatus.WAITING.value, why=f"{UNREADABLE}: {item['fault']}")
     if item is None or item["state"] == State.RELEASED or (over and item["state"] == State.CLAIMED):
@@ -213,7 +220,7 @@ def step_view(run: Run, item: Item | None, over: str | None, full: bool) -> Step
     told: dict[str, Any] = {"attempts": item.get("attempt", 0) - item.get("base", 0)}
     told["error"] = _shown_error(run, item, error) if error else None
     if state is State.ENDED:
-        output = _shown(run.world, decode(item["output"]), full) if "output" in item else None
+        output = placed(decode(item["output"])) if "output" in item else None
         ended_at = rfc3339(item["ended_at"])
         return StepView(
             status=Outcome(item["outcome"]).status.value, output=output, ended_at=ended_at, why=item.get("why"), **told, **times

@@ -101,6 +101,7 @@ def test_all_faults_of_a_body_are_told_at_once() -> None:
         ({"content-type": "application/yaml"}, 415),
         ({"content-type": ""}, 415),
         ({"content-encoding": "gzip"}, 415),
+        ({"content-encoding": "Identity"}, 202),
     ],
 )
 def test_media_types(headers: dict[str, str], status: int) -> None:
@@ -254,6 +255,8 @@ def test_the_filters_of_a_list() -> None:
         ("/v1/runs", "limit=1&limit=2", "bad-value"),
         ("/v1/runs", "status=done", "bad-value"),
         ("/v1/runs", "startedAfter=yesterday", "bad-value"),
+        ("/v1/runs", "startedAfter=0001-01-01T00:00:00%2B05:00", "bad-value"),
+        ("/v1/runs", "startedBefore=9999-12-31T23:59:59-05:00", "bad-value"),
         ("/v1/runs", "startedAfter=2026-11-23T00:00:00", "bad-value"),
         ("/v1/runs", "state=failed", "unknown-field"),
         ("/v1/runs/r1", "full=maybe", "bad-type"),
@@ -387,12 +390,26 @@ def test_times_reach_the_engine_in_utc(text: str) -> None:
         ("HEAD", "/v1/runs/r1", 200),
         ("POST", "/v1/runs/r1/checkpoints", 202),
         ("GET", "/v1/audit/1", 404),
+        ("GET", "/v1/tasks/r1/charge", 200),
+        ("GET", "/v1/tasks/r1%2Fcharge", 200),
+        ("POST", "/v1/tasks/r1%2Fcharge/cancel", 202),
+        ("GET", "/v1/tasks/r1", 404),
+        ("GET", "/v1/runs/r1%2Fhistory", 404),
     ],
 )
 def test_addresses(method: str, path: str, status: int) -> None:
     found = ask(FakeOperations(), method, path)
     assert found.status == status
     assert method != "HEAD" or found.body is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [("DELETE", "/v1/runs/r1", "GET, HEAD, PATCH"), ("OPTIONS", "/v1/runs", "GET, HEAD, POST"), ("GET", "/v1/runs/r1/pause", "POST")],
+)
+def test_an_address_says_which_methods_it_takes(method: str, path: str, allow: str) -> None:
+    found = ask(FakeOperations(), method, path)
+    assert (found.status, found.body["code"], found.headers["allow"]) == (405, "method-not-allowed", allow)
 
 
 def test_a_stage_with_a_name_is_not_part_of_the_address() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from treadle.core.errors import NotFound
+from treadle.ports import TooLarge
 
 from .conftest import World
 
@@ -40,3 +41,10 @@ def test_what_was_removed_is_gone_and_removing_it_again_changes_nothing(world: W
     with pytest.raises(NotFound):
         world.blobs.get("a")
     assert world.blobs.get("b") == b"1"
+
+
+def test_what_is_larger_than_asked_for_is_not_fetched(world: World) -> None:
+    world.blobs.put("a", b"x" * 1000)
+    assert world.blobs.get("a", most=1000) == b"x" * 1000
+    with pytest.raises(TooLarge):
+        world.blobs.get("a", most=999)

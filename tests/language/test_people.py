@@ -719,6 +719,20 @@ def test_the_same_key_is_the_same_run() -> None:
     assert refusal.value.code == "idempotency-conflict"
 
 
+def test_the_same_key_is_the_same_run_also_after_a_newer_version_was_registered() -> None:
+    operations = MemoryEngine().operations
+    operations.register(TENANT, definition("input: {required: [n]}\nsteps: [{id: a, set: 1}]"))
+    run = operations.start(TENANT, "case", {"n": 1}, key="k")
+    operations.register(TENANT, definition("version: 2.0.0\ninput: {required: [m]}\nsteps: [{id: a, set: 2}]"))
+    assert operations.start(TENANT, "case", {"n": 1}, key="k").id == run.id
+    refused = []
+    for given, version, key in (({"n": 2}, None, "k"), ({"n": 1, "m": 1}, "2.0.0", "k"), ({"n": 1}, None, "other")):
+        with pytest.raises(Rejected) as refusal:
+            operations.start(TENANT, "case", given, version=version, key=key)
+        refused.append(refusal.value.code)
+    assert refused == ["idempotency-conflict", "idempotency-conflict", "invalid-input"]
+
+
 PAUSED_BETWEEN = """
 errorHandling: {escalation: [{afterAttempts: 1, action: pause}]}
 steps:

@@ -87,6 +87,14 @@ def test_it_comes_in_pages(engine: MemoryEngine) -> None:
     assert audit.fault(found, trail.head) is None
 
 
+@pytest.mark.parametrize("cursor", ["abc", "1", "00000000000x", "\u0660" * 12])
+def test_a_cursor_that_is_none_is_refused(engine: MemoryEngine, cursor: str) -> None:
+    audit.append(engine.world, TENANT, "pause", "ann", {})
+    with pytest.raises(Rejected) as refused:
+        engine.operations.audit(TENANT, cursor=cursor)
+    assert refused.value.code == "bad-value"
+
+
 def test_a_writer_that_died_before_the_head_was_moved_is_followed(engine: MemoryEngine) -> None:
     audit.append(engine.world, TENANT, "pause", "ann", {})
     audit.append(engine.world, TENANT, "pause", "bob", {})

@@ -50,6 +50,13 @@ def world() -> World:
     return World()
 
 
+def test_a_run_that_is_not_there_is_told_before_the_faults_of_a_definition(world: World) -> None:
+    with pytest.raises(NotFound):
+        world.operations.amendment(TENANT, "nowhere", "{}")
+    with pytest.raises(NotFound):
+        world.operations.amend(TENANT, "nowhere", "{}")
+
+
 # ------------------------------------------------------------------------------------------------ patches
 
 

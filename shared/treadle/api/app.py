@@ -18,8 +18,8 @@ from .. import audit, auth
 from ..core.errors import Conflict, Corrupted, Newer, Rejected, Unavailable
 from . import openapi, problems, shapes
 from .callbacks import whoever_has
-from .calls import NotJson, Reply, Request
-from .problems import refusal
+from .calls import BASE, NotJson, Reply, Request
+from .problems import WrongMethod, refusal
 from .reading import read_json
 from .routes import JSON_TYPES, ROUTES, Route, Special
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..operations import Operations
 
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
+TASKS = ["", *BASE.split("/")[1:], "tasks"]
 SECURITY_HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -75,12 +76,15 @@ def _reply(event: Event, operations: Operations) -> Reply:
 def _route(event: Event) -> tuple[Route, dict[str, str]]:
     method, path = _method(event), _path(event)
     segments = [unquote(segment) for segment in path.split("/")]
+    if segments[:3] == TASKS:
+        segments = "/".join(segments).split("/")  # a task's id has a slash in it, RUN/PATH, and may come as one segment
     here = [(route, found) for route in ROUTES if (found := route.match(segments)) is not None]
     for route, found in here:
         if method == route.method or (method == "HEAD" and route.method == "GET"):
             return route, found
     if here:
-        raise refusal("method-not-allowed", f"this address takes {', '.join(sorted({route.method for route, _ in here}))}")
+        taken = {route.method for route, _ in here}
+        raise WrongMethod(sorted(taken | {"HEAD"} if "GET" in taken else taken))
     raise refusal("not-found", "there is nothing at this address")
 
 
@@ -161,7 +165,8 @@ def _definition(content: bytes, headers: Mapping[str, str]) -> bytes:
 def _media_type(headers: Mapping[str, str], taken: tuple[str, ...]) -> str:
     media_type, _, parameters = headers.get("content-type", "").partition(";")
     media_type, parameters = media_type.strip().lower(), parameters.replace(" ", "").replace('"', "").lower()
-    if media_type not in taken or parameters not in ("", "charset=utf-8") or headers.get("content-encoding", "identity") != "identity":
+    is_plain = headers.get("content-encoding", "identity").lower() == "identity"
+    if media_type not in taken or parameters not in ("", "charset=utf-8") or not is_plain:
         raise refusal("unsupported-media-type", f"send {' or '.join(taken)} in UTF-8, not compressed")
     return media_type
 

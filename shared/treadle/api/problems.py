@@ -65,6 +65,15 @@ def refusal(code: str, message: str) -> Rejected:
     return Rejected(code, message, status=CATALOGUE[code].status)
 
 
+class WrongMethod(Rejected):
+    """The address is one, and takes others."""
+
+    def __init__(self, methods: Sequence[str]) -> None:
+        code = "method-not-allowed"
+        super().__init__(code, f"this address takes {', '.join(methods)}", status=CATALOGUE[code].status)
+        self.methods = methods
+
+
 def document(refused: Rejected, request_id: str) -> dict[str, Any]:
     """The problem document of a refusal; `diagnostics` only where there are some."""
     kind = CATALOGUE.get(refused.code) or Kind(refused.status, HTTPStatus(refused.status).phrase)
@@ -87,6 +96,8 @@ def headers(refused: Rejected) -> dict[str, str]:
         return {"www-authenticate": 'Bearer realm="treadle"'}
     if refused.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         return {"retry-after": str(RETRY_AFTER_S)}
+    if isinstance(refused, WrongMethod):
+        return {"allow": ", ".join(refused.methods)}
     return {}
 
 

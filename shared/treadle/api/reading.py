@@ -99,11 +99,12 @@ def _moment(text: str) -> str:
     wanted = "must be a time with an offset, such as 2026-11-23T00:00:00Z"
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        in_utc = moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # the first and the last hours of the calendar are in no year elsewhere
         raise ValueError(wanted) from None
     if moment.tzinfo is None:
         raise ValueError(wanted)
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return in_utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _attribute(value: Any) -> Any:

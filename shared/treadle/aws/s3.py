@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from ..core.errors import NotFound
+from ..ports import TooLarge
 from .calls import ask, code_of
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ class AwsBlobs:
     def put(self, name: str, content: bytes) -> None:
         ask(self._client.put_object, Bucket=self._bucket, Key=name, Body=content)
 
-    def get(self, name: str) -> bytes:
+    def get(self, name: str, *, most: int | None = None) -> bytes:
         try:
-            content: bytes = ask(self._read, name=name)
+            content: bytes = ask(self._read, name=name, most=most)
         except ClientError as error:
             if code_of(error) != "NoSuchKey":
                 raise
@@ -38,5 +39,9 @@ class AwsBlobs:
     def remove(self, name: str) -> None:
         ask(self._client.delete_object, Bucket=self._bucket, Key=name)
 
-    def _read(self, name: str) -> bytes:
-        return self._client.get_object(Bucket=self._bucket, Key=name)["Body"].read()
+    def _read(self, name: str, most: int | None) -> bytes:
+        answer = self._client.get_object(Bucket=self._bucket, Key=name)
+        if most is not None and answer["ContentLength"] > most:
+            answer["Body"].close()
+            raise TooLarge(name)
+        return answer["Body"].read()

@@ -156,8 +156,8 @@ class _Blobs(_Seen, Blobs):
     def put(self, name: str, content: bytes) -> None:
         self._called(Touch("blobs.put", "blob", is_local=True), lambda: self._port.put(name, content))
 
-    def get(self, name: str) -> bytes:
-        content: bytes = self._called(Touch("blobs.get", "blob", is_local=True), lambda: self._port.get(name))
+    def get(self, name: str, *, most: int | None = None) -> bytes:
+        content: bytes = self._called(Touch("blobs.get", "blob", is_local=True), lambda: self._port.get(name, most=most))
         return content
 
     def under(self, prefix: str) -> list[str]:

@@ -15,7 +15,7 @@ from .. import topology
 from ..batches import batches
 from ..core.errors import NotFound
 from ..core.patterns import matches
-from ..ports import Clock, Event, rfc3339
+from ..ports import Clock, Event, TooLarge, rfc3339
 from .calls import Calls, Watched, watched
 from .patterns import leaves, with_names
 from .queues import MemoryLanes, Received, dead_letters_of
@@ -66,10 +66,12 @@ class MemoryBlobs(Watched):
             self._contents[name] = bytes(content)
 
     @watched("blobs.get")
-    def get(self, name: str) -> bytes:
+    def get(self, name: str, *, most: int | None = None) -> bytes:
         with self._lock:
             if name not in self._contents:
                 raise NotFound("object", name)
+            if most is not None and len(self._contents[name]) > most:
+                raise TooLarge(name)
             return self._contents[name]
 
     @watched("blobs.under")
