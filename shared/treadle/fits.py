@@ -12,6 +12,8 @@ from .definition.schemas import violations
 from .engine import Settings
 from .engine.run import Run
 
+MAX_SIGNAL_NAME = 200  # as in a definition
+
 
 def completed(settings: Settings, document: dict[str, Any]) -> dict[str, Any]:
     """A definition with what the engine's settings say where it says nothing. Raises Rejected("invalid-definition")."""
@@ -32,7 +34,10 @@ def check_input(plan: Plan, given: Json) -> None:
 
 
 def check_signal(run: Run, name: str, payload: Json) -> None:
-    """Against the schema of every step that waits for a signal of this name. Raises Rejected("invalid-input")."""
+    """Against the schema of every step that waits for a signal of this name. Raises Rejected("invalid-input"), or "bad-value" for a
+    name that no signal has."""
+    if not 0 < len(name) <= MAX_SIGNAL_NAME:
+        raise Rejected("bad-value", f"a signal's name has 1 to {MAX_SIGNAL_NAME} characters, not {len(name)}")
     for step in run.plan.steps.values():
         if step.action == "signal" and step.spec["name"] == name and "schema" in step.spec:
             told = f"the payload does not fit what step {step.id} expects of signal {name}"

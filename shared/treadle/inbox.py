@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from .wiring import Wiring
 
 
+_CODES = {"duplicate-key": "duplicate-key", "bad-value": "invalid-number", "limit-exceeded": "too-deep"}  # the reader's -> the API's
+
+
 def submit(wiring: Wiring, event: Any) -> None:
     """A whole EventBridge event, or the sweeper's message that schedules are due. The same again starts the same runs.
 
@@ -69,7 +72,7 @@ def _object(wiring: Wiring, event: dict[str, Any]) -> None:
         wiring.operations.register(wiring.tenant, content)
         return
     workflow, slash, _ = rest.partition("/")
-    if not slash:
+    if not slash or not workflow:
         raise Rejected("not-found", f"{key}: inputs lie under inputs/WORKFLOW/, in a folder with the workflow's id", status=404)
     wiring.operations.start(wiring.tenant, workflow, _json(content, key), key=triggers.object_identity(event), by=f"s3:{key}")
 
@@ -84,7 +87,8 @@ def _json(content: bytes, name: str) -> Any:
         raise Rejected("invalid-encoding", f"{name} is not UTF-8") from None
     if not document.is_readable or document.faults:
         fault = document.diagnose(list(document.faults))[0]
-        raise Rejected("invalid-json", f"{name}:{fault.line}:{fault.column}: {fault.message}")
+        code = _CODES.get(fault.code, "invalid-json")
+        raise Rejected(code, f"{name}:{fault.line}:{fault.column}: {fault.message}")
     return document.value
 
 
@@ -94,11 +98,12 @@ def _asked(wiring: Wiring, event: dict[str, Any]) -> None:
     key, by = triggers.event_identity(event), f"event:{event.get('source', '')}"
     if not isinstance(detail, dict):
         raise Rejected("bad-type", "the event's detail must be an object", status=422)
+    _json(json.dumps(detail).encode(), "the event's detail")  # a bus passes on numbers that are none here
     match event.get("detail-type"):
         case "WorkflowSubmitted":
             wiring.operations.run_definition(wiring.tenant, _wanted(detail, "definition"), detail.get("input", {}), key=key, by=by)
         case _:
-            workflow, version = _text(detail, "workflow"), _text(detail, "version") if "version" in detail else None
+            workflow, version = _text(detail, "workflow"), _text(detail, "version") if detail.get("version") is not None else None
             wiring.operations.start(wiring.tenant, workflow, detail.get("input", {}), version=version, key=key, by=by)
 
 
@@ -106,6 +111,8 @@ def _text(detail: dict[str, Any], name: str) -> str:
     value = _wanted(detail, name)
     if not isinstance(value, str):
         raise Rejected("bad-type", f"{name} must be a string, not {type(value).__name__}", status=422)
+    if not value:
+        raise Rejected("bad-value", f"{name} is empty", status=422)
     return value
 
 

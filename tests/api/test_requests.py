@@ -395,12 +395,24 @@ def test_times_reach_the_engine_in_utc(text: str) -> None:
         ("POST", "/v1/tasks/r1%2Fcharge/cancel", 202),
         ("GET", "/v1/tasks/r1", 404),
         ("GET", "/v1/runs/r1%2Fhistory", 404),
+        ("GET", f"/v1/runs/{'a' * 1001}", 404),
+        ("GET", "/v1/tasks/r1/a%5Bx%5D/input", 404),
+        ("POST", "/v1/runs/r1/steps/a%5B0%5D.b%5B12%5D/approve", 202),
+        ("POST", "/v1/runs/r1/steps/a%5B%5D/approve", 404),
+        ("POST", "/v1/runs/r1/steps/a%5B-1%5D/approve", 404),
+        ("POST", f"/v1/runs/r1/steps/a%5B{'9' * 30}%5D/reject", 404),
+        ("POST", "/v1/runs/r1/steps/a%5B7%5D/approve", 202),
     ],
 )
 def test_addresses(method: str, path: str, status: int) -> None:
     found = ask(FakeOperations(), method, path)
     assert found.status == status
     assert method != "HEAD" or found.body is None
+
+
+def test_a_dead_letter_without_a_name_is_refused() -> None:
+    found = ask(FakeOperations(), "POST", "/v1/dead-letters/redrive", body={"letters": ["l1", ""]})
+    assert (found.status, found.body["code"]) == (400, "bad-value")
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,15 @@ def world() -> World:
     return World()
 
 
+@pytest.mark.parametrize("name", ["", "x" * 201])
+def test_a_signal_that_no_step_can_wait_for_is_refused(world: World, name: str) -> None:
+    run_id = world.waiting()
+    with pytest.raises(Rejected) as refused:
+        world.operations.signal(TENANT, run_id, name)
+    assert refused.value.code == "bad-value"
+    world.operations.signal(TENANT, run_id, "é" * 200)
+
+
 def test_a_run_that_is_not_there_is_told_before_the_faults_of_a_definition(world: World) -> None:
     with pytest.raises(NotFound):
         world.operations.amendment(TENANT, "nowhere", "{}")

@@ -328,6 +328,48 @@ def test_the_same_key_put_again_is_another_run_and_told_twice_is_not(engine: Mem
 
 
 @pytest.mark.parametrize(
+    ("key", "content", "code"),
+    [
+        pytest.param("inputs/w/1.json", b"", "invalid-json", id="nothing"),
+        pytest.param("inputs/w/1.json", b"\xff", "invalid-encoding", id="not UTF-8"),
+        pytest.param("inputs/w/1.json", b'{"a": 1, "a": 2}', "duplicate-key", id="a key twice"),
+        pytest.param("inputs/w/1.json", b'{"a": 9223372036854775808}', "invalid-number", id="65 bits"),
+        pytest.param("inputs/w/1.json", b"[" * 200 + b"]" * 200, "too-deep", id="lists in lists"),
+    ],
+)
+def test_an_object_is_refused_with_the_code_that_it_has_over_http(engine: MemoryEngine, key: str, content: bytes, code: str) -> None:
+    engine.register(workflow())
+    engine.cloud.inbox.put(key, content)
+    drop(engine, key)
+    (told,) = refusals(engine)
+    assert (told["code"], told["cause"]["key"], engine.runs("w")) == (code, key, [])
+
+
+def test_an_object_in_a_folder_without_a_name_is_told_where_inputs_lie(engine: MemoryEngine) -> None:
+    engine.cloud.inbox.put("inputs//1.json", b"{}")
+    drop(engine, "inputs//1.json")
+    (told,) = refusals(engine)
+    assert (told["code"], "inputs lie under inputs/WORKFLOW/" in told["message"]) == ("not-found", True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        pytest.param({"workflow": ""}, "bad-value", id="no name"),
+        pytest.param({"workflow": "w", "version": ""}, "bad-value", id="no version"),
+        pytest.param({"workflow": "w", "version": 1}, "bad-type", id="a version that is a number"),
+        pytest.param({"workflow": "w", "input": {"a": 2**63}}, "invalid-number", id="65 bits"),
+        pytest.param({"workflow": "w", "input": {"a": float("inf")}}, "invalid-json", id="too large a float"),
+        pytest.param({"workflow": "w", "version": None}, None, id="null is as good as nothing"),
+    ],
+)
+def test_a_run_that_is_asked_for_on_the_bus(engine: MemoryEngine, asked: dict[str, Any], code: str | None) -> None:
+    engine.register(workflow())
+    tell(engine, "RunRequested", asked)
+    assert ([told["code"] for told in refusals(engine)], len(engine.runs("w"))) == (([code], 0) if code else ([], 1))
+
+
+@pytest.mark.parametrize(
     ("trigger", "more"),
     [
         pytest.param(PAID | {"input": {"x": "${event.detail.missing}"}}, {}, id="the template fails"),

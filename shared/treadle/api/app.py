@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from ..operations import Operations
 
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
+LONGEST_NAME = 1000  # bytes
+STEP_PATH = re.compile(r"[^\[\].]+(\[\d{1,18}\])?(\.[^\[\].]+(\[\d{1,18}\])?)*")  # `group.notify[3].inner`
 TASKS = ["", *BASE.split("/")[1:], "tasks"]
 SECURITY_HEADERS = {
     "cache-control": "no-store",
@@ -63,6 +66,7 @@ def _reply(event: Event, operations: Operations) -> Reply:
     if isinstance(route.does, Special):
         return Reply(openapi.document() if route.does is Special.OPENAPI else {**operations.health.look(), "version": openapi.version()})
     principal = whoever_has(path["token"], operations) if route.by_callback else _allowed(event, route)
+    _refuse_unnamed(path)
     headers = _headers(event)
     query, attributes = _query(event, route)
     request = Request(principal, path, query, _body(event, route, headers), attributes, headers)
@@ -111,6 +115,13 @@ def _allowed(event: Event, route: Route) -> auth.Principal:
 
 
 # ------------------------------------------------------------------------------------------------ what it carries
+
+
+def _refuse_unnamed(path: Mapping[str, str]) -> None:
+    """What cannot be a name is none of a thing: a key of the table has an end, and an index is a number."""
+    step = path.get("step")
+    if any(len(name.encode()) > LONGEST_NAME for name in path.values()) or (step is not None and not STEP_PATH.fullmatch(step)):
+        raise refusal("not-found", "there is nothing at this address: no name in it is so long, or a step's path is none")
 
 
 def _headers(event: Event) -> dict[str, str]:

@@ -131,10 +131,13 @@ class LettersQuery(Page):
     run: Annotated[str, Field(min_length=1, max_length=200)] | None = None
 
 
+Letter = Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class Redrive(Shape):
     """Which dead letters are sent again: those named, or all that fit. With neither: all."""
 
-    letters: Annotated[list[str], Field(max_length=500)] | None = None
+    letters: Annotated[list[Letter], Field(max_length=500)] | None = None
     queue: str | None = None
     run: str | None = None
     cursor: str | None = Field(None, description="`next` of the answer before: a request sends at most some hundreds.")
