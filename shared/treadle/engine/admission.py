@@ -40,11 +40,13 @@ def slot_of(run: Run, plan: Plan, given: Json) -> str | None:
 
 
 def check_room(world: World, tenant: str, plan: Plan, slot: str | None, run_id: str) -> None:
-    """`overflow: reject`: a run without a place is refused before anything of it is written."""
+    """`overflow: reject`: a run without a place is refused before anything of it is written. One that is there already is not refused:
+    its start is repeated, and it may have ended and given its place to another one."""
     if slot is None or plan.concurrency is None or plan.concurrency.get("overflow") != "reject":
         return
     limit = int(plan.concurrency["limit"])
-    if not semaphores.of_runs(world, tenant, plan.workflow, slot).acquire(run_id, limit):
+    has_place = semaphores.of_runs(world, tenant, plan.workflow, slot).acquire(run_id, limit)
+    if not has_place and world.store.get(run_key(run_id)) is None:
         told = f"{limit} run{'s' if limit > 1 else ''} of {plan.workflow} with the key {slot} are live, and no more are allowed"
         raise Rejected("concurrency-limit", told, status=409)
 

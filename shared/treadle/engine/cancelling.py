@@ -35,7 +35,8 @@ def cancel_step(run: Run, path: str, by: str | None) -> None:
     elif item["state"] == State.WAITING or (item["state"] == State.RETRY and "until" in item):
         segment = Segment(run, run.now + INVOCATION_MS)
         told = "the step was cancelled" + (f" by {by}" if by else "")
-        segment.failed(claim_of(item), StepError("Cancelled", told, permanent=True), stands(item))
+        if not segment.failed(claim_of(item), StepError("Cancelled", told, permanent=True), stands(item)):
+            raise WrongState(f"step {path} of run {run.id} has gone on meanwhile: look at it again")
         segment.finish()
     else:
         raise WrongState(f"step {path} of run {run.id} is under way: it ends by itself, by its timeout, or with its run")

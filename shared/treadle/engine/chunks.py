@@ -186,9 +186,13 @@ def _run_range(segment: Segment, loop: str, chunk: Item, before: dict[str, Item]
 
 
 def _met(run: Run, fact: Fact, step: Step, number: int, progress: Progress) -> bool:
-    """An item that a lost worker ended. False: its failure is one too many, and that worker may not have said so."""
+    """An item that has ended, perhaps by a lost worker, who may not have said that its failure is one too many. False: it is never
+    counted, the loop stops."""
     loop = paths.whole(fact.key)
-    if fact.outcome is Outcome.FAILED and not tolerance.is_tolerated(run, loop, step, run.headers[loop], number, fact.error):
+    if fact.outcome is Outcome.FAILED:
+        check_thresholds(run, fact)
+    is_too_many = fact.outcome is Outcome.FAILED and not tolerance.is_tolerated(run, loop, step, run.headers[loop], number, fact.error)
+    if is_too_many or suspects.was_cancelled(run, fact):
         progress.left_open(number)
         return False
     progress.took(number, fact)
@@ -238,14 +242,7 @@ def _record(run: Run, claim: Claim, fact: Fact, step: Step, number: int, progres
             return True
         fact = fact_of(standing)
     run.has_ended(fact)
-    if fact.outcome is Outcome.FAILED:
-        loop = paths.whole(claim.key)
-        check_thresholds(run, fact)
-        if not tolerance.is_tolerated(run, loop, step, run.headers[loop], number, fact.error):
-            progress.left_open(number)  # never counted: the loop has failed
-            return False
-    progress.took(number, fact)
-    return True
+    return _met(run, fact, step, number, progress)
 
 
 def _end_chunk(segment: Segment, loop: str, header: Item, chunk: Item, end: int, progress: Progress) -> None:

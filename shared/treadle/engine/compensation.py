@@ -20,7 +20,7 @@ from ..core.model import SCHEMA, Json, Outcome, RunStatus, State, StepError
 from ..core.plan import Step
 from ..core.resources import DEFAULT, Needs, Pool, larger_pool, pool_for
 from ..core.retry import MAX_LOSSES, Retry, matches, next_attempt
-from ..ports import Absent, Change, Equals, Item, Present, all_of
+from ..ports import Absent, Change, Condition, Equals, Item, Present, all_of
 from . import ending, rendered
 from .actions import call, context_of, expression_error
 from .claims import Claim
@@ -144,13 +144,13 @@ def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, stand
     with _held(run, claimed):
         result = _act(run, number, key, claimed, segment.deadline)
     if isinstance(result, StepError) and ran_out(result) and (above := _above(run, key, run.world.own_pool)) is not None:
-        if run.world.store.put({**claimed, "lease": run.now}, Equals("fence", claimed["fence"])).ok:  # it is as if it had been lost
+        if run.world.store.put({**claimed, "lease": run.now}, _stands(claimed)).ok:  # it is as if it had been lost
             ready.messages.append(look_now(run, above.name))
         return Pending(0)
     if isinstance(result, Pending):
         kept = {name: value for name, value in claimed.items() if name not in ("lease", "look")}
         waiting = {**kept, "state": State.WAITING.value, **later(run, result.until)} | ({"child": result.child} if result.child else {})
-        if run.world.store.put(waiting, Equals("fence", claimed["fence"])).ok:
+        if run.world.store.put(waiting, _stands(claimed)).ok:
             ready.messages += look_then(run, result.until)
             if result.child and standing is not None:  # an earlier worker may have started it: it may be over by now
                 return _undone_by_child(run, key, waiting, ready)
@@ -178,7 +178,7 @@ def _held(run: Run, claimed: Item) -> Iterator[None]:
             yield
     except (Unavailable, Newer):
         with suppress(Unavailable):
-            run.world.store.put({**claimed, "lease": run.now, GIVEN_BACK: 1}, Equals("fence", claimed["fence"]))
+            run.world.store.put({**claimed, "lease": run.now, GIVEN_BACK: 1}, _stands(claimed))
         raise
 
 
@@ -240,7 +240,7 @@ def _retries(run: Run, key: str, claimed: Item, error: StepError, ready: Ready) 
     kept = {name: value for name, value in claimed.items() if name not in ("lease", "look", "child", "pool", "losses", GIVEN_BACK)}
     until = run.now + wait
     retry = {**kept, "state": State.RETRY.value, **later(run, until), "error": error_text(error)}
-    if run.world.store.put(retry, Equals("fence", claimed["fence"])).ok:
+    if run.world.store.put(retry, _stands(claimed)).ok:
         ready.messages += look_then(run, until)
     return Pending(until, look=retry.get("look", 0))
 
@@ -260,8 +260,13 @@ def _claim(run: Run, number: int, key: str, standing: Item | None) -> Item | Non
     lost_in = _lost_in(run, standing)
     if lost_in is not None and standing is not None:
         claimed["losses"] = standing.get("losses", 0) + (1 if lost_in.memory_mb >= run.world.own_pool.memory_mb else 0)
-    free = Absent() if standing is None else all_of(Equals("fence", standing["fence"]), Equals("state", standing["state"]))
+    free = Absent() if standing is None else _stands(standing)
     return claimed if run.world.store.put(claimed, free).ok else None
+
+
+def _stands(item: Item) -> Condition:
+    """It is as it was read. One that waits keeps its fence to its end: who comes with another end is too late."""
+    return all_of(Equals("fence", item["fence"]), Equals("state", item["state"]))
 
 
 def _write(run: Run, claimed: Item, error: StepError | None) -> Outcome | Pending:
@@ -270,7 +275,7 @@ def _write(run: Run, claimed: Item, error: StepError | None) -> Outcome | Pendin
     ended = {**kept, "state": State.ENDED.value, "outcome": outcome.value, "ended_at": run.now}
     if error is not None:
         ended["error"] = error_text(error)
-    return outcome if run.world.store.put(ended, Equals("fence", claimed["fence"])).ok else Pending(0)  # it is somebody else's by now
+    return outcome if run.world.store.put(ended, _stands(claimed)).ok else Pending(0)  # it is somebody else's by now
 
 
 def _child_ended(run: Run, standing: Item) -> StepError | Pending | None:

@@ -172,7 +172,7 @@ def approve(run: Run, path: str, by: str, comment: str | None) -> None:
     segment = Segment(run, run.now + INVOCATION_MS)
     segment.only_sends = True
     if not resolve(segment, item, {"decision": "approved", "by": by, "comment": comment}):
-        raise WrongState(f"step {path} of run {run.id} was decided by somebody else")
+        raise decided_by_another(run, path)
     segment.finish()
 
 
@@ -182,8 +182,13 @@ def reject(run: Run, path: str, by: str, comment: str | None) -> None:
     _moves_again(run)
     segment = Segment(run, run.now + INVOCATION_MS)
     message = f"rejected by {by}" + (f": {comment}" if comment else "")
-    segment.failed(claim_of(item), StepError("Rejected", message, permanent=True), stands(item))
+    if not segment.failed(claim_of(item), StepError("Rejected", message, permanent=True), stands(item)):
+        raise decided_by_another(run, path)
     segment.finish()
+
+
+def decided_by_another(run: Run, path: str) -> WrongState:
+    return WrongState(f"step {path} of run {run.id} was decided by somebody else")
 
 
 def _may_decide(run: Run, path: str, by: str) -> Item:
@@ -214,14 +219,15 @@ def decide(run: Run, path: str, choice: str, given: Json, output: Json) -> None:
     segment = Segment(run, run.now + INVOCATION_MS)
     segment.only_sends = True
     if choice == "skip":
-        write_end(segment, item, Outcome.SUCCEEDED, output=run.kept(output))
+        is_mine = write_end(segment, item, Outcome.SUCCEEDED, output=run.kept(output))
     elif choice == "fail":
-        write_end(segment, item, Outcome.FAILED, error=error_of(item.get("error")))
+        is_mine = write_end(segment, item, Outcome.FAILED, error=error_of(item.get("error")))
     else:
         claim = replace(remembered(claim_of(item), item), base=item["attempt"], attempt=item["attempt"] + 1, losses=0)
         if given is not None:
             claim = replace(claim, given=encode(run.kept(given)))
-        if not write_state(run, claim, State.RELEASED, stands(item)).ok:
-            raise WrongState(f"step {path} of run {run.id} was decided by somebody else")
-        run.send([step_message(run, claim.key)])
+        is_mine = write_state(run, claim, State.RELEASED, stands(item)).ok
+        run.send([step_message(run, claim.key)] if is_mine else [])
+    if not is_mine:
+        raise decided_by_another(run, path)
     segment.finish()

@@ -17,7 +17,7 @@ from .addresses import input_address
 from .asking import asks
 from .claims import claim_of, stands, write_fact, write_state
 from .escalation import after_attempt, check_thresholds, climb, next_rung
-from .items import error_of, is_fact, run_key, step_key
+from .items import error_of, fact_of, is_fact, run_key, step_key
 from .names import names
 from .progress import after
 from .run import Run
@@ -39,6 +39,8 @@ def on_failure(segment: Segment, key: str, attempt: int) -> None:
     if item is None:
         return
     if is_fact(item):
+        if item["outcome"] in (Outcome.FAILED, Outcome.CAUGHT):  # whoever wrote it may have died before he counted
+            check_thresholds(run, fact_of(item))
         segment.follow(item)
         _tell_of_what_is_around(run, key)
     elif item["state"] == State.RETRY and item["attempt"] == attempt:
@@ -135,7 +137,8 @@ def last_inside(run: Run, key: str) -> int:
 
 def write_end(
     segment: Segment, item: Item, outcome: Outcome, *, output: Json = None, error: StepError | None = None, chosen: tuple[str, ...] = ()
-) -> None:
+) -> bool:
+    """False: somebody was faster."""
     run, claim = segment.run, claim_of(item)
     if outcome is Outcome.SUCCEEDED:
         claim = remembered(claim, item)  # its fact has no error of its own
@@ -155,7 +158,7 @@ def write_end(
         say_failure(run, fact)
     written = write_fact(run, fact, claim, stands(item))
     if not written.ok:
-        return
+        return False
     run.has_ended(fact)
     if outcome in (Outcome.FAILED, Outcome.CAUGHT):
         check_thresholds(run, fact)
@@ -163,6 +166,7 @@ def write_end(
         failed_for_good(run, fact, segment)
     else:
         segment.go_on_from([fact])
+    return True
 
 
 def failed_for_good(run: Run, fact: Fact, segment: Segment) -> None:

@@ -12,7 +12,7 @@ from ..core import paths
 from ..core.errors import NotFound, WrongState
 from ..core.model import SCHEMA, Json, Outcome, RunStatus, State
 from ..core.plan import Plan, Scope, Step
-from ..ports import Absent, Change, Equals, Item, OneOf, all_of, is_set
+from ..ports import Absent, AtMost, Change, Equals, Item, OneOf, Present, all_of, any_of, is_set
 from . import compensation
 from .items import body_key, decode, encode, is_fact, run_key, shard_of, step_key, stop_key
 from .retention import MARK
@@ -27,20 +27,42 @@ def retry(run: Run, from_step: str | None, given: Json) -> None:
     """Raises WrongState, NotFound (no such step in the root scope)."""
     if from_step is not None:
         check_from(run.plan, from_step)
-    if given is not None:
-        kept = encode(run.kept(given))
-        run.world.store.update(body_key(run.id), Change(set={"input": kept}))
+    offered = None if given is None else _offer(run, given)
+    told = {"from": from_step, "given": offered}
     change = Change(
         set={"status": RunStatus.RETRYING.value, "due": run.now + LOOK_AGAIN_MS, "due_shard": shard_of(run.id)}
-        | ({"from": from_step} if from_step else {}),
+        | {name: value for name, value in told.items() if value},
         add={"rev": 1, "gen": 1},
+        remove=() if offered else ("given",),
     )
     is_over = OneOf("status", tuple(status.value for status in RETRIABLE))
     written = run.world.store.update(run_key(run.id), change, all_of(is_over, Equals("gen", run.generation), Absent(MARK)))
     run.control = written.item or run.control
     if not written.ok and not is_set(change, written.item):
+        if offered is not None:
+            run.world.store.update(body_key(run.id), Change(remove=(offered,)), Present())
         raise _not_now(run)
     go_on(run)
+
+
+def _offer(run: Run, given: Json) -> str:
+    """Keep another input beside the run's own, whose place it takes once it is decided that the run is retried: the attribute's name."""
+    name = f"given_{run.world.new_fence():012x}"
+    run.world.store.update(body_key(run.id), Change(set={name: encode(run.kept(given))}), Present())
+    return name
+
+
+def as_offered(run: Run, given: Json) -> Item:
+    """What is another one in the control item of a new run whose input is to take the place of the one that was found there."""
+    return {"status": RunStatus.RETRYING.value, "given": _offer(run, given)}
+
+
+def _take_input(run: Run) -> None:
+    """Once in a generation: whoever is late, or does it again, finds it taken."""
+    offered, before = run.control["given"], run.generation - 1
+    first = all_of(Present(offered), any_of(Absent("gen"), AtMost("gen", before)))
+    change = Change(set={"gen": run.generation}, copy={"input": offered}, remove=(offered,))
+    run.world.store.update(body_key(run.id), change, first)
 
 
 def check_from(plan: Plan, step: str) -> None:
@@ -61,12 +83,14 @@ def _not_now(run: Run) -> WrongState:
 
 def go_on(run: Run) -> None:
     """Reopen, then let it run. Safe to repeat at any point."""
+    if "given" in run.control:
+        _take_input(run)
     Reopening(run).work()
     anew = {"timeout_at": run.now + run.plan.timeout} if run.plan.timeout is not None else {}
     change = Change(
         set={"status": (RunStatus.PENDING if run.control.keys() & {"slot", "counted"} else RunStatus.RUNNING).value, **anew},
         add={"rev": 1},
-        remove=("ended_at", "error", "stop", "compensated", "output", "from", *(() if anew else ("timeout_at",))),
+        remove=("ended_at", "error", "stop", "compensated", "output", "from", "given", *(() if anew else ("timeout_at",))),
     )
     still = all_of(Equals("status", RunStatus.RETRYING.value), Equals("gen", run.generation))
     written = run.world.store.update(run_key(run.id), change, still)

@@ -298,9 +298,9 @@ class Segment:
             seq=max(self.seq, claim.seq),
         )
 
-    def failed(self, claim: Claim, error: StepError, condition: Condition | None = None) -> None:
-        """An attempt failed: written on the item, told on the bus; the errors handler takes it from there."""
-        ending.fail_attempt(self.run, claim, error, condition)
+    def failed(self, claim: Claim, error: StepError, condition: Condition | None = None) -> bool:
+        """An attempt failed: written on the item, told on the bus; the errors handler takes it from there. False: somebody was faster."""
+        return ending.fail_attempt(self.run, claim, error, condition)
 
     def ended(self, claim: Claim, fact: Fact, condition: Condition | None = None) -> Claim | None:
         """Write the fact and do what follows. The claim of the fused successor, if there is one."""

@@ -56,8 +56,11 @@ class Semaphore:
 
         def take(item: Item) -> tuple[bool, bool]:
             holders, waiting = item["holders"], item["waiting"]
-            if holder in holders and mine.items() <= holders[holder].items():
+            held = holders.get(holder, mine)
+            if holder in holders and mine.items() <= held.items():
                 return True, False
+            if held["until"] > until and held.get("fence") != fence:
+                return False, False  # this lease is over, or another one is longer: the place is that claim's
             if holder not in holders and len(holders) >= limit:
                 for gone in self._gone(holders):
                     del holders[gone]

@@ -47,6 +47,8 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
         if run.status is RunStatus.PENDING:
             if not admit(run):
                 _look_again(run, Pulse(due=[run.now + LOOK_AGAIN_MS]))
+                if run.must_settle:
+                    continue
                 return
             run.event("RunStarted", startedAt=run.control["started_at"], version=run.control["version"])
         is_paused = run.status is RunStatus.PAUSED
@@ -57,6 +59,8 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
             continue
         if is_paused:
             _look_again(run, Pulse(due=pulse.due))  # nothing new is sent until it is resumed; timeouts go on
+            if run.must_settle:
+                continue
             return
         next_look = run.now + LOOK_AGAIN_MS
         if run.status in (RunStatus.STOPPING, RunStatus.COMPENSATING):
@@ -122,7 +126,8 @@ def _show_rest(run: Run, pulse: Pulse) -> None:
 
 
 def _look_again(run: Run, pulse: Pulse) -> None:
-    """When the sweeper is to come by: at the earliest time something is due, or not at all while only people are awaited."""
+    """When the sweeper is to come by: at the earliest time something is due, or not at all while only people are awaited. Whoever has
+    decided something meanwhile has the sweeper come by for that, should he die before he acts on it: then all is looked at anew."""
     times = [*pulse.due, *([run.control["timeout_at"]] if "timeout_at" in run.control and may_be_stopped(run) else [])]
     if pulse.undated:
         times.append(run.now + LOOK_AGAIN_MS)
@@ -131,5 +136,6 @@ def _look_again(run: Run, pulse: Pulse) -> None:
         return
     change = Change(remove=("due", "due_shard")) if at is None else Change(set={"due": at, "due_shard": shard_of(run.id)})
     alive = OneOf("status", tuple(status.value for status in RunStatus if not status.is_final))
-    written = run.world.store.update(run_key(run.id), change, alive)
+    written = run.world.store.update(run_key(run.id), change, all_of(alive, Equals("rev", run.control["rev"])))
     run.control = written.item or run.control
+    run.must_settle = run.must_settle or (not written.ok and not run.status.is_final)

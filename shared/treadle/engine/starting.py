@@ -13,7 +13,7 @@ from ..core.moments import rfc3339
 from ..core.plan import Plan
 from ..ports import Absent, Change, Equals, Item, all_of, any_of
 from .admission import admit, check_room, slot_of
-from .items import INLINE_LIMIT, body_key, digest, encode, plan_key, run_key, shard_of
+from .items import INLINE_LIMIT, body_key, decode, digest, encode, plan_key, run_key, shard_of
 from .run import Run
 from .triggers import listed_key, with_triggers
 from .world import World
@@ -65,7 +65,12 @@ def start(world: World, request: StartRequest) -> tuple[Item, bool]:
     if request.by:
         body["by"] = request.by
     check_room(world, request.tenant, world.plan(request.plan), control.get("slot"), request.run_id)
-    world.store.put(body, Absent())
+    kept = world.store.put(body, Absent())
+    is_anothers = not kept.ok and _is_anothers(world, request.run_id, text, body, kept.item or body)
+    if is_anothers:
+        from . import retrying  # on demand: few starts meet another one
+
+        control |= retrying.as_offered(Run(world, request.run_id, control), request.input)
     written = world.store.put(control, Absent())
     if not written.ok:
         standing = written.item or {}
@@ -73,9 +78,20 @@ def start(world: World, request: StartRequest) -> tuple[Item, bool]:
             raise Rejected("idempotency-conflict", "this idempotency key was used with another request", status=409)
         control = standing
     run = Run(world, request.run_id, control)
+    if written.ok and is_anothers:
+        retrying.go_on(run)
+        control = run.control
     if written.ok or _may_be_unsent(run):
         _send_first(run)
     return control, written.ok
+
+
+def _is_anothers(world: World, run_id: str, text: str, body: Item, standing: Item) -> bool:
+    """The input that stands is that of a start which died before there was a run, or is under way: whose the run will be, the control
+    item decides. That of a run may be another one by now, which a retry gave it."""
+    if standing["input"] == body["input"] or world.store.get(run_key(run_id)) is not None:
+        return False
+    return encode(world.load(decode(standing["input"]))) != text
 
 
 def _control(world: World, request: StartRequest, same: str) -> Item:

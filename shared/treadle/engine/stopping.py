@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..core.model import Json, RunStatus
-from ..ports import Absent, Change, Condition, Equals, Item, OneOf, all_of, any_of
+from ..ports import Absent, Change, Condition, Equals, Item, OneOf, all_of, any_of, is_set
 from .items import run_key, shard_of, stop_key
 from .run import Run
 
@@ -25,10 +25,11 @@ def stop_run(run: Run, reason: str, error: Json, *, while_cleaning_up: bool = Fa
     # a run that fails does so with the error that came first, which may be recorded already (`onFailure: continue`)
     first = {"error": error} if reason == "stop" else {}
     last = {"error": error} if reason != "stop" else {}
-    written = run.world.store.update(run_key(run.id), Change(set={**change, **last}, keep=first, add={"rev": 1}), alive)
+    decided = Change(set={**change, **last}, keep=first, add={"rev": 1})
+    written = run.world.store.update(run_key(run.id), decided, alive)
     run.control = written.item or run.control
     run.must_settle = True
-    return written.ok
+    return written.ok or is_set(decided, written.item)
 
 
 def may_be_stopped(run: Run) -> bool:

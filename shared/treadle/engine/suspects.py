@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
+from ..core.advance import Fact
 from ..core.errors import Newer, Unavailable
+from ..core.model import Outcome
 from ..core.plan import Step
 from ..core.retry import MAX_LOSSES
 from ..ports import Change, Condition, Equals, Item, Key
 from .outgrown import is_at_most_once
-
-if TYPE_CHECKING:
-    from .run import Run
+from .run import Gate, Run
 
 ITEM, LOSSES = "suspect", "losses"  # on the chunk
 GIVEN_BACK = "back"  # on a chunk: its worker was not lost, but an AWS service was away
@@ -47,6 +46,15 @@ def remember(run: Run, chunk: Item, lost: Item, keys: Sequence[str], left: Conta
     before = lost.get(LOSSES, 0) if lost.get(ITEM) == number else 0
     told = {**chunk, ITEM: number, LOSSES: before + 1}
     return told if run.world.store.put(told, Equals("fence", chunk["fence"])).ok else None
+
+
+def was_cancelled(run: Run, fact: Fact) -> bool:
+    """Whoever stopped the loop has ended the item in place of its worker, whom he took for lost: it has no result that could be counted."""
+    if fact.outcome is not Outcome.CANCELLED:
+        return False
+    run.read_control(fact.key)
+    run.must_settle = run.must_settle or run.gate(fact.key) is Gate.CLOSED
+    return run.gate(fact.key) is not Gate.OPEN
 
 
 def is_given_up(run: Run, step: Step, losses: int) -> bool:

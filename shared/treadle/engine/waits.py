@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 PEOPLE = ("approval", "signal", "person")  # nothing goes on by itself while only these are waited for
 OPENING_MS = 60_000  # after its start a child may still lack its first messages
 MAX_TRIES = 20  # of a write that lost to another one
+KNOWN_POSTS = 8  # signals of a name that are known by their numbers: so many may come while one is being written
 _OF_MAILBOX = ("queue", "taken", "by", "waiters")
 
 __all__ = ["enter", "look", "resolve", "wake"]
@@ -204,10 +205,15 @@ def _give_back(box: Item, item: Item) -> list[str]:
 
 
 def post(run: Run, name: str, payload: Json) -> list[str]:
-    """Keep a signal; the steps that wait for its name."""
+    """Keep a signal; the steps that wait for its name. Its number says that it is there already, and may have been taken, where the
+    answer to the write was lost and the client made it once more."""
+    number = run.world.new_fence()
 
     def put(box: Item) -> list[str]:
-        box["queue"].append(encode(run.kept(payload)))
+        posts = box.get("posts", [])
+        if number not in posts:
+            box["queue"].append(encode(run.kept(payload)))
+            box["posts"] = [*posts, number][-KNOWN_POSTS:]
         return list(box["waiters"])
 
     waiters: list[str] = _change_mailbox(run, name, put)
