@@ -13,6 +13,7 @@ from treadle.simulation.driver import TENANT, MemoryEngine
 from treadle.simulation.faults import Crash
 
 HEAD = "id: w\nname: W\nversion: 1.0.0\n"
+REJECTS = "concurrency: {key: \"'k'\", limit: 1, overflow: reject}\n"
 TWO_MINUTES_MS, AN_HOUR_MS = 120_000, 3_600_000
 
 
@@ -113,7 +114,7 @@ def test_of_two_starts_of_one_key_that_meet_the_run_has_the_input_of_the_one_tha
 
 def test_a_start_that_is_repeated_is_not_refused_for_want_of_a_place() -> None:
     engine = MemoryEngine()
-    text = HEAD + "concurrency: {key: \"'k'\", limit: 1, overflow: reject}\nsteps: [{id: a, approval: {}}]\n"
+    text = f"{HEAD}{REJECTS}steps: [{{id: a, approval: {{}}}}]\n"
     first = engine.start(text, key="first")
     engine.wait(first, "waiting")
     engine.approve(first, "a", by="ann")
@@ -122,6 +123,24 @@ def test_a_start_that_is_repeated_is_not_refused_for_want_of_a_place() -> None:
     assert engine.start(text, key="first") == first
     with pytest.raises(Rejected, match="no more are allowed"):
         engine.start(text, key="third")
+
+
+def test_a_child_that_ended_as_its_parent_looked_was_not_refused_a_place() -> None:
+    engine = MemoryEngine()
+    engine.register(f"id: c\nname: C\nversion: 1.0.0\n{REJECTS}steps: [{{id: a, approval: {{}}}}]\n")
+    run = engine.start(HEAD + "steps: [{id: p, workflow: {id: c}}]\n")
+    engine.advance(engine.now())
+    child = engine.runs("c")[0].id
+
+    def ends() -> None:
+        engine.approve(child, "a", by="ann")
+        engine.wait(child)
+        engine.operations.start(TENANT, "c", {})
+
+    meeting = Meeting(engine, "get", lambda key, **more: key == (child, "!"), ends, then=True)
+    deliver(engine, run, "wake", "p")
+    assert meeting.happened
+    assert engine.wait(run).status == "succeeded"
 
 
 # ------------------------------------------------------------------------------------------------ people
