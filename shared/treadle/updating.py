@@ -13,7 +13,7 @@ from .engine import control
 from .engine.items import body_key, decode, encode, run_key
 from .engine.run import Run
 from .engine.starting import MAX_ATTRIBUTES
-from .ports import Change, Equals
+from .ports import Change, Equals, is_set
 from .viewing import shown_status
 
 MAX_METADATA: Final = 4096  # bytes of JSON
@@ -42,9 +42,10 @@ def apply(run: Run, patch: Mapping[str, Any], planned: list[dict[str, Json]]) ->
     if after:
         attributes = {"attributes": encode(after["attributes"])} if "attributes" in after else {}
         as_it_was = Equals("rev", run.control["rev"])
-        written = run.world.store.update(run_key(run.id), Change(set=attributes, add={"rev": 1}), as_it_was)
+        change = Change(set=attributes, add={"rev": 1})
+        written = run.world.store.update(run_key(run.id), change, as_it_was)
         run.control = written.item or run.control
-        if not written.ok:
+        if not written.ok and not (attributes and is_set(change, written.item)):
             raise Conflict(f"run {run.id} was changed by somebody else: look at it again")
     if "metadata" in after:
         run.world.store.update(body_key(run.id), Change(set={"metadata": encode(after["metadata"])}))

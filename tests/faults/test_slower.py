@@ -211,6 +211,25 @@ def test_a_cancel_whose_answer_was_lost_is_not_refused() -> None:
     assert engine.wait(run).status == "cancelled"
 
 
+@pytest.mark.parametrize("sets", ["hold", "plan"])
+def test_an_amendment_whose_answer_was_lost_is_not_refused(sets: str) -> None:
+    engine, run = waiting("approval: {}")
+    meeting = Meeting(engine, "update", lambda key, change, condition=None: key[1] == "!" and sets in change.set, lambda: None)
+    meeting.again = True
+    engine.operations.amend(TENANT, run, f"{HEAD}steps: [{{id: p, approval: {{}}}}, {{id: q, after: [p], set: 1}}]\n")
+    assert meeting.happened
+    engine.approve(run, "p", by="ann")
+    assert engine.wait(run).steps["q"].output == 1
+
+
+def test_a_patch_whose_answer_was_lost_is_not_refused() -> None:
+    engine, run = waiting("approval: {}")
+    meeting = Meeting(engine, "update", lambda key, change, condition=None: "attributes" in change.set, lambda: None)
+    meeting.again = True
+    engine.operations.update(TENANT, run, {"attributes": {"x": 1}})
+    assert engine.show(run).attributes == {"x": 1}
+
+
 def test_a_signal_whose_answer_was_lost_is_given_to_one_step_though_it_was_taken_before_it_was_written_again() -> None:
     engine = MemoryEngine()
     run = engine.start(HEAD + "steps: [{id: r, signal: {name: go}}, {id: s, after: [r], signal: {name: go}}]\n")
@@ -248,6 +267,26 @@ def test_a_lease_that_is_over_takes_no_place_from_whoever_took_the_step_over() -
     for _ in range(20):
         engine.step(engine.now())
     assert at_work == ["first"]
+
+
+def test_the_place_of_a_run_that_was_retried_is_not_given_back_for_its_first_end() -> None:
+    engine = MemoryEngine()
+    text = f"{HEAD}concurrency: {{key: \"'k'\", limit: 1}}\nsteps: [{{id: a, approval: {{}}}}]\n"
+    run = engine.start(text)
+    engine.wait(run, "waiting")
+    engine.cancel(run)
+    engine.wait(run)
+
+    def retried() -> None:
+        engine.operations.retry(TENANT, run)
+        engine.wait(run, "waiting")
+
+    meeting = Meeting(engine, "get", lambda key, **more: key[1] == "semaphore", retried)
+    deliver(engine, run, "settle", "")  # a second time: the run is over, and gives its place back
+    assert meeting.happened
+    other = engine.start(text)
+    engine.pass_time("10m")
+    assert (engine.show(run).status, engine.show(other).status) == ("waiting", "pending")
 
 
 @pytest.mark.parametrize("lanes", [pytest.param("maxConcurrency: 1, ", id="lane"), pytest.param("", id="chunk")])

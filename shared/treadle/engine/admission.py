@@ -45,7 +45,7 @@ def check_room(world: World, tenant: str, plan: Plan, slot: str | None, run_id: 
     if slot is None or plan.concurrency is None or plan.concurrency.get("overflow") != "reject":
         return
     limit = int(plan.concurrency["limit"])
-    has_place = semaphores.of_runs(world, tenant, plan.workflow, slot).acquire(run_id, limit)
+    has_place = semaphores.of_runs(world, tenant, plan.workflow, slot).acquire(run_id, limit, fence=1)
     if not has_place and world.store.get(run_key(run_id)) is None:
         told = f"{limit} run{'s' if limit > 1 else ''} of {plan.workflow} with the key {slot} are live, and no more are allowed"
         raise Rejected("concurrency-limit", told, status=409)
@@ -60,14 +60,14 @@ def admit(run: Run) -> bool:
     rule = run.plan.concurrency
     if rule is not None and "slot" in run.control:
         places = _places(run)
-        if not places.acquire(run.id, int(rule["limit"]), ticket=ticket):
+        if not places.acquire(run.id, int(rule["limit"]), fence=run.generation, ticket=ticket):
             if rule.get("overflow") == "cancelOldest":
                 _make_room(run, places, int(rule["limit"]))
             return False
     most = run.world.settings.max_runs
-    if "counted" in run.control and most is not None and not semaphores.of_engine(run.world).acquire(run.id, most, ticket=ticket):
-        return False
-    return _go(run)
+    if "counted" not in run.control or most is None:
+        return _go(run)
+    return semaphores.of_engine(run.world).acquire(run.id, most, fence=run.generation, ticket=ticket) and _go(run)
 
 
 def _go(run: Run) -> bool:
@@ -97,13 +97,14 @@ def _make_room(run: Run, places: Semaphore, limit: int) -> None:
 
 
 def leave(run: Run) -> list[Message]:
-    """A run that has ended gives its places back: messages to those at the head of each line."""
+    """A run that has ended gives its places back: messages to those at the head of each line. Those of this generation: it may have been
+    retried meanwhile, and have places again."""
     heads: list[list[Any]] = []
     rule, most = run.plan.concurrency, run.world.settings.max_runs
     if rule is not None and "slot" in run.control:
-        heads += _places(run).release(run.id, int(rule["limit"]))
+        heads += _places(run).release(run.id, int(rule["limit"]), run.generation)
     if "counted" in run.control:
-        heads += semaphores.of_engine(run.world).release(run.id, most or semaphores.NO_LIMIT)
+        heads += semaphores.of_engine(run.world).release(run.id, most or semaphores.NO_LIMIT, run.generation)
     return [
         Message(
             lane("normal"),

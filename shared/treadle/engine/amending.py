@@ -14,7 +14,7 @@ from ..core import paths
 from ..core.errors import Conflict, Rejected, WrongState
 from ..core.model import Outcome, RunStatus, State
 from ..core.plan import Plan
-from ..ports import Absent, AtMost, Change, Condition, Equals, Item, OneOf, all_of, any_of
+from ..ports import Absent, AtMost, Change, Condition, Equals, Item, OneOf, all_of, any_of, is_set
 from .checkpoints import Why
 from .items import is_fact, run_key
 from .keeping import keep
@@ -68,9 +68,10 @@ def _hold(run: Run) -> Condition:
     """That it is held by this amender, and of the plan that it looked at: what is read of the run from here on may be somebody else's."""
     nobody_amends = any_of(Absent("hold"), AtMost("hold", run.now - HOLD_MS))
     condition = all_of(Equals("plan", run.control["plan"]), OneOf("status", ALIVE), nobody_amends)
-    written = run.world.store.update(run_key(run.id), Change(set={"hold": run.now, **soon(run)}, add={"rev": 1}), condition)
+    held = Change(set={"hold": run.now, **soon(run)}, add={"rev": 1})
+    written = run.world.store.update(run_key(run.id), held, condition)
     run.control = written.item or run.control
-    if written.ok:
+    if written.ok or is_set(held, written.item):
         return all_of(Equals("hold", run.control["hold"]), Equals("plan", run.control["plan"]))
     if run.control["status"] not in ALIVE:
         raise WrongState(f"run {run.id} is {run.status.value}: only a run that is under way can be amended")
@@ -121,7 +122,7 @@ def _put(run: Run, plan: Plan, still_mine: Condition) -> None:
     name = save_plan(run.world, plan)
     change = Change(set={"plan": name, "version": plan.version, **soon(run)}, remove=("hold",), add={"rev": 1, "amended": 1})
     written = run.world.store.update(run_key(run.id), change, still_mine)
-    if not written.ok:
+    if not written.ok and not is_set(change, written.item):
         run.send([run.message("settle", "", plan=run.control["plan"], gen=run.generation)])  # skips that were taken back are decided again
         raise Conflict(f"run {run.id} was changed while it was being amended")
     run.read_control()

@@ -32,8 +32,8 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Semaphore:
-    """`holders`: id -> until when (ms; 0: as long as its run is live), for which claim (its fence), and, of a step that waits for its
-    callback, the key of the item that has it for as long as it waits. `waiting`: [id, anything its waker needs]."""
+    """`holders`: id -> until when (ms; 0: as long as its run is live), for which claim (its fence; of a run its generation), and, of a
+    step that waits for its callback, the key of the item that has it for as long as it waits. `waiting`: [id, anything its waker needs]."""
 
     world: World
     name: str
