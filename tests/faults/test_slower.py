@@ -241,6 +241,22 @@ def test_a_signal_whose_answer_was_lost_is_given_to_one_step_though_it_was_taken
     assert {name: step.status for name, step in engine.show(run).steps.items()} == {"r": "succeeded", "s": "waiting"}
 
 
+@pytest.mark.parametrize("comes_twice", [False, True])
+def test_a_signal_over_which_an_expression_failed_is_not_the_next_steps(comes_twice: bool) -> None:
+    engine = MemoryEngine()
+    first = "{id: r, signal: {name: go}, output: '${result.x.y}', catch: [{errors: ['*'], output: late}]}"
+    run = engine.start(f"{HEAD}steps: [{first}, {{id: s, after: [r], signal: {{name: go}}}}]\n")
+    engine.wait(run, "waiting")
+    if comes_twice:
+        meeting = Meeting(engine, "put", put_of("s#r", "retry"), lambda: deliver(engine, run, "wake", "r"))
+    engine.signal(run, "go", {"x": 1})
+    engine.wait(run, "waiting")
+    deliver(engine, run, "wake", "r")
+    engine.rest()
+    assert not comes_twice or meeting.happened
+    assert {name: step.status for name, step in engine.show(run).steps.items()} == {"r": "succeeded", "s": "waiting"}
+
+
 # ------------------------------------------------------------------------------------------------ workers
 
 

@@ -19,7 +19,7 @@ from .admission import waits_no_more
 from .asking import asks
 from .callbacks import answer_to
 from .claims import Claim, claim_of, stands, write_state
-from .items import decode, encode, fact_of, is_fact, mailbox_key, output_key, run_key
+from .items import decode, encode, error_of, is_fact, mailbox_key, output_key, run_key
 from .names import names
 from .results import Waits
 from .run import Run
@@ -104,9 +104,9 @@ def resolve(segment: Segment, item: Item, result: Json) -> bool:
     try:
         done = reshape(run, step, names(run, claim.key, seen=claim.saw), result)
     except ExpressionFault as fault:
-        segment.failed(claim, expression_error(fault), stands(item))
+        is_mine = segment.failed(claim, expression_error(fault), stands(item))
         waits_no_more(run, item)
-        return True
+        return is_mine
     following = segment.record(claim, done, stands(item))
     waits_no_more(run, item)
     segment.chain(following)
@@ -151,7 +151,7 @@ def _try_signal(segment: Segment, item: Item) -> bool:
 def _has_come(run: Run, item: Item) -> bool:
     """Another message about the step was faster, and the step has ended with what both took: it is not the next one's."""
     standing = run.world.store.get((item["pk"], item["sk"]))
-    return standing is not None and is_fact(standing) and _came(standing)
+    return standing is not None and _came(standing)
 
 
 def give_back(run: Run, name: str, item: Item) -> None:
@@ -171,11 +171,12 @@ def ended_otherwise(run: Run, fact: Item) -> None:
         give_back(run, str(step.spec["name"]), fact)
 
 
-def _came(fact: Item) -> bool:
-    """The step ended with what it waited for; not by its failure, even where `catch` gave it an output."""
-    tries = tries_of(fact)
-    is_caught = bool(tries) and tries[-1].number == fact_of(fact).attempts
-    return fact["outcome"] == Outcome.SUCCEEDED and not is_caught
+def _came(item: Item) -> bool:
+    """The step ended with what it waited for, or what it makes of it failed: an expression. Not by another failure, even where `catch`
+    gave it an output."""
+    error, number = error_of(item.get("error")), item.get("attempt", 0) - item.get("base", 0)
+    failed = error.name if error is not None else next((it.name for it in tries_of(item) if it.number == number), None)
+    return failed == "ExpressionError" if failed is not None else is_fact(item) and item["outcome"] == Outcome.SUCCEEDED
 
 
 def _take(box: Item, item: Item) -> str | None:
