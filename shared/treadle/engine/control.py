@@ -58,7 +58,8 @@ def cancel(run: Run) -> None:
     if run.control.get("stop") == "cancel":
         return
     _hint(run, "")
-    if not stop_run(run, "cancel", {"name": "Cancelled", "message": "the run was cancelled"}, while_cleaning_up=True):
+    is_mine = stop_run(run, "cancel", {"name": "Cancelled", "message": "the run was cancelled"}, while_cleaning_up=True)
+    if not is_mine and run.control.get("stop") != "cancel":
         why = _TOO_LATE.get(run.status, f"is {run.status.value}: only a run that is under way can be cancelled")
         raise WrongState(f"run {run.id} {why}")
     segment = Segment(run, run.now + INVOCATION_MS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..core.model import Json, RunStatus
-from ..ports import Absent, Change, Condition, Equals, Item, OneOf, all_of, any_of, is_set
+from ..ports import Absent, Change, Condition, Equals, Item, OneOf, all_of, any_of
 from .items import run_key, shard_of, stop_key
 from .run import Run
 
@@ -25,11 +25,10 @@ def stop_run(run: Run, reason: str, error: Json, *, while_cleaning_up: bool = Fa
     # a run that fails does so with the error that came first, which may be recorded already (`onFailure: continue`)
     first = {"error": error} if reason == "stop" else {}
     last = {"error": error} if reason != "stop" else {}
-    decided = Change(set={**change, **last}, keep=first, add={"rev": 1})
-    written = run.world.store.update(run_key(run.id), decided, alive)
+    written = run.world.store.update(run_key(run.id), Change(set={**change, **last}, keep=first, add={"rev": 1}), alive)
     run.control = written.item or run.control
     run.must_settle = True
-    return written.ok or is_set(decided, written.item)
+    return written.ok
 
 
 def may_be_stopped(run: Run) -> bool:
