@@ -23,9 +23,8 @@ from .engine.run import Run
 from .engine.snapshot import archived, snapshot
 from .engine.tries import tries_of
 from .engine.world import World
-from .payloads import as_kept
 from .ports import Item
-from .viewing import shown_status, step_view
+from .viewing import as_kept, shown_status, step_view
 
 Entry = dict[str, Any]
 Place = tuple[int, list[int]]  # in the story: the time, and where among what happened at that time

@@ -9,11 +9,13 @@ Tasks run in threads of the calling process, so that a test can look at what the
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from .core.durations import parse_duration
+from .core.errors import Rejected
 from .engine.items import run_key
 from .local.secrets import Values
 from .local.stack import TENANT, Config, Stack
@@ -96,7 +98,7 @@ class LocalEngine:
     def start(self, definition: Definition, input: Json = None, *, key: str | None = None) -> str:
         """The id of the new run, which moves on by itself. `key`: the same one again is the same run. An input that is not
         given is an empty object."""
-        given = {} if input is None else input
+        given = {} if input is None else _json(input, "input")
         with self._stack.pump.request():
             return self._stack.operations.run_definition(TENANT, _source(definition), given, key=key).id
 
@@ -150,7 +152,7 @@ class LocalEngine:
 
     def signal(self, run_id: str, name: str, payload: Json = None) -> RunView:
         with self._stack.pump.request():
-            return self._stack.operations.signal(TENANT, run_id, name, payload)
+            return self._stack.operations.signal(TENANT, run_id, name, _json(payload, "payload"))
 
     def approve(self, run_id: str, step: str, *, by: str, comment: str | None = None) -> RunView:
         with self._stack.pump.request():
@@ -202,6 +204,15 @@ class LocalEngine:
         with self._stack.pump.request():
             self._stack.operations.amend(TENANT, run_id, _source(definition))
         return self.show(run_id)
+
+
+def _json(value: Any, what: str) -> Any:
+    """As it is, if JSON can hold it. Raises Rejected("invalid-input"): over HTTP nothing else comes in."""
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as fault:
+        raise Rejected("invalid-input", f"the {what} is no JSON: {fault}", status=422) from None
+    return value
 
 
 def _source(definition: Definition) -> Definition:

@@ -12,18 +12,19 @@ from .core.moments import rfc3339
 from .core.plan import CHOSEN, PLAIN, Plan, Step
 from .deadletters import told_to
 from .engine.addresses import input_address, input_of_cause
-from .engine.items import body_key, child_of, decode, encode, error_of, output_key, run_key
+from .engine.items import INLINE_LIMIT, REF, body_key, child_of, decode, encode, error_of, is_ref, output_key, run_key
 from .engine.retention import HOLD
 from .engine.run import Run
 from .engine.snapshot import snapshot
 from .engine.stopping import WHY, WHY_INSIDE
 from .engine.world import World
-from .payloads import SMALL, Payloads, as_kept
-from .ports import Item
+from .ports import Item, TooLarge
 from .views import CostView, DeadLetterView, RunView, StepView
 
 UNREADABLE = "what is stored of it cannot be read"  # how a step says so
 PAGE_OF_STEPS = 1000  # paths in one view
+SMALL = 64 * 1024  # bytes as JSON of a payload that is shown in place, also where it is an object by itself
+MOST = 4 * 1024 * 1024  # bytes of such objects that one view reads and carries; an answer of Lambda's has at most 6 MB
 _RUN_FIRST, _GROUP_FIRST = f"{WHY['stop']} first", f"{WHY_INSIDE} first"
 
 Placed = Callable[[Json], Json]  # a payload as it is shown
@@ -149,6 +150,47 @@ def _cost(steps: dict[str, StepView]) -> CostView:
     calls = {"dynamodb.PutItem": written, "dynamodb.GetItem": ran + 1, "sqs.SendMessage": 1, "events.PutEvents": 2}
     usd = written * _USD_PER_WRITE + (ran + 1) * _USD_PER_READ + _USD_PER_RUN
     return CostView(usd=round(usd, 10), calls=calls)
+
+
+# ------------------------------------------------------------------------------------------------ payloads
+
+
+def as_kept(value: Json) -> Json:
+    """Nothing is read."""
+    return {REF: value[REF]} if is_ref(value) else value
+
+
+class Payloads:
+    """Of one view. `full`: all of them in place, however large."""
+
+    def __init__(self, world: World, *, full: bool) -> None:
+        self._world, self._full = world, full
+        self._left = MOST
+        self._known: dict[str, Json] = {}  # a loop's items often have the same
+
+    def shown(self, value: Json) -> Json:
+        """What was removed is shown as kept: what is left of it is its name."""
+        if not is_ref(value):
+            return value
+        try:
+            return self._world.load(value) if self._full else self._small(value)
+        except NotFound:
+            return as_kept(value)
+
+    def _small(self, value: Json) -> Json:
+        name = value[REF]
+        if name not in self._known:
+            self._known[name] = self._read(value) if self._left > 0 else as_kept(value)
+        return self._known[name]
+
+    def _read(self, value: Json) -> Json:
+        self._left -= INLINE_LIMIT  # a look is not for nothing
+        try:
+            content = self._world.blobs.get(value[REF].removeprefix("blob:"), most=SMALL)
+        except TooLarge:
+            return as_kept(value)
+        self._left -= max(0, len(content) - INLINE_LIMIT)
+        return decode(content.decode())
 
 
 # ------------------------------------------------------------------------------------------------ steps

@@ -34,9 +34,20 @@ def refuse(given: dict[str, Any], context: TaskContext) -> None:
     raise TaskError("Refused", f"attempt {context.attempt}", permanent=True)
 
 
+@task
+def halve(given: str) -> str:
+    """Of a pair of surrogates."""
+    half = "\ud83d"
+    if given == "raise":
+        raise ValueError(half)
+    if given == "tell":
+        raise TaskError("Halved", "no", details={"half": half}, permanent=True)
+    return half
+
+
 @pytest.fixture(scope="module")
 def engine() -> Iterator[LocalEngine]:
-    with LocalEngine(tasks=[double, refuse], skip_time=True) as it:
+    with LocalEngine(tasks=[double, refuse, halve], skip_time=True) as it:
         yield it
 
 
@@ -79,6 +90,25 @@ def test_a_refusal_is_raised_with_its_code_and_diagnostics(engine: LocalEngine) 
         engine.start(workflow({"id": "a", "task": "no-such-task"}))
     assert refused.value.code == "invalid-definition"
     assert refused.value.diagnostics
+
+
+@pytest.mark.parametrize("value", [float("nan"), [float("-inf")], {1, 2}, b"x", {"half": "\ud83d"}], ids=repr)
+def test_what_is_no_json_is_refused(engine: LocalEngine, value: Any) -> None:
+    run_id = engine.start(workflow({"id": "pay", "signal": {"name": "paid"}}))
+    for act in (lambda: engine.start(DOUBLE, value), lambda: engine.signal(run_id, "paid", value)):
+        with pytest.raises(Rejected) as refused:
+            act()
+        assert refused.value.code == "invalid-input"
+
+
+@pytest.mark.parametrize(
+    ("asked", "name", "told"),
+    [("give", "OutputInvalid", "no JSON"), ("raise", "ValueError", "\\ud83d"), ("tell", "Halved", "no")],
+)
+def test_half_of_a_surrogate_pair_fails_the_task_and_not_its_worker(engine: LocalEngine, asked: str, name: str, told: str) -> None:
+    error = engine.run(workflow({"id": "a", "task": "halve", "with": asked})).error
+    assert error is not None
+    assert (error["name"], told in error["message"]) == (name, True)
 
 
 def test_days_take_no_time_and_are_in_the_result(engine: LocalEngine) -> None:

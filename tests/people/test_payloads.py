@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from treadle.core.errors import Rejected
 from treadle.engine.items import INLINE_LIMIT, encode, is_ref
-from treadle.payloads import MOST, SMALL
 from treadle.simulation.driver import TENANT, MemoryEngine
+from treadle.viewing import MOST, SMALL
 from treadle.views import RunView
 
 HEAD = "id: w\nname: W\nversion: 1.0.0\n"

@@ -38,7 +38,7 @@ def outcome(task: Task, given: Given, context: TaskContext) -> Result:
 
 def error_of(raised: BaseException, task: Task, mask: Mask) -> StepError:
     """A task raises names of its own by TaskError, others by the exception's class."""
-    causes = [{"name": type(cause).__name__, "message": mask.text(str(cause))[:MAX_CAUSE]} for cause in _causes(raised)]
+    causes = [{"name": type(cause).__name__, "message": _short(mask.text(str(cause)))[:MAX_CAUSE]} for cause in _causes(raised)]
     details = {"causes": causes} if causes else None
     if isinstance(raised, TaskError):
         error = bounded(raised, task.permanent, mask)
@@ -69,6 +69,7 @@ def bounded(raised: TaskError, permanent: tuple[str, ...] = (), mask: Mask | Non
 
 
 def _short(text: str) -> str:
+    text = text.encode(errors="backslashreplace").decode()  # a half of a surrogate pair cannot be kept
     return text if len(text) <= MAX_MESSAGE else text[: MAX_MESSAGE - 1] + "…"
 
 
@@ -82,7 +83,9 @@ def _details(details: Json) -> Json:
 def _plain(details: Json) -> Json:
     """As JSON holds it, or its text."""
     try:
-        return decode(encode(details))
+        encoded = encode(details)
+        encoded.encode()
+        return decode(encoded)
     except (TypeError, ValueError, RecursionError):
         return repr(details)
 
@@ -93,6 +96,7 @@ def _checked(output: Json, mask: Mask) -> Result:
         return COMES_LATER
     try:
         encoded = encode(output)
+        encoded.encode()  # half of a surrogate pair is no character
     except (TypeError, ValueError, RecursionError) as fault:
         return Failed(StepError("OutputInvalid", f"the task's result is no JSON: {fault}", permanent=True))
     if ("NaN" in encoded or "Infinity" in encoded) and _has_no_json_number(output):
