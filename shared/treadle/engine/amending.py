@@ -3,6 +3,9 @@
 A *hold* on the control item keeps workers from beginning anything meanwhile: whoever claims a step reads control after it and
 backs off, and the amender reads the claims after the hold, so one of the two always sees the other. The new plan and the end
 of the hold are one conditional write. A hold whose amender died is removed by the next who settles the run.
+
+What is under way is marked before that: its worker's next write is refused once, and he reads control. So whatever is recorded after
+an amendment is followed by what the new plan says, and no worker asks for it on a run that nobody amends.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from ..core.model import Outcome, RunStatus, State
 from ..core.plan import Plan
 from ..ports import Absent, AtMost, Change, Condition, Equals, Item, OneOf, all_of, any_of, is_set
 from .checkpoints import Why
+from .claims import AMENDED, Claim, stands
 from .items import is_fact, run_key
 from .keeping import keep
 from .run import Run
@@ -24,6 +28,7 @@ from .starting import save_plan
 from .stopping import soon
 
 HOLD_MS = 60_000  # an older hold is taken for a dead amender's
+NEVER_REACHED = (Outcome.DEAD, Outcome.BLOCKED)
 ALIVE = tuple(status.value for status in (RunStatus.PENDING, RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED))
 
 
@@ -35,11 +40,12 @@ def amend(run: Run, plan: Plan) -> dict[str, list[str]]:
     still_mine = _hold(run)
     try:
         difference = diff(before, plan)
-        _refuse_started(run, before, difference)
+        items = _looked_at(run, before, plan, difference)
     except Rejected:
         _drop_hold(run)
         raise
     keep(run, Why.AMEND, run.now)
+    _take_back(run, plan, items, difference)
     _put(run, plan, still_mine)
     return difference
 
@@ -84,24 +90,65 @@ def _drop_hold(run: Run) -> None:
     run.send([run.message("settle", "", plan=run.control["plan"], gen=run.generation)])
 
 
-def _refuse_started(run: Run, before: Plan, difference: Mapping[str, list[str]]) -> None:
-    """Started steps are frozen. A step that was only skipped has not started: its skip is taken back."""
+def _looked_at(run: Run, before: Plan, after: Plan, difference: Mapping[str, list[str]]) -> dict[str, Item]:
+    """The run's items. Each that is somebody's has a mark from now on, so that he reads control before he writes what it came to:
+    what follows from that is decided by the new plan. Nothing begins meanwhile, so there is an end to it."""
+    while True:
+        items = snapshot(run)
+        _refuse_started(items, before, after, difference)
+        missed = [key for key, item in items.items() if not _marked(run, items, key, item)]
+        if not missed:
+            return items
+
+
+def _marked(run: Run, items: Mapping[str, Item], key: str, item: Item) -> bool:
+    """False: it has gone on since it was read."""
+    store, mark = run.world.store, {AMENDED: run.world.new_fence()}
+    following = item.get("next") if is_fact(item) and item.get("gen", 1) == run.generation else None
+    if following and following not in items:  # that claim has no item of its own
+        claim = Claim(following, item["fence"], item["lease"], 1, run.now, run.now, seq=item.get("seq", 0) + 1)
+        return store.put(claim.item(run) | mark, Absent()).ok
+    if item["state"] not in (State.CLAIMED, State.OPEN):
+        return True
+    return store.update((item["pk"], item["sk"]), Change(set=mark), stands(item)).ok
+
+
+def _refuse_started(items: Mapping[str, Item], before: Plan, after: Plan, difference: Mapping[str, list[str]]) -> None:
+    """Started steps are frozen."""
     touched = {*difference["changed"], *difference["removed"]}
     joined = touched | set(difference["added"])
-    items = snapshot(run)
-    begun = set(_begun(run, items, touched))
+    begun = set(_begun(items, touched))
     if begun:
         names = ", ".join(sorted(begun))
         raise Rejected("step-locked", f"these steps have started and cannot be changed any more: {names}", status=409)
-    closed = [name for name in joined if _scope_has_ended(items, before, name)]
+    closed = [name for name in joined if _scope_has_ended(items, before if name in before.steps else after, name)]
     if closed:
         raise Rejected("step-locked", f"the group around {', '.join(sorted(closed))} has ended", status=409)
-    for key, item in items.items():
-        if is_fact(item) and Outcome(item["outcome"]).is_skip and paths.step_id(key) in touched:
+
+
+def _take_back(run: Run, after: Plan, items: Mapping[str, Item], difference: Mapping[str, list[str]]) -> None:
+    """A step that was only skipped has not started: its skip is taken back, and with it those of what was skipped after it. They are
+    decided again."""
+    joined = {name for names in difference.values() for name in names}
+    skipped = {key: item for key, item in items.items() if is_fact(item) and item["outcome"] in NEVER_REACHED}
+    again = _with_what_follows(after, joined, {paths.step_id(key) for key in skipped})
+    for key, item in skipped.items():
+        if paths.step_id(key) in again:
             run.world.store.delete((item["pk"], item["sk"]), Equals("fence", item["fence"]))
 
 
-def _begun(run: Run, items: Mapping[str, Item], touched: set[str]) -> Iterator[str]:
+def _with_what_follows(plan: Plan, names: set[str], skipped: set[str]) -> set[str]:
+    """And what was skipped after them, as far as there is nothing in between that has run."""
+    found, todo = set(names), [name for name in names if name in plan.steps]
+    while todo:
+        name = todo.pop()
+        new = {target for target in plan.scope_of[name].steps[name].targets if target in skipped} - found
+        found |= new
+        todo += new
+    return found
+
+
+def _begun(items: Mapping[str, Item], touched: set[str]) -> Iterator[str]:
     for key, item in items.items():
         name = paths.step_id(key)
         following = item.get("next")
@@ -113,8 +160,8 @@ def _begun(run: Run, items: Mapping[str, Item], touched: set[str]) -> Iterator[s
             yield name
 
 
-def _scope_has_ended(items: Mapping[str, Item], before: Plan, name: str) -> bool:
-    home = before.scope_of.get(name)
+def _scope_has_ended(items: Mapping[str, Item], plan: Plan, name: str) -> bool:
+    home = plan.scope_of.get(name)
     return home is not None and bool(home.id) and any(paths.step_id(key) == home.id and is_fact(item) for key, item in items.items())
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..core import paths
 from ..core.model import State
 from ..ports import Message
+from . import stale
 from .chunks import CONTROL_EVERY_MS
 from .claims import Claim, take, write_state
 from .progress import is_decided_early
@@ -39,6 +40,8 @@ def work(segment: Segment, keys: list[str], seq: int) -> None:
     began = read_at = run.now
     if claims:
         run.read_control(claims[0].key)
+    if claims and stale.given_back(segment, *claims):
+        return
     segment.collected = []
     for number, claim in enumerate(claims):
         if run.now - read_at >= CONTROL_EVERY_MS:

@@ -17,7 +17,7 @@ from ..core.retry import is_rung, next_attempt
 from ..ports import Absent, AtMost, Change, Equals, Item, Key, Present, all_of, is_set
 from . import ending, hooking, looks, loops, outgrown, suspects, tolerance, waits
 from .actions import act
-from .claims import Claim, Hold, write_fact
+from .claims import Claim, Hold, write_result
 from .escalation import check_thresholds
 from .groups import open_group
 from .items import chunk_key, decode, encode, fact_of, is_fact, step_key
@@ -233,7 +233,7 @@ def _fact(run: Run, segment: Segment, claim: Claim, outcome: Outcome, **more: An
 
 
 def _record(run: Run, claim: Claim, fact: Fact, step: Step, number: int, progress: Progress) -> bool:
-    written = write_fact(run, fact, claim)
+    written, _ = write_result(run, fact, claim)
     if not written.ok:
         standing = written.item or {}
         run.read_control(claim.key)  # it was ended as the run stopped, or somebody else is at it

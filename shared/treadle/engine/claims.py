@@ -16,12 +16,13 @@ from ..core.errors import Newer, NotFound, Unavailable
 from ..core.model import SCHEMA, State, StepError
 from ..ports import Absent, AtMost, Change, Condition, Equals, Item, Key, OneOf, Present, Written, all_of, any_of
 from ..topology import MAX_DELAY_S
-from .items import error_text, fact_item, shard_of, step_key
+from .items import error_text, fact_item, is_fact, shard_of, step_key
 from .run import Run
 from .semaphores import Place
 from .tries import remembered
 
 NOBODY_BEGAN_IT = Absent()
+AMENDED = "amended"  # on an item that is somebody's, since the plan was changed meanwhile (`amending`)
 UNENDED = tuple(state.value for state in State if state is not State.ENDED)
 
 
@@ -58,6 +59,7 @@ class Claim:
     looks: int = 0  # that were in vain: it could not run yet
     place: Place | None = None  # what it stood in line for
     hold: Hold | None = None  # None: its lease lies on its own item
+    amended: int = 0  # the mark on its item of an amendment that its holder knows of
 
     @property
     def number(self) -> int:
@@ -70,7 +72,7 @@ class Claim:
 
         A fused claim may have no item yet.
         """
-        still_mine = all_of(Equals("fence", self.fence), OneOf("state", UNENDED))
+        still_mine = all_of(Equals("fence", self.fence), OneOf("state", UNENDED), knows_of(self.amended))
         return any_of(Absent(), still_mine) if self.is_fused else still_mine
 
     @property
@@ -166,6 +168,15 @@ def write_fact(run: Run, fact: Fact, claim: Claim, condition: Condition | None =
     return run.world.store.put(item, condition or claim.is_mine)
 
 
+def write_result(run: Run, fact: Fact, claim: Claim, condition: Condition | None = None) -> tuple[Written, bool]:
+    """A fact, and whether the plan was amended while its claim's holder was at work. No successor is held then: it may be another one."""
+    written, was_amended = write_fact(run, fact, claim, condition), False
+    while condition is None and (known := after_amendment(run, written, claim)) is not None:
+        claim, was_amended, run.must_settle = known, True, True
+        written = write_fact(run, replace(fact, next=None), claim)
+    return written, was_amended
+
+
 def write_state(
     run: Run, claim: Claim, state: State, condition: Condition | None = None, *, until: int | None = None, **more: Any
 ) -> Written:
@@ -173,7 +184,10 @@ def write_state(
     told = {**more, "until": until, **due_at(run, until)}
     item = claim.item(run) | {"state": state.value} | {name: value for name, value in told.items() if value is not None}
     item.pop("lease", None)
-    return run.world.store.put(item, condition or claim.is_mine)
+    written = run.world.store.put(item, condition or claim.is_mine)
+    if condition is None and (known := after_amendment(run, written, claim)) is not None:
+        return write_state(run, known, state, until=until, **more)
+    return written
 
 
 def write_failed_attempt(run: Run, claim: Claim, error: StepError, until: int | None, condition: Condition | None = None) -> Written:
@@ -226,12 +240,28 @@ def claim_of(item: Item) -> Claim:
         turn=item.get("turn"),
         looks=item.get("looks", 0),
         place=Place(*item["place"]) if "place" in item else None,
+        amended=item.get(AMENDED, 0),
     )
 
 
 def stands(item: Item) -> Condition:
     """The item is as it was read."""
-    return all_of(Equals("state", item["state"]), Equals("fence", item["fence"]))
+    return all_of(Equals("state", item["state"]), Equals("fence", item["fence"]), knows_of(item.get(AMENDED, 0)))
+
+
+def knows_of(mark: int) -> Condition:
+    return Equals(AMENDED, mark) if mark else Absent(AMENDED)
+
+
+def after_amendment(run: Run, written: Written, claim: Claim) -> Claim | None:
+    """Nothing was written because the plan was amended while the claim's holder was at work: the claim that knows of it, with control
+    read anew. None: it was written, or the claim is lost."""
+    standing = written.item or {}
+    mark = standing.get(AMENDED, 0)
+    if written.ok or mark == claim.amended or standing.get("fence") != claim.fence or is_fact(standing):
+        return None
+    run.read_control(claim.key)
+    return replace(claim, amended=mark)
 
 
 def is_unbegun(item: Item, closing: str | None) -> bool:

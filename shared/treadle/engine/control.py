@@ -20,7 +20,7 @@ from .run import Run
 from .segment import Segment
 from .stopping import soon, stop_run
 from .tries import remembered
-from .waits import post, resolve
+from .waits import post, resolve, tell
 from .world import World
 
 HINT_S = 2
@@ -100,7 +100,7 @@ def signal(run: Run, name: str, payload: Json) -> None:
         raise WrongState(f"run {run.id} is {run.status.value}: it takes no more signals")
     waiters = post(run, name, payload)
     _moves_again(run)
-    run.send([run.message("wake", key, plan=run.control["plan"], gen=run.generation) for key in waiters])
+    tell(run, waiters)
 
 
 def _hint(run: Run, key: str) -> None:

@@ -16,7 +16,7 @@ from . import rendered
 from .actions import expression_error, reshape
 from .addresses import input_address, input_of_cause
 from .admission import leave
-from .claims import Claim, claim_of, stands, write_fact, write_failed_attempt
+from .claims import Claim, after_amendment, claim_of, stands, write_fact, write_failed_attempt
 from .items import encode, error_of, is_fact, output_key, run_key, step_key, stop_key
 from .names import about, loop_names, names, steps_seen
 from .retention import when_over
@@ -81,10 +81,22 @@ def complete(run: Run, claim: Claim, kept: Json, after: Fact | None, condition: 
         ended_at=max(run.now, after.ended_at if after else 0),
         seq=max(claim.seq, after.seq if after else 0) + 1,
     )
-    if not write_fact(run, fact, claim, condition).ok:
+    if claim.amended and _is_behind(run):
+        run.must_settle = True
+        return []
+    written = write_fact(run, fact, claim, condition)
+    if not written.ok:
+        run.must_settle = run.must_settle or after_amendment(run, written, claim) is not None
         return []
     run.has_ended(fact)
     return [fact]
+
+
+def _is_behind(run: Run) -> bool:
+    """The plan is being amended, or was so since control was read: whether that was all is decided anew."""
+    plan = run.control["plan"]
+    run.read_control()
+    return run.control["plan"] != plan or "hold" in run.control
 
 
 def scope_output(run: Run, scope_key: str, scope: Scope) -> Json:
@@ -150,11 +162,16 @@ def run_ended(run: Run, ready: Ready) -> None:
         stop_run(run, "stop", error.brief())
         return
     status = RunStatus.FAILED if error else RunStatus.SUCCEEDED
-    nothing_failed = Absent("error")
+    plan = run.control["plan"]
+    nothing_failed = all_of(Absent("error"), Equals("plan", plan), Absent("hold"))
     if _close(run, ready, status, output=output, error=error.to_json() if error else None, condition=nothing_failed):
         return
-    if run.status in (RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED) and "error" in run.control:
-        _close(run, ready, RunStatus.FAILED)
+    if run.status not in (RunStatus.RUNNING, RunStatus.WAITING, RunStatus.PAUSED):
+        return
+    if run.control["plan"] != plan or "hold" in run.control:
+        run.must_settle = True
+    elif "error" in run.control:
+        _close(run, ready, RunStatus.FAILED, condition=all_of(Equals("plan", plan), Absent("hold")))
 
 
 def close(run: Run, ready: Ready, status: RunStatus, **more: Any) -> bool:

@@ -13,7 +13,7 @@ from ..core.errors import NotFound, WrongState
 from ..core.model import SCHEMA, Json, Outcome, RunStatus, State
 from ..core.plan import Plan, Scope, Step
 from ..ports import Absent, AtMost, Change, Equals, Item, OneOf, Present, all_of, any_of, is_set
-from . import compensation
+from . import compensation, waits
 from .items import body_key, decode, encode, is_fact, run_key, shard_of, step_key, stop_key
 from .retention import MARK
 from .run import Run
@@ -211,6 +211,7 @@ class Reopening:
 
     def archive(self, key: str) -> None:
         item = self.items[key]
+        self._forget(key, item)
         generation = self.run.generation - 1
         self.run.world.store.put({**item, "sk": f"a#{generation}#{key}", "archived": generation})
         as_it_was = Equals("fence", item["fence"])
@@ -219,6 +220,12 @@ class Reopening:
             self.run.world.store.put(self._given_back(key), as_it_was)
         else:
             self.run.world.store.delete((item["pk"], item["sk"]), as_it_was)
+
+    def _forget(self, key: str, item: Item) -> None:
+        """A loop is no step that waits: its items and iterations do."""
+        step = self.run.step(key)
+        if step.action == "signal" and (not step.is_loop or paths.index(key) is not None):
+            waits.forget(self.run, item)
 
     def _descendants(self, scope_key: str, scope: Scope, sources: set[str]) -> set[str]:
         """Everything that comes after the sources, they themselves left out."""
@@ -270,6 +277,7 @@ class LoopAnew(Reopening):
 
     def archive(self, key: str) -> None:
         item = self.items[key]
+        self._forget(key, item)
         self.run.world.store.put({**item, "sk": f"a#{self.run.generation}.{self.attempt}#{key}", "archived": self.run.generation})
         self.run.world.store.delete((item["pk"], item["sk"]), Equals("fence", item["fence"]))
 

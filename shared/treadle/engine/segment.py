@@ -23,7 +23,7 @@ from ..ports import Condition, Item
 from . import branches, ending, hooking, looks, opening, outgrown, stale, waits
 from .actions import act, boolean, expression_error
 from .admission import give_place
-from .claims import Claim, fused, given_back, take, take_over, write_fact, write_state
+from .claims import Claim, fused, given_back, take, take_over, write_result, write_state
 from .failures import ask_a_person, climb_ladder, failed_for_good
 from .fusion import successor
 from .groups import open_group
@@ -41,6 +41,7 @@ class Segment:
 
     def __init__(self, run: Run, deadline: int) -> None:
         self.run = run
+        self.plan = run.control.get("plan")  # by which it was decided what begins here
         run.deadline = deadline
         self._deadline = deadline
         self.local: deque[tuple[str, int, str | None]] = deque()  # (key, seq, the step it comes after: no message of its own)
@@ -207,7 +208,7 @@ class Segment:
         while claim is not None:
             hinted = self.run.generation
             self._read_control(claim)
-            if self.run.generation != hinted and stale.given_up(self.run, claim):
+            if (self.run.generation != hinted and stale.given_up(self.run, claim)) or stale.given_back(self, claim):
                 return
             gate = self.run.gate(claim.key)
             if gate is Gate.OPEN and self.may_run(claim.key, claim) and self.has_time(claim.key):
@@ -311,13 +312,16 @@ class Segment:
             fact = replace(fact, next=following)
             if claim.lease <= run.now + 1000:
                 claim = replace(claim, lease=run.now + run.world.settings.lease_s * 1000)
-        written = write_fact(run, fact, claim, condition)
+        written, was_amended = write_result(run, fact, claim, condition)
         if not written.ok:
             if is_fact(written.item):
                 self.follow(written.item or {})
             return None
         self.recorded.add(fact.key)
         run.has_ended(fact)
+        if was_amended:  # what follows is told by the new plan, once it is there
+            self.repair = True
+            return None
         if inline and following is None and self.collected is not None:
             self.collected.append(fact)
             return None

@@ -51,6 +51,8 @@ def settle(run: Run, segment: Segment, *, repair: bool) -> None:
                     continue
                 return
             run.event("RunStarted", startedAt=run.control["started_at"], version=run.control["version"])
+        if "hold" in run.control and run.status in (RunStatus.RUNNING, RunStatus.WAITING):
+            return  # whoever amends the plan sends for it to be put in order; what he leaves behind is found by its time
         is_paused = run.status is RunStatus.PAUSED
         walk = Walk(run, segment, repair and not is_paused)
         pulse = walk.scope("", run.plan.root, _closing(run))

@@ -1,4 +1,4 @@
-"""A step that was begun for a message of before its run was retried: what it comes after may have to run again first.
+"""A step that was begun for a message of before its run was retried or amended: what it comes after may have to run again first.
 
 The generation in a message is a hint, and the claim is made on it. Where control then tells of another one, the claim is looked at
 again from the facts; a step whose turn it is not yet is given back as if nobody had begun it.
@@ -6,12 +6,17 @@ again from the facts; a step whose turn it is not yet is given back as if nobody
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..core import paths
 from ..core.advance import Verdict, verdict
 from ..core.model import State
-from .claims import Claim
+from .claims import Claim, write_state
 from .items import fact_of, is_fact, step_key
 from .run import Run
+
+if TYPE_CHECKING:
+    from .segment import Segment
 
 
 def given_up(run: Run, claim: Claim) -> bool:
@@ -19,6 +24,21 @@ def given_up(run: Run, claim: Claim) -> bool:
     if _is_due(run, claim.key):
         return False
     run.world.store.delete(step_key(run.id, claim.key), claim.is_mine_still)
+    return True
+
+
+def given_back(segment: Segment, *claims: Claim) -> bool:
+    """Whether it was decided before the plan was amended that these begin: that is decided anew. What has begun goes on."""
+    plan = segment.run.control["plan"]
+    if plan == segment.plan:
+        return False
+    segment.plan = plan
+    segment.local.clear()
+    segment.run.must_settle = segment.repair = True
+    if any(claim.attempt > 1 or claim.losses or claim.is_fused or paths.index(claim.key) is not None for claim in claims):
+        return False
+    for claim in claims:
+        write_state(segment.run, claim, State.RELEASED)
     return True
 
 

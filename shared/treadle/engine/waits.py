@@ -161,7 +161,13 @@ def give_back(run: Run, name: str, item: Item) -> None:
     """
     waiters: list[str] = _change_mailbox(run, name, lambda box: _give_back(box, item))
     ended = run.find_facts(waiters)
-    run.send([run.message("wake", key, plan=run.control["plan"], gen=run.generation) for key in waiters if key not in ended])
+    tell(run, [key for key in waiters if key not in ended])
+
+
+def tell(run: Run, waiters: list[str]) -> None:
+    """Steps that stand in line are to look. What waited before the run was retried may have been amended away since."""
+    known = [key for key in waiters if paths.step_id(key) in run.plan.steps]
+    run.send([run.message("wake", key, plan=run.control["plan"], gen=run.generation) for key in known])
 
 
 def ended_otherwise(run: Run, fact: Item) -> None:
@@ -169,6 +175,17 @@ def ended_otherwise(run: Run, fact: Item) -> None:
     step = run.plan.steps.get(paths.step_id(fact["sk"][2:]))
     if step is not None and step.action == "signal" and not (run.is_over or _came(fact)):
         give_back(run, str(step.spec["name"]), fact)
+
+
+def forget(run: Run, item: Item) -> None:
+    """The step is to run again: what it ended with before is not taken once more. Safe to repeat."""
+    if is_fact(item) and _came(item):
+        _change_mailbox(run, str(run.step(item["sk"][2:]).spec["name"]), lambda box: _drop(box, item["sk"][2:], item["fence"]))
+
+
+def _drop(box: Item, key: str, fence: int) -> None:
+    if box["by"].get(key) == fence:
+        del box["taken"][key], box["by"][key]
 
 
 def _came(item: Item) -> bool:
@@ -179,9 +196,18 @@ def _came(item: Item) -> bool:
     return failed == "ExpressionError" if failed is not None else is_fact(item) and item["outcome"] == Outcome.SUCCEEDED
 
 
+def _was_of_no_use(item: Item) -> bool:
+    """The last attempt took a payload of which `output` could make nothing: a waiting step fails so in no other way."""
+    error = error_of(item.get("error"))
+    name = error.name if error is not None else next((each.name for each in reversed(tries_of(item))), None)
+    return name == "ExpressionError"
+
+
 def _take(box: Item, item: Item) -> str | None:
-    """The payload that the step took before, in whichever attempt, or the oldest; None: it waits in line."""
+    """The payload that the step took before and that did not reach it, in whichever attempt, or the oldest; None: it waits in line."""
     key = item["sk"][2:]
+    if key in box["taken"] and box["by"].get(key, item["fence"]) != item["fence"] and _was_of_no_use(item):
+        _drop(box, key, box["by"][key])
     if key in box["taken"]:
         box["by"][key] = item["fence"]
         return str(box["taken"][key])
