@@ -68,9 +68,9 @@ def start(world: World, request: StartRequest) -> tuple[Item, bool]:
     kept = world.store.put(body, Absent())
     is_anothers = not kept.ok and _is_anothers(world, request.run_id, text, body, kept.item or body)
     if is_anothers:
-        from . import retrying  # on demand: few starts meet another one
+        from .retrying import as_offered  # on demand: few starts meet another one
 
-        control |= retrying.as_offered(Run(world, request.run_id, control), request.input)
+        control |= as_offered(Run(world, request.run_id, control), request.input)
     written = world.store.put(control, Absent())
     if not written.ok:
         standing = written.item or {}
@@ -79,7 +79,9 @@ def start(world: World, request: StartRequest) -> tuple[Item, bool]:
         control = standing
     run = Run(world, request.run_id, control)
     if written.ok and is_anothers:
-        retrying.go_on(run)
+        from .retrying import go_on
+
+        go_on(run)
         control = run.control
     if written.ok or _may_be_unsent(run):
         _send_first(run)
