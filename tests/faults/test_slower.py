@@ -380,3 +380,21 @@ def test_a_failure_too_many_counts_though_its_worker_died_before_he_counted() ->
     with pytest.raises(Crash):
         engine.wait(run)
     assert engine.wait(run).status == "cancelled"
+
+
+def test_an_undoing_child_that_ended_before_its_worker_waited_for_it_is_not_waited_for() -> None:
+    engine = MemoryEngine()
+    engine.register("id: undo\nname: U\nversion: 1.0.0\nsteps: [{id: x, set: 1}]\n")
+    undone = "{id: a, set: 1, compensate: {workflow: {id: undo}}}, {id: z, after: [a], fail: {error: Boom}}"
+    run, began = engine.start(f"{HEAD}errorHandling: {{onFailure: compensate}}\nsteps: [{undone}]\n"), engine.now()
+
+    def child_ends() -> None:
+        """And whoever it tells finds the step claimed."""
+        while engine.step(engine.now()):
+            pass
+
+    waits = lambda item, condition=None: item["sk"].startswith("undo#") and item["state"] == "waiting"  # noqa: E731
+    meeting = Meeting(engine, "put", waits, child_ends)
+    assert engine.wait(run).compensated
+    assert meeting.happened
+    assert engine.now() - began < TWO_MINUTES_MS

@@ -152,7 +152,7 @@ def _undo(run: Run, segment: Segment, ready: Ready, number: int, key: str, stand
         waiting = {**kept, "state": State.WAITING.value, **later(run, result.until)} | ({"child": result.child} if result.child else {})
         if run.world.store.put(waiting, _stands(claimed)).ok:
             ready.messages += look_then(run, result.until)
-            if result.child and standing is not None:  # an earlier worker may have started it: it may be over by now
+            if result.child:  # it may be over by now, and nobody was found who waited for it
                 return _undone_by_child(run, key, waiting, ready)
         return replace(result, look=waiting.get("look", 0))
     if isinstance(result, StepError) and (retry := _retries(run, key, claimed, result, ready)) is not None:
