@@ -72,7 +72,7 @@ MORE = [
     Mutant(
         "a write that the client repeats is another's", "I13", "compensate-by-waiting", patch=setting(table, "same", lambda *two: False)
     ),
-    Mutant("what a step gave is not shown", "I4", "chain", patch=setting(viewing, "_shown", lambda world, value, full: None)),
+    Mutant("what a step gave is not shown", "I4", "chain", patch=setting(viewing.Payloads, "shown", lambda self, value: None)),
     Mutant("secrets are not hidden", "I18", "secrets", patch=setting(Mask, "text", lambda self, text: text)),
     Mutant("places are given out blindly", "I15", "one-at-a-time children-in-line newest-wins", unconditional(_is_semaphore)),
     Mutant("who meets a fact fails", "I17", "chain diamond", patch=_fails_at_what_is_met),

@@ -231,8 +231,8 @@ def _counts_members(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _runs_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """A failed condition is taken for a success."""
-    real = segment.write_fact
-    monkeypatch.setattr(segment, "write_fact", lambda *given: Written(True, real(*given).item))
+    real = segment.write_result
+    monkeypatch.setattr(segment, "write_result", lambda *given: (Written(True, real(*given)[0].item), False))
 
 
 def _reads_control_once(monkeypatch: pytest.MonkeyPatch) -> None:

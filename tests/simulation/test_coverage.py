@@ -15,7 +15,7 @@ from treadle.simulation.world import prepare
 # Reached only once something has gone wrong: the shape, and the kind of fault that leads there.
 WAYS = {
     "deliveries.py:defer lanes.defer": ("chain", Kind.AMBIGUOUS),
-    "engine/amending.py:remove_stale_hold store.update": ("amend", Kind.AFTER),
+    "engine/amending.py:remove_stale_hold store.update": ("amend", Kind.AMBIGUOUS),
     "engine/chunks.py:_give_back store.delete": ("for-each", Kind.FROZEN),
     "engine/chunks.py:_give_back store.put": ("for-each-beside-a-failure", Kind.AMBIGUOUS),
     "engine/chunks.py:_lane store.get": ("for-each-lanes-beside-a-failure", Kind.AMBIGUOUS),
@@ -24,6 +24,7 @@ WAYS = {
     "engine/semaphores.py:Semaphore._waits_still store.get": ("one-at-a-time", Kind.TWICE),
     "engine/suspects.py:given_back store.update": ("for-each", Kind.THROTTLED),
     "engine/suspects.py:remember store.put": ("for-each", Kind.AFTER),
+    "engine/waits.py:_has_come store.get": ("signal", Kind.TWICE),
     "engine/walk_loops.py:LoopWalk._chunks_in_hand store.delete": ("for-each-beside-a-failure", Kind.FROZEN),
     "engine/walk_loops.py:LoopWalk._chunks_in_hand store.update": ("for-each-beside-a-failure", Kind.FROZEN),
     "engine/walk_loops.py:LoopWalk._lanes_in_hand store.update": ("for-each-lanes-beside-a-failure", Kind.FROZEN),

@@ -17,6 +17,11 @@ SOURCES = ("engine", "deliveries.py")  # what writes and sends; reading for an a
 EXEMPT: Mapping[str, str] = {
     "engine/__init__.py:Engine._while_it_is_there store.get": "for a run that DynamoDB has deleted once it expired: after months",
     "engine/claims.py:given_back store.delete": "of such a run",
+    "engine/admission.py:check_room store.get": "a start that is repeated when its run has lost its place; tests/faults/test_slower.py",
+    "engine/starting.py:_is_anothers store.get": "two requests with one key and two inputs; the same",
+    "engine/retrying.py:_offer store.update": "a run that is tried again with another input; the same",
+    "engine/retrying.py:_take_input store.update": "the same",
+    "engine/amending.py:_marked store.put": "an amendment meets a worker on its way to its next step; tests/people/test_amending.py",
     "engine/claims.py:renew store.update": "called by the thread that watches an attempt; simulated workers have none",
     "engine/compensation.py:_held store.update": "the same",
     "engine/checkpoints.py:drop store.delete": "of checkpoints that a run takes by itself only the last ones stay: no shape lives so long",
