@@ -93,12 +93,13 @@ def test_a_run_that_fails(call: Call, files: Path) -> None:
 
 
 def test_a_run_that_takes_too_long(call: Call, files: Path) -> None:
-    """However far it has come by then: on a slow machine it may not wait yet."""
-    result = call("run", files / "waits.yaml", "--timeout", "300ms", "-o", "json")
-    view = json.loads(result.out)
-    assert result.status == 124
-    assert view["endedAt"] is None
-    assert view["status"] != "waiting" or "waiting: ok" in result.err
+    """A slow machine is given more time to come to where it waits."""
+    for timeout in ("300ms", "3s", "30s"):
+        result = call("run", files / "waits.yaml", "--timeout", timeout, "-o", "json")
+        if json.loads(result.out)["status"] == "waiting":
+            break
+    assert (result.status, json.loads(result.out)["status"]) == (124, "waiting")
+    assert "waiting: ok" in result.err
 
 
 @pytest.mark.parametrize(
