@@ -13,16 +13,17 @@ from ..core import paths
 from ..core.advance import Fact
 from ..core.durations import parse_duration
 from ..core.model import SCHEMA, Outcome, RunStatus, State, StepError
-from ..ports import Absent, Change, Condition, Event, Item, OneOf, all_of
+from ..ports import Absent, Change, Event, Item, OneOf, all_of
 from .addresses import input_address
 from .asking import asks
 from .claims import claim_of, stands, write_state
 from .items import digest, encode, is_fact, run_key
 from .run import Run
 from .snapshot import one_by_one
-from .stopping import stop_run
+from .stopping import ALIVE, EXCEEDED, is_beyond, stop_run
 
 Rung = Mapping[str, Any]
+_UNDER_WAY = (RunStatus.RUNNING.value, RunStatus.WAITING.value, RunStatus.PAUSED.value)
 
 
 def raise_rung(run: Run, key: str, number: int, rung: Rung, error: StepError, attempt: int, at: int) -> None:
@@ -56,11 +57,6 @@ def after_attempt(run: Run, item: Item, error: StepError) -> None:
                 _pause_for(run, item, number)
             case "cancel":
                 stop_run(run, "cancel", error.brief())
-
-
-def _pause_for(run: Run, item: Item, number: int) -> None:
-    """Once for this rung and attempt: a person may resume the run before the event of the failure comes again."""
-    pause(run, "rung#" + digest(item["sk"], str(item["attempt"]), str(run.generation), str(number))[:13])
 
 
 def next_rung(run: Run, failed_at: int, done: int) -> tuple[int, int] | None:
@@ -107,34 +103,44 @@ def climb(run: Run, item: Item, error: StepError) -> tuple[Item, str | None]:
 
 
 def check_thresholds(run: Run, fact: Fact) -> None:
-    """After a failure: whether too many steps have failed, or too large a part of those that ended lately."""
+    """After a failure: whether too many steps have failed, or too large a part of those that ended lately.
+
+    How many had failed when a threshold acted is kept in the run (`exceeded`): only one more makes it act again, so that an event of
+    a failure that comes twice does not undo what a person has decided since.
+    """
     limits = run.plan.thresholds
-    if limits is None or not _are_exceeded(run, limits):
+    failed = _failed_beyond(run, limits) if limits is not None and run.status in ALIVE else 0
+    if limits is None or failed <= run.control.get(EXCEEDED, 0):
         return
     action, path = limits.get("action", "pause"), paths.shown(fact.key)
     if action == "pause":
-        is_first = pause(run)
+        is_first = _pause_at(run, failed)
     else:
         error = {**(fact.error or StepError("TaskFailed")).brief(), "step": path}
-        is_first = stop_run(run, "cancel" if action == "cancel" else "stop", error)
+        is_first = stop_run(run, "cancel" if action == "cancel" else "stop", error, exceeded=failed)
     if is_first:
         _note(run, "threshold", digest(run.id, fact.key, str(run.generation), "threshold"), fact.ended_at, path=path, action=action)
 
 
-def pause(run: Run, once: str | None = None) -> bool:
-    """False: somebody was faster. `once`: an attribute of the run, written with the pause: what it stands for pauses the run no more."""
-    set_to: dict[str, Any] = {"status": RunStatus.PAUSED.value}
-    alive: Condition = OneOf("status", (RunStatus.RUNNING.value, RunStatus.WAITING.value))
-    if once is not None:
-        set_to[once] = 1
-        alive = all_of(OneOf("status", (RunStatus.RUNNING.value, RunStatus.WAITING.value, RunStatus.PAUSED.value)), Absent(once))
-    written = run.world.store.update(run_key(run.id), Change(set=set_to, add={"rev": 1}), alive)
+def _pause_at(run: Run, failed: int) -> bool:
+    """False: it was paused already, or somebody was faster. What fails while it is paused is counted, and makes nobody resume it twice."""
+    was_paused = run.status is RunStatus.PAUSED
+    change = Change(set={"status": RunStatus.PAUSED.value, EXCEEDED: failed}, add={"rev": 1})
+    written = run.world.store.update(run_key(run.id), change, all_of(OneOf("status", _UNDER_WAY), is_beyond(failed)))
     run.control = written.item or run.control
-    return written.ok
+    return written.ok and not was_paused
 
 
-def _are_exceeded(run: Run, limits: Mapping[str, Any]) -> bool:
-    """Counted as it is read: a loop may have a million items."""
+def _pause_for(run: Run, item: Item, number: int) -> None:
+    """Once for this rung and attempt: a person may resume the run before the event of the failure comes again."""
+    once = "rung#" + digest(item["sk"], str(item["attempt"]), str(run.generation), str(number))[:13]
+    change = Change(set={"status": RunStatus.PAUSED.value, once: 1}, add={"rev": 1})
+    written = run.world.store.update(run_key(run.id), change, all_of(OneOf("status", _UNDER_WAY), Absent(once)))
+    run.control = written.item or run.control
+
+
+def _failed_beyond(run: Run, limits: Mapping[str, Any]) -> int:
+    """How many have failed, items of loops included; 0: not too many. Counted as it is read: a loop may have a million items."""
     most, since = limits.get("maxFailedSteps"), run.now - parse_duration(limits.get("window", "5m"))
     failed = lately = failed_lately = 0
     for _, item in one_by_one(run):
@@ -142,9 +148,9 @@ def _are_exceeded(run: Run, limits: Mapping[str, Any]) -> bool:
             continue
         is_bad = item["outcome"] in (Outcome.FAILED, Outcome.CAUGHT)
         failed += is_bad
-        if most is not None and failed > most:
-            return True
         if item["ended_at"] >= since:
             lately += 1
             failed_lately += is_bad
-    return "failureRate" in limits and lately > 0 and failed_lately / lately > limits["failureRate"]
+    is_too_many = most is not None and failed > most
+    is_too_large = "failureRate" in limits and lately > 0 and failed_lately / lately > limits["failureRate"]
+    return failed if is_too_many or is_too_large else 0

@@ -17,7 +17,8 @@ from . import compensation, waits
 from .items import body_key, decode, encode, is_fact, run_key, shard_of, step_key, stop_key
 from .retention import MARK
 from .run import Run
-from .snapshot import snapshot
+from .snapshot import failures, snapshot
+from .stopping import EXCEEDED
 
 RETRIABLE = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMED_OUT)
 LOOK_AGAIN_MS = 60_000
@@ -87,8 +88,9 @@ def go_on(run: Run) -> None:
         _take_input(run)
     Reopening(run).work()
     anew = {"timeout_at": run.now + run.plan.timeout} if run.plan.timeout is not None else {}
+    counted = {EXCEEDED: failures(run)} if EXCEEDED in run.control else {}
     change = Change(
-        set={"status": (RunStatus.PENDING if run.control.keys() & {"slot", "counted"} else RunStatus.RUNNING).value, **anew},
+        set={"status": (RunStatus.PENDING if run.control.keys() & {"slot", "counted"} else RunStatus.RUNNING).value, **anew, **counted},
         add={"rev": 1},
         remove=("ended_at", "error", "stop", "compensated", "output", "from", "given", *(() if anew else ("timeout_at",))),
     )
@@ -274,6 +276,9 @@ class LoopAnew(Reopening):
         if step.for_each is not None:
             self._drop_chunks(self.key, item)
         self._take_back_stops()
+        if EXCEEDED in self.run.control:  # what fails anew is one more again
+            as_it_was = Equals(EXCEEDED, self.run.control[EXCEEDED])
+            self.run.world.store.update(run_key(self.run.id), Change(set={EXCEEDED: failures(self.run)}), as_it_was)
 
     def archive(self, key: str) -> None:
         item = self.items[key]

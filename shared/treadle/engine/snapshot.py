@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..core import paths
-from ..core.model import State
+from ..core.model import Outcome, State
 from ..core.plan import Scope
 from ..ports import Item
-from .items import step_key
+from .items import is_fact, step_key
 from .run import Run
 
 
@@ -30,6 +30,11 @@ def one_by_one(run: Run) -> Iterator[tuple[str, Item]]:
         for key, item in items.items():
             todo += partitions_of(run, key, item)
         yield from items.items()
+
+
+def failures(run: Run) -> int:
+    """How many steps have failed, items of loops included."""
+    return sum(is_fact(item) and item["outcome"] in (Outcome.FAILED, Outcome.CAUGHT) for _, item in one_by_one(run))
 
 
 def read_partition(run: Run, pk: str) -> dict[str, Item]:
