@@ -125,5 +125,6 @@ def test_github_gets_one_annotation_a_line(check: Callable[[Any], Checked]) -> N
     checked = check('steps: [{id: "a%:,\\n", set: 1}]\n')
 
     assert to_github(checked.diagnostics, "a,b.yaml").splitlines() == [
-        "::error file=a%2Cb.yaml,title=treadle bad-value,line=4,col=14::a step's id looks like ^[A-Za-z][A-Za-z0-9_]{0,63}$"
+        "::error file=a%2Cb.yaml,title=treadle bad-value,line=4,col=14::"
+        "a step's id has letters, digits and `_`, a letter first, at most 64 characters (did you mean `a`?)"
     ]

@@ -49,7 +49,11 @@ def when_compiled(text: str, message: str) -> ExpressionFault:
     place = _PLACE.search(message)
     if place is None:
         return ExpressionFault(_sentence(message), 1)
-    return ExpressionFault(_sentence(place[3]), _column(text, int(place[1]), int(place[2])))
+    sentence, column = _sentence(place[3]), _column(text, int(place[1]), int(place[2]))
+    unknown = re.fullmatch(r"there is no function `(.+)`", sentence)
+    if unknown and (name := re.search(rf"{re.escape(unknown[1])}\s*$", text[: column - 1])):  # it points behind
+        column = name.start() + 1
+    return ExpressionFault(sentence, column)
 
 
 def is_of_syntax(message: str) -> bool:

@@ -61,8 +61,14 @@ def _unreachable(order: Iterable[Node]) -> Iterator[Fault]:
     for node in order:
         may_start = not node.is_whole or _may_start(node, outcomes)
         outcomes[node] = _outcomes(node, may_start, outcomes)
-        if not may_start:
+        if not may_start and not _asks_too_much(node):
             yield Fault(Code.UNREACHABLE_STEP, f"nothing that comes before can ever start `{node.id}`", (*node.path, "id"))
+
+
+def _asks_too_much(node: Node) -> bool:
+    """Of a join that waits for more edges than there are, that has been told."""
+    join = node.raw.get("join")
+    return isinstance(join, int) and join > len(node.edges)
 
 
 def _may_start(node: Node, outcomes: dict[Node, frozenset[Outcome]]) -> bool:

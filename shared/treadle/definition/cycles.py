@@ -38,7 +38,7 @@ def cycle_faults(scope: Scope, order: list[Node]) -> Iterator[Fault]:
         names = [node.id for node in (*cycle, cycle[0])]
         written = " -> ".join(names if len(names) <= _SHOWN else [*names[: _SHOWN - 1], "...", names[-1]])
         edge = next(edge for edge in cycle[0].edges if edge.source == cycle[-1].id)
-        yield Fault(Code.CYCLE, f"cycle: {written}", edge.path, "loops are written with `repeat`")
+        yield Fault(Code.CYCLE, f"cycle: {written}", edge.path, "a step is tried again by its `retry`, and loops are written with `repeat`")
 
 
 def _targets(scope: Scope) -> dict[Node, list[Node]]:

@@ -12,6 +12,7 @@ from typing import Any
 from .diagnostics import Code, Fault, Path, shown
 from .document import MAX_DEPTH, Document, Unreadable, to_number
 from .marks import Marks
+from .slips import of_json
 
 _BLANKS = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))(\.[0-9]+)?([eE][-+]?[0-9]+)?")
@@ -161,13 +162,4 @@ class _Reader:
         return tuple(self.path)
 
     def _syntax(self, message: str, index: int) -> Unreadable:
-        return Unreadable(Fault(Code.SYNTAX, message, self._here(), _hint(self.text, index), index=index))
-
-
-def _hint(text: str, index: int) -> str | None:
-    """What is usual elsewhere, and is not JSON."""
-    if text.startswith(("}", "]"), index) and text[:index].rstrip().endswith(","):
-        return "the comma before it is one too many"
-    if text.startswith("'", index):
-        return "JSON has double quotes only"
-    return "JSON has no comments; a definition in YAML may have some" if text.startswith(("//", "/*", "#"), index) else None
+        return Unreadable(Fault(Code.SYNTAX, message, self._here(), of_json(self.text, index), index=index))

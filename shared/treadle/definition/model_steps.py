@@ -110,7 +110,7 @@ class Emit(Language):
     def _is_not_someone_else(self) -> Emit:
         source = self.source or ""
         if source == "treadle" or source.startswith("aws."):
-            raise wrong(Code.BAD_VALUE, f"the source {source[:40]!r} is reserved")
+            raise wrong(Code.BAD_VALUE, f"the source {source[:40]!r} is reserved", inside=("source",))
         return self
 
 

@@ -16,6 +16,7 @@ from .graph import Graph, Node, Scope
 from .known import Known
 from .order import Ended, around_in
 from .places import Place, document_places, group_place, node_places, run_output_place
+from .slips import of_expression, of_name
 from .spelling import Speller
 
 MAX_EXPRESSION_BYTES = 4096
@@ -48,9 +49,10 @@ class _Expression:
     offset: int
 
     def place_of(self, pattern: str) -> int:
-        """Where what is written so stands in the string at `path`, outside of texts; where nothing is found, the expression."""
+        """Where what is written so (its group, if it has one) stands in the string at `path`, outside of texts; where nothing is
+        found, the expression."""
         seen = re.search(pattern, _QUOTED.sub(lambda quoted: " " * len(quoted[0]), self.text))
-        return self.offset + (seen.start() if seen else 0)
+        return self.offset + (seen.start(seen.lastindex or 0) if seen else 0)
 
 
 class ReferenceCheck:
@@ -94,7 +96,7 @@ class ReferenceCheck:
             if parsed is None:
                 continue
             if isinstance(parsed, ExpressionFault):
-                yield _bad_expression(found, parsed, place)
+                yield _bad_expression(found, parsed, place.is_bare)
                 continue
             yield from self._unknown_names(found, parsed, place)
             if "secrets" in place.names:
@@ -110,7 +112,7 @@ class ReferenceCheck:
         for fault in self._expressions.mismatches(found.text, schemas, self._patience) if schemas else ():
             hint = self._fields.hint(fault.name, fault.known) if fault.name else None
             code = Code.UNKNOWN_REFERENCE if fault.name and _OF_THE_LANGUAGE.fullmatch(fault.path) else Code.SCHEMA_MISMATCH
-            yield Fault(code, fault.message, found.path, hint, offset=found.offset)
+            yield from self._at_its_place(Fault(code, fault.message, found.path, hint), found, _field_pattern(fault.path, fault.name))
 
     def _parse(self, text: str) -> References | ExpressionFault | None:
         """None: so many others cannot be parsed that nobody would be told of this one."""
@@ -142,7 +144,7 @@ class ReferenceCheck:
 
     def _unknown_names(self, found: _Expression, parsed: References, place: Place) -> Iterator[Fault]:
         for name in sorted(parsed.roots - place.names):
-            hint = _WHERE.get(name) or self._names.hint(name, sorted(place.names))
+            hint = _WHERE.get(name) or of_name(name, self._graph.by_id) or self._names.hint(name, sorted(place.names))
             fault = Fault(Code.UNKNOWN_REFERENCE, f"there is no `{name[:60]}` here", found.path, hint)
             yield from self._at_its_place(fault, found, rf"(?<![\w.]){re.escape(name)}\b")
 
@@ -165,6 +167,12 @@ class ReferenceCheck:
             yield Fault(Code.UNKNOWN_REFERENCE, f"`{step_id}` stands inside the group `{owner.id if owner else ''}`", path, hint)
         elif not self._ended.has(around, target):
             yield _unordered(around, target, path, node)
+
+
+def _field_pattern(path: str, name: str) -> str:
+    """Of a field as it is written: the name behind the path. What has no path is not looked for."""
+    parts = [rf"{re.escape(part)}\s*\.\s*" for part in path.split(".")] if name else []
+    return rf"(?<![\w.]){''.join(parts)}({re.escape(name)})\b" if parts else r"(?!)"
 
 
 def _expressions_in(place: Place) -> Iterator[_Expression | Fault]:
@@ -194,13 +202,10 @@ def _strings(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
             todo += [((*path, number), inner) for number, inner in reversed(list(enumerate(value)))]
 
 
-def _bad_expression(found: _Expression, fault: ExpressionFault, place: Place) -> Fault:
-    hint = None
-    if place.is_bare and "${" in found.text:
-        hint = "here the value is one expression, without `${` and `}`"
-    elif not found.text.strip():
-        hint = "there is nothing between `${` and `}`"
-    return Fault(Code.BAD_EXPRESSION, fault.message, found.path, hint, offset=found.offset + max((fault.column or 1) - 1, 0))
+def _bad_expression(found: _Expression, fault: ExpressionFault, is_bare: bool) -> Fault:
+    at = max((fault.column or 1) - 1, 0)
+    hint = of_expression(found.text, at, fault.message, is_bare=is_bare)
+    return Fault(Code.BAD_EXPRESSION, fault.message, found.path, hint, offset=found.offset + at)
 
 
 def _bad_secrets(found: _Expression, parsed: References) -> Iterator[Fault]:

@@ -17,19 +17,48 @@ _OTHERWISE = {
     "when": ("if", "condition"),
     "with": ("input", "inputs", "params", "parameters", "args", "arguments"),
     "task": ("run", "uses", "call", "action", "function"),
-    "forEach": ("map", "loop", "items", "with_items"),
-    "catch": ("onerror", "on_error", "onfailure", "on_failure", "rescue"),
+    "forEach": ("map", "loop", "items", "with_items", "withitems", "itemspath", "matrix", "strategy"),
+    "catch": ("onerror", "on_error", "onfailure", "on_failure", "rescue", "continue-on-error"),
     "wait": ("sleep", "delay", "pause"),
     "workflow": ("child", "subworkflow"),
     "set": ("pass", "value", "result"),
+    "switch": ("choice", "choices", "branch", "branches", "case"),
+    "group": ("parallel", "sequence", "block", "steps", "iterator", "itemprocessor"),
+    "then": ("next", "goto"),
+    "errors": ("errorequals",),
+    "delay": ("intervalseconds", "initialinterval", "retry_delay", "interval"),
+    "multiplier": ("backoffrate", "backoffcoefficient", "factor"),
+    "except": ("nonretryableerrortypes",),
+    "join": ("trigger_rule", "triggerrule"),
+    "timeout": ("starttoclosetimeout", "scheduletoclosetimeout", "execution_timeout", "deadline"),
+    "steps": ("jobs", "tasks", "states", "activities", "nodes", "spec"),
+    "triggers": ("on", "schedule", "schedule_interval", "cron"),
+    "errorHandling": ("onfailure", "on_failure", "onerror", "retry", "retries"),
+    "metadata": ("description", "labels", "annotations", "tags", "comment"),
+    "else": ("default", "otherwise"),
 }
-_MEANT = {other: key for key, others in _OTHERWISE.items() for other in others}
+_MEANT: dict[str, tuple[str, ...]] = {}
+for _key, _others in _OTHERWISE.items():
+    for _other in _others:
+        _MEANT[_other] = (*_MEANT.get(_other, ()), _key)
+
+# What is written in another way here: a key that there is beside it, and how.
+_NEXT = "what comes next says so: `after` stands in the step that follows"
+_OTHER_FORM = {
+    "next": ("after", _NEXT),
+    "end": ("after", _NEXT),
+    "startat": ("steps", "a step without `after` starts at once"),
+    **dict.fromkeys(("seconds", "minutes", "hours", "duration", "for"), ("until", "a duration stands there by itself: `wait: 30s`")),
+}
 
 
 def otherwise(name: str, known: Sequence[str]) -> str | None:
     """A hint where another word is usual for one of the known keys."""
-    meant = _MEANT.get(name.lower())
-    return f"`{meant}` is the word for it here" if meant in known else None
+    meant = next((key for key in _MEANT.get(name.lower(), ()) if key in known), None)
+    if meant:
+        return f"`{meant}` is the word for it here"
+    beside, told = _OTHER_FORM.get(name.lower(), ("", ""))
+    return told if beside in known else None
 
 
 class Effort:

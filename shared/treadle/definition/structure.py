@@ -95,8 +95,9 @@ def _instead(given: Any, expected: str) -> str:
 
 def _unquoted(given: Any, expected: str) -> str | None:
     """A hint for a number or boolean in quotes, or for a string that lost its quotes."""
-    if isinstance(given, str) and expected in ("int_type", "float_type", "bool_type") and re.fullmatch(r"-?[0-9.]+|true|false", given):
-        return f"without quotes: {given}"
+    if isinstance(given, str) and expected in ("int_type", "float_type", "bool_type"):
+        plain = re.fullmatch(r"(-?[0-9.]+|true|false)(\s*%)?", given)
+        return None if plain is None else f"did you mean `{plain[1]}`?" if plain[2] else f"without quotes: {given}"
     if isinstance(given, bool | int | float) and expected == "string_type":
         return f'in quotes: "{str(given).lower() if isinstance(given, bool) else given}"'
     return None
@@ -104,12 +105,26 @@ def _unquoted(given: Any, expected: str) -> str | None:
 
 def _unwrapped(name: str, given: Any, expected: str) -> str | None:
     """A hint for what stands there by itself, where it has to stand in a list or in a map."""
+    if given is None:
+        return _instead_of_null(name, expected)
     if expected == "list_type":
-        return f"did you mean `[{given}]`?" if isinstance(given, str) and _SHORT.fullmatch(given) else None
+        return f"did you mean `[{given}]`?" if isinstance(given, str) and _SHORT.fullmatch(given) else _as_list(given)
+    if name == "group" and isinstance(given, list):
+        return "did you mean `{steps: [...]}`?"
     key, kind_of = _USUAL.get(name, ("", object))
     if not key or not expected.startswith("model") or type(given) is not kind_of:
         return None
     return f"did you mean `{{{key}: {given}}}`?" if _SHORT.fullmatch(str(given)) else None
+
+
+def _instead_of_null(name: str, expected: str) -> str:
+    if expected.startswith("model") and name == "approval":
+        return "did you mean `{}`?"
+    return "nothing stands behind it: leave the key out, or give it a value"
+
+
+def _as_list(given: Any) -> str | None:
+    return "an entry of a list begins with `- `" if isinstance(given, dict) and given else None
 
 
 def _bounded(error: ErrorDetails) -> str:

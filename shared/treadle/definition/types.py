@@ -32,6 +32,7 @@ SEMVER = re.compile(
     r"(?:\+[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*)?",
     re.ASCII,
 )
+_WORKFLOW_IDS = "lower-case letters, digits and hyphens, a letter first, at most 63 characters"
 MAX_REPEAT = 100_000
 MAX_RETRIES = 100
 
@@ -49,22 +50,33 @@ def _text(value: Any, what: str) -> str:
     return value
 
 
-def _matching(pattern: str, what: str) -> Callable[[Any], str]:
+def _matching(pattern: str, what: str, words: str, blank: str) -> Callable[[Any], str]:
+    """`words`: the pattern, for people. `blank`: what may stand in the place of a character that may not."""
     compiled = re.compile(pattern.removeprefix("^").removesuffix("$"), re.ASCII)
 
     def check(value: Any) -> str:
         text = _text(value, what)
         if not compiled.fullmatch(text):
-            raise wrong(Code.BAD_VALUE, f"{what} looks like {pattern}")
+            raise wrong(Code.BAD_VALUE, f"{what} has {words}", _fitting(text, compiled, blank))
         return text
 
     return check
 
 
+def _fitting(text: str, pattern: re.Pattern[str], blank: str) -> str | None:
+    """A hint with the nearest id: `My Flow` is `my-flow`."""
+    written = text if blank == "_" else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", blank, text).lower()
+    written = re.sub(r"[^A-Za-z0-9]+", blank, written).strip(blank)
+    return f"did you mean `{written}`?" if text.isascii() and len(text) <= 64 and pattern.fullmatch(written) else None
+
+
 def _step_id(value: Any) -> str:
     if isinstance(value, str) and value in RESERVED_IDS:
         raise wrong(Code.BAD_VALUE, f"`{value}` is a word of the expression language and cannot be a step's id")
-    return _matching(STEP_ID, "a step's id")(value)
+    return _is_step_id(value)
+
+
+_is_step_id = _matching(STEP_ID, "a step's id", "letters, digits and `_`, a letter first, at most 64 characters", "_")
 
 
 def _version(value: Any) -> str:
@@ -89,14 +101,38 @@ def _duration(value: Any) -> str:
 
 _UNIT_WORDS = r"milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d"
 _WORDS = re.compile(rf"([0-9]+)\s*({_UNIT_WORDS})", re.IGNORECASE | re.ASCII)
+_JOINED = re.compile(r"(?:([0-9]{1,9})d)?\s*(?:([0-9]{1,9})h)?\s*(?:([0-9]{1,9})m)?\s*(?:([0-9]{1,9})s)?", re.ASCII)
+_PARTED = re.compile(r"([0-9]{1,6})\.([0-9]{1,2})([smhd])", re.ASCII)
+_SMALLER = {"s": ("ms", 1000), "m": ("s", 60), "h": ("m", 60), "d": ("h", 24)}
 
 
 def _duration_hint(text: str) -> str | None:
+    if re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        return "to wait for a moment there is `{until: \"timestamp('...')\"}`"
+    if weeks := re.fullmatch(r"([0-9]{1,4}) ?w(?:eeks?)?", text, re.ASCII):
+        return f"did you mean `{int(weeks[1]) * 7}d`?"
+    if (parted := _PARTED.fullmatch(text)) and (hint := _without_fraction(parted)):
+        return hint
+    if (joined := _JOINED.fullmatch(text)) and sum(amount is not None for amount in joined.groups()) > 1:
+        return f"did you mean `{_in_iso(*joined.groups())}`?"
     words = _WORDS.fullmatch(text.strip())
     if words is None:
         return None
     unit = words[2].lower()
-    return f"did you mean `{words[1]}{'ms' if unit.startswith(('ms', 'mil')) else unit[0]}`?"
+    meant = f"{words[1]}{'ms' if unit.startswith(('ms', 'mil')) else unit[0]}"
+    return f"did you mean `{meant}`?" if meant != text else None
+
+
+def _in_iso(days: str | None, hours: str | None, minutes: str | None, seconds: str | None) -> str:
+    rest = "".join(f"{amount}{unit}" for amount, unit in ((hours, "H"), (minutes, "M"), (seconds, "S")) if amount)
+    return f"P{f'{days}D' if days else ''}{f'T{rest}' if rest else ''}"
+
+
+def _without_fraction(parted: re.Match[str]) -> str | None:
+    """`1.5h` is 90m, if it is a whole number of the smaller unit."""
+    unit, times = _SMALLER[parted[3]]
+    amount, rest = divmod(int(parted[1] + parted[2]) * times, 10 ** len(parted[2]))
+    return None if rest else f"did you mean `{amount}{unit}`?"
 
 
 def _schedule(value: Any) -> str:
@@ -181,7 +217,8 @@ def _join(value: Any) -> Any:
     if not isinstance(value, str):
         raise wrong(Code.BAD_TYPE, f"a join is `all`, `any`, `done` or a number, not {kind(value)}")
     if value not in ("all", "any", "done"):
-        raise wrong(Code.BAD_JOIN, "a join is `all`, `any`, `done` or a number")
+        hint = f"without quotes: {value}" if re.fullmatch(r"[0-9]{1,5}", value, re.ASCII) else None
+        raise wrong(Code.BAD_JOIN, "a join is `all`, `any`, `done` or a number", hint)
     return value
 
 
@@ -209,7 +246,7 @@ def _type(check: Callable[..., Any], schema: dict[str, Any]) -> Any:
 
 
 Json = Annotated[Any, WithJsonSchema({})]
-WorkflowId = _type(_matching(WORKFLOW_ID, "a workflow's id"), {"type": "string", "pattern": WORKFLOW_ID})
+WorkflowId = _type(_matching(WORKFLOW_ID, "a workflow's id", _WORKFLOW_IDS, "-"), {"type": "string", "pattern": WORKFLOW_ID})
 StepId = _type(_step_id, {"type": "string", "pattern": STEP_ID, "not": {"enum": sorted(RESERVED_IDS)}})
 StepName = Annotated[str, Field(description="The id of a step in the same scope.")]
 Version = _type(_version, {"type": "string", "description": "A semantic version.", "examples": ["1.0.0", "2.1.0-rc.1"]})

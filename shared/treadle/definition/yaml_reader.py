@@ -15,6 +15,7 @@ import yaml
 from .diagnostics import Code, Fault, Path, shown
 from .document import MAX_DEPTH, Document, Unreadable, to_number
 from .marks import Marks
+from .slips import of_tag, of_yaml
 
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml where it was built in: twenty times faster, same events
 MAX_FAULTS = 100  # of reading; more say nothing new
@@ -88,7 +89,9 @@ class _Builder:
             ended = self.stack.pop()
             self._attach(ended.value, ended.marks)
         elif isinstance(event, yaml.AliasEvent):
-            self._fault(Code.UNSAFE_YAML, "aliases are not allowed: write the value out", event)
+            self._fault(
+                Code.UNSAFE_YAML, "aliases are not allowed: write the value out", event, "a text that begins with `*` stands in quotes"
+            )
             self._attach_or_key(None, event)
         elif isinstance(event, yaml.DocumentStartEvent):
             self._document_start(event)
@@ -108,7 +111,7 @@ class _Builder:
         if event.anchor is not None:
             self._fault(Code.UNSAFE_YAML, f"anchors are not allowed (&{event.anchor[:40]})", event)
         if event.tag is not None:
-            self._fault(Code.UNSAFE_YAML, f"tags are not allowed ({event.tag[:60]})", event)
+            self._fault(Code.UNSAFE_YAML, f"tags are not allowed ({event.tag[:60]})", event, of_tag(event.tag))
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         is_plain = event.style is None or event.style == ""
@@ -191,20 +194,11 @@ def _syntax(error: yaml.YAMLError, text: str) -> Fault:
     if mark is not None:
         problem = getattr(error, "problem", None) or "cannot be read as YAML"
         context = getattr(error, "context", None)
-        hint = _hint(str(problem), text[mark.index : mark.index + 1]) or _beginning(mark, getattr(error, "context_mark", None))
+        hint = of_yaml(str(problem), text, mark.index) or _beginning(mark, getattr(error, "context_mark", None))
         return Fault(Code.SYNTAX, f"{context}: {problem}" if context else str(problem), hint=hint, index=mark.index)
     # A character that YAML does not allow: the reader knows its position only.
     position = getattr(error, "position", 0)
     return Fault(Code.SYNTAX, str(getattr(error, "reason", "cannot be read as YAML")), index=position if isinstance(position, int) else 0)
-
-
-def _hint(problem: str, char: str) -> str | None:
-    """What is to be done about the commonest slips, of which the parser only says where it stumbled."""
-    if problem.endswith("cannot start any token"):
-        return "YAML is indented with spaces, not with tabs" if char == "\t" else f"a text that begins with `{char}` stands in quotes"
-    if problem.startswith("mapping values are not allowed"):
-        return "a text with `: ` in it stands in quotes; the keys of one map begin in the same column"
-    return None
 
 
 def _beginning(mark: yaml.Mark, began: yaml.Mark | None) -> str | None:
