@@ -20,7 +20,7 @@ def test_an_example_is_valid_as_it_stands(text: str) -> None:
 
 
 def test_every_key_and_every_code_is_there() -> None:
-    definitions = [schema(), *schema()["$defs"].values()]
+    definitions = [schema(), *(definition for name, definition in schema()["$defs"].items() if name != "JsonSchema")]
     keys = {key for definition in definitions for key in definition.get("properties", {})}
 
     assert {word for word in keys | {code.value for code in Code} if not re.search(rf"\b{re.escape(word)}\b", PAGE)} == set()

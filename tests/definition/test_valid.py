@@ -203,6 +203,21 @@ def test_the_schema_is_one_and_agrees_with_the_checker() -> None:
         {"task": "echo", "forEach": "input.x", "tolerate": {}},
         {"task": "echo", "forEach": "input.x", "tolerate": {"failures": 1, "percent": 1}},
         {"set": 1, "task": "echo"},
+        {"set": 1, "with": {}},
+        {"set": 1, "maxConcurrency": 2},
+        {"set": 1, "tolerate": {"failures": 1}},
+        {"switch": [{"else": "b"}], "forEach": "input.x"},
+        {"switch": [{"else": "b"}], "repeat": {"until": "true", "max": 3}},
+        {"set": 1, "compensate": {"set": 1, "with": {}}},
+        {"emit": {"type": "x", "source": "treadle"}},
+        {"emit": {"type": "x", "source": "aws.s3"}},
+        {"task": "echo", "catch": [{"errors": ["C*d"], "output": 1}]},
+        {"task": "echo", "resources": {"cpu": "two"}},
+        {"task": "echo", "resources": {"memory": "2"}},
+        {"wait": "P1Y"},
+        {"wait": "Pfingsten"},
+        {"workflow": {"id": "w", "version": "1.0"}},
+        {"signal": {"name": "s", "schema": {"type": "objekt"}}},
     ],
 )
 def test_what_excludes_each_other_does_so_in_the_schema_too(checker: Checker, wrong: dict[str, Any]) -> None:
@@ -212,7 +227,20 @@ def test_what_excludes_each_other_does_so_in_the_schema_too(checker: Checker, wr
     assert not Draft202012Validator(schema()).is_valid(document)
 
 
-@pytest.mark.parametrize("wrong", [{"triggers": [{}]}, {"checkpoint": {}}, {"errorHandling": {"escalation": [{"notify": "ops"}]}}])
+BESIDE: list[dict[str, Any]] = [
+    {"version": "1.0"},
+    {"errorHandling": {"escalation": [{"afterAttempts": 2}]}},
+    {"errorHandling": {"escalation": [], "escalationPolicy": "manual"}},
+    {"errorHandling": {"thresholds": {"action": "pause"}}},
+    {"triggers": [{"event": {"source": "shop"}}]},
+    {"triggers": [{"event": {"source": []}}]},
+    {"input": {"properties": {"a": {"required": True}}}},
+    {"input": {"properties": {"a": {"items": [{"minLength": -1}]}}}},
+    {"input": {"allOf": []}},
+]
+
+
+@pytest.mark.parametrize("wrong", [{"triggers": [{}]}, {"checkpoint": {}}, {"errorHandling": {"escalation": [{"notify": "ops"}]}}, *BESIDE])
 def test_and_beside_the_steps(checker: Checker, wrong: dict[str, Any]) -> None:
     document = {"id": "w", "name": "W", "version": "1.0.0", "steps": [{"id": "a", "set": 1}], **wrong}
 
@@ -223,6 +251,13 @@ def test_and_beside_the_steps(checker: Checker, wrong: dict[str, Any]) -> None:
 def test_the_schema_describes_each_key_and_shows_each_map() -> None:
     """What an editor shows beside the cursor."""
     models = {"Workflow": schema(), **schema()["$defs"]}
+    assert models.pop("JsonSchema")["properties"].keys() >= {
+        "type",
+        "properties",
+        "required",
+        "items",
+        "enum",
+    }  # JSON Schema's own keywords
 
     def is_described(key: dict[str, Any]) -> bool:
         return "description" in key or ("$ref" in key and "description" in models[key["$ref"].rpartition("/")[2]])
@@ -238,6 +273,22 @@ def test_the_schema_describes_each_key_and_shows_each_map() -> None:
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*/workflow.yaml")), ids=lambda file: file.parent.name)
 def test_the_schema_takes_every_example(file: pathlib.Path) -> None:
     document = Checker(None, Cel()).check(file).document
+    assert [fault.message for fault in Draft202012Validator(schema()).iter_errors(document)] == []
+
+
+@pytest.mark.parametrize("right", [" 2gb ", "1.5 GiB", "512MB"])
+def test_the_schema_takes_what_the_checker_takes(checker: Checker, right: str) -> None:
+    step = {
+        "id": "a",
+        "task": "echo",
+        "resources": {"memory": right, "cpu": "2 CORES"},
+        "timeout": "P1DT0,5H",
+        "retry": {"on": ["*", "Card*"]},
+    }
+    dependencies = {"a": ["b"], "c": {"type": ["string", "null"], "multipleOf": 0.5, "minLength": 1.0}}
+    document = {"id": "w", "name": "W", "version": "1.0.0-rc.1+b-1", "steps": [step], "input": {"dependencies": dependencies}}
+
+    assert checker.check(document).is_valid
     assert [fault.message for fault in Draft202012Validator(schema()).iter_errors(document)] == []
 
 

@@ -213,17 +213,37 @@ def test_graphviz_reads_it() -> None:
 # ------------------------------------------------------------------------------------------------ what is drawn how
 
 
+def test_what_leads_to_one_step_in_one_way_is_one_edge_with_one_label() -> None:
+    """Thirty catches of one step that go on with the same one had thirty labels in one place."""
+    catches = [{"errors": [f"Error{number}"], "then": "mend"} for number in range(30)]
+    cases = [{"when": "input.a", "then": ["mend", "end"]}, {"else": "mend"}]
+    after = [{"step": "try", "on": "skipped"}, {"step": "try", "on": "failed"}, {"step": "choose"}]
+    steps = [{"id": "try", "task": "t", "catch": catches}, {"id": "choose", "switch": cases}, {"id": "mend", "set": 1}]
+    edges = {
+        (edge.source, edge.target, edge.kind): edge.label
+        for edge in read({"steps": [*steps, {"id": "end", "set": 1, "after": after}]}).edges
+    }
+
+    assert edges.pop(("try", "mend", "catch")).startswith("catch Error0, Error1, Error2")
+    assert edges == {
+        ("choose", "mend", "choice"): "input.a, or else",
+        ("choose", "end", "choice"): "input.a",
+        ("try", "end", "outcome"): "on skipped, failed",
+        ("choose", "end", "plain"): "",
+    }
+
+
 def test_edges_say_what_they_are() -> None:
     kinds = {(edge.source, edge.target, edge.kind, edge.label) for edge in read(CLAIM).edges}
     assert ("route", "review", Kind.CHOICE, "input.amount > 1000") in kinds
-    assert ("route", "pay", Kind.CHOICE, "else") in kinds
+    assert ("route", "pay", Kind.CHOICE, "input.amount > 1000, or else") in kinds
     assert ("pay", "manual", Kind.CATCH, "catch Declined") in kinds
     assert ("poll", "alarm", Kind.OUTCOME, "on failed") in kinds
     assert ("pay", "letters", Kind.PLAIN, "") in kinds
 
 
 def test_switches_and_catches_are_dashed_everywhere() -> None:
-    assert '-.->|"else"|' in draw("mermaid", CLAIM)
+    assert '-.->|"input.amount #62; 1000, or else"|' in draw("mermaid", CLAIM)
     assert 'style=dashed, label="catch Declined"' in draw("dot", CLAIM)
     assert 'class="wire catch"' in draw("svg", CLAIM)
 

@@ -11,18 +11,18 @@ from functools import lru_cache
 MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 LONGEST_MS = 100 * 365 * MILLISECONDS["d"]  # a bound, so that no sum of times leaves 64 bits
 
-_SHORT = re.compile(r"([0-9]{1,15})(ms|s|m|h|d)", re.ASCII)
+SHORT = re.compile(r"([0-9]{1,15})(ms|s|m|h|d)", re.ASCII)
 _NUMBER = r"([0-9]{1,15}(?:[.,][0-9]{1,9})?)"
-_ISO = re.compile(rf"P(?=.)(?:{_NUMBER}W)?(?:{_NUMBER}D)?(?:T(?=.)(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?", re.ASCII)
+ISO = re.compile(rf"P(?=.)(?:{_NUMBER}W)?(?:{_NUMBER}D)?(?:T(?=.)(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?", re.ASCII)
 _ISO_UNITS = (7 * MILLISECONDS["d"], MILLISECONDS["d"], MILLISECONDS["h"], MILLISECONDS["m"], MILLISECONDS["s"])
 
 
 @lru_cache(maxsize=4096)
 def parse_duration(text: str) -> int:
     """Milliseconds, from 0 to a hundred years. Raises ValueError with a sentence for people."""
-    if short := _SHORT.fullmatch(text):
+    if short := SHORT.fullmatch(text):
         length = int(short[1]) * MILLISECONDS[short[2]]
-    elif iso := _ISO.fullmatch(text):
+    elif iso := ISO.fullmatch(text):
         length = _iso_length(iso)
     else:
         raise ValueError("a duration is a whole number with ms, s, m, h or d, or ISO 8601 such as PT30S")

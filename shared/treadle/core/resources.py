@@ -15,8 +15,8 @@ MB_PER_CPU = 1769  # Lambda gives one vCPU for this much memory (AWS: "Configure
 DEFAULT = "default"  # the pool that there always is
 LAMBDA, FARGATE = "lambda", "fargate"
 
-_CPU = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(?:vCPUs?|cores?|CPUs?)", re.IGNORECASE | re.ASCII)
-_SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)\s*(MB|MiB|GB|GiB|TB|TiB)", re.IGNORECASE | re.ASCII)
+CPU = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)\s*(?:vCPUs?|cores?|CPUs?)", re.IGNORECASE | re.ASCII)
+SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?)\s*(MB|MiB|GB|GiB|TB|TiB)", re.IGNORECASE | re.ASCII)
 _RATE = re.compile(r"([0-9]{1,6})/([smh])", re.ASCII)
 _UNIT_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
 MOST_PER_UNIT = 10_000
@@ -91,10 +91,10 @@ DEFAULT_POOL = Pool(DEFAULT, cpu_of(512), 512, 512)
 def parse_amount(text: str, unit: str) -> float:
     """vCPU for the unit `cpu`, MB for `size`. Raises ValueError."""
     if unit == "cpu":
-        if match := _CPU.fullmatch(text.strip()):
+        if match := CPU.fullmatch(text.strip()):
             return float(match[1])
         raise ValueError("processors are written as `2 vCPU` or `2 cores`")
-    if match := _SIZE.fullmatch(text.strip()):
+    if match := SIZE.fullmatch(text.strip()):
         return float(match[1]) * _MB[match[2][0].lower()]
     raise ValueError("a size is written as `512MB` or `2GB`")
 

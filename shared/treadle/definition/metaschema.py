@@ -1,7 +1,7 @@
 """What JSON Schema 2020-12 says of a schema, as a table: the kind of value that each keyword takes.
 
 The meta-schema itself, run by jsonschema, takes a third of a millisecond for each schema within a schema, and importing jsonschema
-takes longer than all other checks of a definition. Keywords that are not here may hold anything.
+takes longer than all other checks of a definition. Keywords that are not here may hold anything. `as_schema` is the table for editors.
 """
 
 from __future__ import annotations
@@ -161,3 +161,36 @@ def _keywords() -> Iterator[tuple[tuple[str, ...], Callable[[Any], bool], str]]:
 _VALUES: dict[str, tuple[Callable[[Any], bool], str]] = {
     name: (holds, expected) for names, holds, expected in _keywords() for name in names
 }
+
+
+# ------------------------------------------------------------------------------------------------ the table, as a JSON Schema
+
+
+_NAMES = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+_LIKE: dict[Callable[[Any], bool], dict[str, Any]] = {
+    _is_text: {"type": "string"},
+    _is_id: {"type": "string", "pattern": "^[^#]*#?$"},
+    _is_anchor: {"type": "string", "pattern": f"^{_ANCHOR.pattern}$"},
+    _is_flag: {"type": "boolean"},
+    _is_number: {"type": "number"},
+    _is_positive: {"type": "number", "exclusiveMinimum": 0},
+    _is_count: {"type": "integer", "minimum": 0},
+    _is_list: {"type": "array"},
+    _is_names: _NAMES,
+    _is_names_by_name: {"type": "object", "additionalProperties": _NAMES},
+    _is_flag_by_name: {"type": "object", "additionalProperties": {"type": "boolean"}},
+    _is_type: {"anyOf": [{"enum": [*_TYPES]}, {"type": "array", "items": {"enum": [*_TYPES]}, "uniqueItems": True, "minItems": 1}]},
+}
+
+
+def as_schema(reference: str) -> dict[str, Any]:
+    """`reference`: where the answer will stand, for the schemas within."""
+    one = {"$ref": reference}
+    shapes: dict[Callable[[Path, Any], _Inner], dict[str, Any]] = {
+        _one: one,
+        _some: {"type": "array", "items": one, "minItems": 1},
+        _named: {"type": "object", "additionalProperties": one},
+        _dependencies: {"type": "object", "additionalProperties": {"anyOf": [_NAMES, one]}},
+    }
+    within = {keyword: shapes[shape] for keyword, (shape, _) in _WITHIN.items()}
+    return {"type": ["object", "boolean"], "properties": {**within, **{keyword: _LIKE[holds] for keyword, (holds, _) in _VALUES.items()}}}

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from .model_steps import Backoff, Language, Retry, Step, one_of
+from .model_steps import Backoff, Language, Retry, Step, one_of, required, together
 from .types import (
     ABSENT,
     Attribute,
@@ -43,7 +43,7 @@ Level = Literal["info", "warning", "error", "critical"]
 class Rung(Language):
     """A rung of the escalation ladder: when it is reached, and what happens then."""
 
-    model_config = one_of("afterAttempts", "afterFailure")
+    model_config = one_of("afterAttempts", "afterFailure", anyOf=required("notify", "action"))
 
     after_attempts: Count = Field(default=ABSENT, description="Once the step has failed this often.")
     after_failure: Duration = Field(default=ABSENT, description="Once the failure is this old.")
@@ -61,6 +61,8 @@ class Rung(Language):
 class Thresholds(Language):
     """When so much has failed, `action` is taken."""
 
+    model_config = ConfigDict(json_schema_extra={"anyOf": required("maxFailedSteps", "failureRate")})
+
     max_failed_steps: CountFromZero = Field(default=ABSENT, description="More failed steps than this, items of loops included.")
     failure_rate: float = Field(default=ABSENT, gt=0, le=1, description="Failed steps to ended steps.")
     window: Duration = Field(default=ABSENT, description="Only what ended so recently counts.")
@@ -77,6 +79,8 @@ Policy = Literal["automatic", "manual"]
 
 class ErrorHandling(Language):
     """What happens when steps fail. The last four are older names for `retry`, `escalation` and `thresholds`."""
+
+    model_config = ConfigDict(json_schema_extra={"not": together(("escalation", "escalationPolicy"), ("thresholds", "errorThresholds"))})
 
     retry: Retry = Field(default=ABSENT, description="For steps that have none of their own.")
     on_failure: OnFailure = Field(default=ABSENT, description="Default: stop.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic.alias_generators import to_camel
@@ -35,9 +35,18 @@ ACTIONS = ("task", "set", "wait", "signal", "approval", "workflow", "emit", "swi
 COMPENSATIONS = ("task", "set", "wait", "workflow", "emit", "fail")  # those that end by themselves: undoing waits for nobody
 
 
-def one_of(*keys: str) -> ConfigDict:
-    """Exactly one of the keys, as the JSON Schema says it."""
-    return ConfigDict(json_schema_extra={"oneOf": [{"required": [key]} for key in keys]})
+def one_of(*keys: str, **more: Any) -> ConfigDict:
+    """Exactly one of the keys, and what else is so, as the JSON Schema says it."""
+    return ConfigDict(json_schema_extra={"oneOf": required(*keys), **more})
+
+
+def required(*keys: str) -> list[Any]:
+    return [{"required": [key]} for key in keys]
+
+
+def together(*pairs: tuple[str, str]) -> dict[str, Any]:
+    """Both keys of a pair, as the JSON Schema says it."""
+    return {"anyOf": [{"required": [*pair]} for pair in pairs]}
 
 
 class Language(BaseModel):
@@ -103,7 +112,13 @@ class Emit(Language):
     """Puts an event on the bus; gives its id."""
 
     type: str = Field(min_length=1, max_length=128, description="The event's type.")
-    source: str = Field(default=ABSENT, min_length=1, max_length=256, description="The event's source. `treadle` and `aws.` are reserved.")
+    source: str = Field(
+        default=ABSENT,
+        min_length=1,
+        max_length=256,
+        description="The event's source. `treadle` and `aws.` are reserved.",
+        json_schema_extra={"not": {"pattern": r"^(treadle$|aws\.)"}},
+    )
     detail: Json = Field(default=ABSENT, description="Template of what it says.")
 
     @model_validator(mode="after")
@@ -251,7 +266,7 @@ class Simple(Language):
 class Compensation(Simple):
     """Undoes a step; `output` is the step's output, `error` the run's error."""
 
-    model_config = one_of(*COMPENSATIONS)
+    model_config = one_of(*COMPENSATIONS, dependentRequired={"with": ["task"]})
 
     retry: Retry = Field(default=ABSENT, description="Attempts of the undoing. Default: as the step's.")
     timeout: Duration = Field(default=ABSENT)
@@ -261,8 +276,10 @@ class Compensation(Simple):
 class Step(Simple):
     """One step: exactly one action, and any modifiers."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": [action]} for action in ACTIONS], "not": {"required": ["forEach", "repeat"]}}
+    model_config = one_of(
+        *ACTIONS,
+        dependentRequired={"with": ["task"], "maxConcurrency": ["forEach"], "tolerate": ["forEach"]},
+        **{"not": together(("forEach", "repeat"), ("switch", "forEach"), ("switch", "repeat"))},
     )
 
     id: StepId = Field(description="Unique in the whole document, nested steps included.")

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from ..regexes import Regexes
 from .diagnostics import MAX_PER_CODE, MEANING, Code, Fault, Path, kind
 from .examples import EXAMPLES
+from .metaschema import as_schema
 from .model import Workflow, examples
 from .spelling import Speller, otherwise
 from .types import TAG
@@ -156,6 +157,8 @@ def _generated() -> dict[str, Any]:
     generated = Workflow.model_json_schema(by_alias=True, schema_generator=_Generator)
     for name, model in generated["$defs"].items():
         model["examples"] = [EXAMPLES[name]]
+    generated["$defs"]["JsonSchema"] = {"description": "JSON Schema 2020-12.", **as_schema("#/$defs/JsonSchema")}
+    generated["properties"]["input"]["$ref"] = generated["$defs"]["Signal"]["properties"]["schema"]["$ref"] = "#/$defs/JsonSchema"
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "treadle workflow",

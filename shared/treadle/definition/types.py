@@ -13,9 +13,9 @@ from typing import Annotated, Any, cast
 from pydantic import Discriminator, Field, PlainValidator, Tag, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from ..core.durations import parse_duration
+from ..core.durations import ISO, SHORT, parse_duration
 from ..core.patterns import check_pattern
-from ..core.resources import parse_amount, parse_rate
+from ..core.resources import CPU, SIZE, parse_amount, parse_rate
 from ..core.schedules import parse_schedule
 from .diagnostics import MAX_PER_CODE, Code, Path, kind
 from .schemas import schema_faults
@@ -241,6 +241,12 @@ def either(**branches: Any) -> Any:
     return Annotated[union, Discriminator(lambda value: TAG + (type(value).__name__ if type(value).__name__ in names else names[0]))]
 
 
+def _in_any_case(pattern: re.Pattern[str]) -> str:
+    """For JSON Schema, whose patterns know no flags; blanks around it are let be."""
+    letters = re.sub(r"(\\s)|([A-Za-z])", lambda one: one[1] or f"[{one[2].lower()}{one[2].upper()}]", pattern.pattern)
+    return rf"^\s*{letters}\s*$"
+
+
 def _type(check: Callable[..., Any], schema: dict[str, Any]) -> Any:
     return Annotated[Any, PlainValidator(check), WithJsonSchema(schema)]
 
@@ -249,13 +255,22 @@ Json = Annotated[Any, WithJsonSchema({})]
 WorkflowId = _type(_matching(WORKFLOW_ID, "a workflow's id", _WORKFLOW_IDS, "-"), {"type": "string", "pattern": WORKFLOW_ID})
 StepId = _type(_step_id, {"type": "string", "pattern": STEP_ID, "not": {"enum": sorted(RESERVED_IDS)}})
 StepName = Annotated[str, Field(description="The id of a step in the same scope.")]
-Version = _type(_version, {"type": "string", "description": "A semantic version.", "examples": ["1.0.0", "2.1.0-rc.1"]})
+Version = _type(
+    _version,
+    {
+        "type": "string",
+        "description": "A semantic version.",
+        "maxLength": 100,
+        "pattern": f"^{SEMVER.pattern}$",
+        "examples": ["1.0.0", "2.1.0-rc.1"],
+    },
+)
 Duration = _type(
     _duration,
     {
         "type": "string",
         "description": "250ms, 30s, 5m, 2h, 7d, or ISO 8601 (PT30S).",
-        "pattern": "^([0-9]+(ms|s|m|h|d)|P.+)$",
+        "pattern": f"^({SHORT.pattern}|{ISO.pattern})$",
         "examples": ["30s", "PT5M"],
     },
 )
@@ -263,25 +278,39 @@ Schedule = _type(
     _schedule,
     {"type": "string", "pattern": r"^(cron|rate)\(.*\)$", "examples": ["rate(5 minutes)", "cron(0 8 ? * MON-FRI *)"]},
 )
-EventPattern = _type(_event_pattern, {"type": "object", "minProperties": 1})
+EventPattern = _type(
+    _event_pattern,
+    {
+        "type": "object",
+        "minProperties": 1,
+        "additionalProperties": {"type": ["object", "array"], "minProperties": 1, "minItems": 1},
+        "examples": [{"source": ["shop"], "detail-type": ["OrderPlaced"]}],
+    },
+)
 Expression = _type(
     _expression,
     {"type": ["string", "boolean", "array"], "description": "A CEL expression; a boolean or a list stands for itself."},
 )
 ErrorPattern = _type(
     _error_pattern,
-    {"type": "string", "minLength": 1, "description": "A name, `Card*`, or `*`.", "examples": ["Timeout", "Card*", "*"]},
+    {
+        "type": "string",
+        "minLength": 1,
+        "pattern": "^[^*]*[*]?$",
+        "description": "A name, `Card*`, or `*`.",
+        "examples": ["Timeout", "Card*", "*"],
+    },
 )
-Count = _type(_whole(1, 2**31, "must be at most 2147483648"), {"type": "integer", "minimum": 1})
-CountFromZero = _type(_whole(0, 2**31, "must be at most 2147483648"), {"type": "integer", "minimum": 0})
+Count = _type(_whole(1, 2**31, "must be at most 2147483648"), {"type": "integer", "minimum": 1, "maximum": 2**31})
+CountFromZero = _type(_whole(0, 2**31, "must be at most 2147483648"), {"type": "integer", "minimum": 0, "maximum": 2**31})
 Iterations = _type(_whole(1, MAX_REPEAT, f"at most {MAX_REPEAT} iterations"), {"type": "integer", "minimum": 1, "maximum": MAX_REPEAT})
 Attempts = _type(
     _whole(1, MAX_RETRIES + 1, f"at most {MAX_RETRIES} retries"),
     {"type": "integer", "minimum": 1, "maximum": MAX_RETRIES + 1},
 )
 Retries = _type(_whole(0, MAX_RETRIES, f"at most {MAX_RETRIES} retries"), {"type": "integer", "minimum": 0, "maximum": MAX_RETRIES})
-Cpu = _type(_amount("cpu", "2 vCPU"), {"type": "string", "examples": ["2 vCPU", "0.5 cores"]})
-Size = _type(_amount("size", "2GB"), {"type": "string", "examples": ["512MB", "2GB"]})
+Cpu = _type(_amount("cpu", "2 vCPU"), {"type": "string", "pattern": _in_any_case(CPU), "examples": ["2 vCPU", "0.5 cores"]})
+Size = _type(_amount("size", "2GB"), {"type": "string", "pattern": _in_any_case(SIZE), "examples": ["512MB", "2GB"]})
 Rate = _type(_rate, {"type": "string", "pattern": "^[0-9]{1,6}/[smh]$", "examples": ["10/s", "30/m"]})
 Attribute = _type(_attribute, {"type": ["string", "number", "boolean"]})
 Join = _type(_join, {"oneOf": [{"enum": ["all", "any", "done"]}, {"type": "integer", "minimum": 1}]})

@@ -124,20 +124,28 @@ def _marks(step: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _edges(step: Mapping[str, Any]) -> Iterator[Edge]:
+    """What leads from one step to another in one way is one edge: side by side their labels would cover each other."""
     here = str(step["id"])
+    outcomes: dict[str, list[str]] = {}
     for source in step.get("after") or ():
-        if isinstance(source, Mapping):
-            yield Edge(str(source.get("step")), here, Kind.OUTCOME, f"on {source.get('on', 'success')}")
+        if isinstance(source, Mapping) and "on" in source:
+            outcomes.setdefault(str(source.get("step")), []).append(str(source["on"]))
         else:
-            yield Edge(str(source), here, Kind.PLAIN)
+            yield Edge(str(source.get("step") if isinstance(source, Mapping) else source), here, Kind.PLAIN)
+    for name, ons in outcomes.items():
+        yield Edge(name, here, Kind.OUTCOME, f"on {', '.join(dict.fromkeys(ons))}")
+    choices: dict[str, list[str]] = {}
     for case in step.get("switch") or ():
-        label = plain(case["when"]) if "when" in case else "else"
         for target in _several(case.get("then", case.get("else"))):
-            yield Edge(here, target, Kind.CHOICE, label)
+            choices.setdefault(target, []).append(plain(case["when"]) if "when" in case else "else")
+    for target, conditions in choices.items():
+        yield Edge(here, target, Kind.CHOICE, ", or ".join(dict.fromkeys(conditions)))
+    caught: dict[str, list[str]] = {}
     for entry in step.get("catch") or ():
-        if "then" in entry:
-            for target in _several(entry["then"]):
-                yield Edge(here, target, Kind.CATCH, f"catch {', '.join(map(str, entry.get('errors', ['*'])))}")
+        for target in _several(entry.get("then")):
+            caught.setdefault(target, []).extend(map(str, entry.get("errors", ["*"])))
+    for target, errors in caught.items():
+        yield Edge(here, target, Kind.CATCH, f"catch {', '.join(dict.fromkeys(errors))}")
 
 
 def _several(value: Any) -> Sequence[str]:
