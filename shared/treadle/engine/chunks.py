@@ -18,11 +18,11 @@ from ..ports import Absent, AtMost, Change, Equals, Item, Key, Present, all_of, 
 from . import ending, hooking, looks, loops, outgrown, suspects, tolerance, waits
 from .actions import act
 from .claims import Claim, Hold, write_result
-from .escalation import check_thresholds
 from .groups import open_group
 from .items import chunk_key, decode, encode, fact_of, is_fact, step_key
 from .results import LOST, Done, Failed, Held, Result
 from .run import Gate, Run
+from .thresholds import check_thresholds
 
 if TYPE_CHECKING:
     from .segment import Segment

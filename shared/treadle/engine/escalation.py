@@ -1,4 +1,4 @@
-"""Who is told when work fails, and when enough has failed: the ladder of `errorHandling.escalation`, and its thresholds.
+"""Who is told when work fails: the ladder of `errorHandling.escalation`.
 
 A rung is raised once: its event goes out before the step's item says that it was raised, so that a crash in between raises it
 again under the same id and never loses it.
@@ -10,20 +10,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core import paths
-from ..core.advance import Fact
 from ..core.durations import parse_duration
-from ..core.model import SCHEMA, Outcome, RunStatus, State, StepError
+from ..core.model import SCHEMA, RunStatus, State, StepError
 from ..ports import Absent, Change, Event, Item, OneOf, all_of
 from .addresses import input_address
 from .asking import asks
 from .claims import claim_of, stands, write_state
-from .items import digest, encode, is_fact, run_key
+from .items import digest, encode, run_key
 from .run import Run
-from .snapshot import one_by_one
-from .stopping import ALIVE, EXCEEDED, is_beyond, stop_run
+from .stopping import stop_run
 
 Rung = Mapping[str, Any]
-_UNDER_WAY = (RunStatus.RUNNING.value, RunStatus.WAITING.value, RunStatus.PAUSED.value)
+UNDER_WAY = (RunStatus.RUNNING.value, RunStatus.WAITING.value, RunStatus.PAUSED.value)
 
 
 def raise_rung(run: Run, key: str, number: int, rung: Rung, error: StepError, attempt: int, at: int) -> None:
@@ -35,10 +33,10 @@ def raise_rung(run: Run, key: str, number: int, rung: Rung, error: StepError, at
     }  # fmt: skip
     identity = digest(run.id, key, str(run.generation), "rung", str(number))
     run.world.tell([Event("EscalationRaised", identity, run.id, run.now, told)])
-    _note(run, "escalate", identity, at, **{name: told[name] for name in ("path", "level", "notify", "severity", "action")})
+    note(run, "escalate", identity, at, **{name: told[name] for name in ("path", "level", "notify", "severity", "action")})
 
 
-def _note(run: Run, verb: str, identity: str, at: int, **told: Any) -> None:
+def note(run: Run, verb: str, identity: str, at: int, **told: Any) -> None:
     """A line in the run's history, as what people do has one (`acts`)."""
     item: Item = {"pk": run.id, "sk": f"act#{at:015d}#{identity}", "schema": SCHEMA, "at": at, "verb": verb}
     item["told"] = encode({name: value for name, value in told.items() if value is not None})
@@ -57,6 +55,14 @@ def after_attempt(run: Run, item: Item, error: StepError) -> None:
                 _pause_for(run, item, number)
             case "cancel":
                 stop_run(run, "cancel", error.brief())
+
+
+def _pause_for(run: Run, item: Item, number: int) -> None:
+    """Once for this rung and attempt: a person may resume the run before the event of the failure comes again."""
+    once = "rung#" + digest(item["sk"], str(item["attempt"]), str(run.generation), str(number))[:13]
+    change = Change(set={"status": RunStatus.PAUSED.value, once: 1}, add={"rev": 1})
+    written = run.world.store.update(run_key(run.id), change, all_of(OneOf("status", UNDER_WAY), Absent(once)))
+    run.control = written.item or run.control
 
 
 def next_rung(run: Run, failed_at: int, done: int) -> tuple[int, int] | None:
@@ -97,60 +103,3 @@ def climb(run: Run, item: Item, error: StepError) -> tuple[Item, str | None]:
     )
     changed = {**item, "wait": wait} | ({"until": until} if until is not None else {})
     return (changed if written.ok else item), None
-
-
-# ------------------------------------------------------------------------------------------------ thresholds
-
-
-def check_thresholds(run: Run, fact: Fact) -> None:
-    """After a failure: whether too many steps have failed, or too large a part of those that ended lately.
-
-    How many had failed when a threshold acted is kept in the run (`exceeded`): only one more makes it act again, so that an event of
-    a failure that comes twice does not undo what a person has decided since.
-    """
-    limits = run.plan.thresholds
-    failed = _failed_beyond(run, limits) if limits is not None and run.status in ALIVE else 0
-    if limits is None or failed <= run.control.get(EXCEEDED, 0):
-        return
-    action, path = limits.get("action", "pause"), paths.shown(fact.key)
-    if action == "pause":
-        is_first = _pause_at(run, failed)
-    else:
-        error = {**(fact.error or StepError("TaskFailed")).brief(), "step": path}
-        is_first = stop_run(run, "cancel" if action == "cancel" else "stop", error, exceeded=failed)
-    if is_first:
-        _note(run, "threshold", digest(run.id, fact.key, str(run.generation), "threshold"), fact.ended_at, path=path, action=action)
-
-
-def _pause_at(run: Run, failed: int) -> bool:
-    """False: it was paused already, or somebody was faster. What fails while it is paused is counted, and makes nobody resume it twice."""
-    was_paused = run.status is RunStatus.PAUSED
-    change = Change(set={"status": RunStatus.PAUSED.value, EXCEEDED: failed}, add={"rev": 1})
-    written = run.world.store.update(run_key(run.id), change, all_of(OneOf("status", _UNDER_WAY), is_beyond(failed)))
-    run.control = written.item or run.control
-    return written.ok and not was_paused
-
-
-def _pause_for(run: Run, item: Item, number: int) -> None:
-    """Once for this rung and attempt: a person may resume the run before the event of the failure comes again."""
-    once = "rung#" + digest(item["sk"], str(item["attempt"]), str(run.generation), str(number))[:13]
-    change = Change(set={"status": RunStatus.PAUSED.value, once: 1}, add={"rev": 1})
-    written = run.world.store.update(run_key(run.id), change, all_of(OneOf("status", _UNDER_WAY), Absent(once)))
-    run.control = written.item or run.control
-
-
-def _failed_beyond(run: Run, limits: Mapping[str, Any]) -> int:
-    """How many have failed, items of loops included; 0: not too many. Counted as it is read: a loop may have a million items."""
-    most, since = limits.get("maxFailedSteps"), run.now - parse_duration(limits.get("window", "5m"))
-    failed = lately = failed_lately = 0
-    for _, item in one_by_one(run):
-        if not is_fact(item) or Outcome(item["outcome"]).is_skip:
-            continue
-        is_bad = item["outcome"] in (Outcome.FAILED, Outcome.CAUGHT)
-        failed += is_bad
-        if item["ended_at"] >= since:
-            lately += 1
-            failed_lately += is_bad
-    is_too_many = most is not None and failed > most
-    is_too_large = "failureRate" in limits and lately > 0 and failed_lately / lately > limits["failureRate"]
-    return failed if is_too_many or is_too_large else 0

@@ -16,7 +16,7 @@ from .actions import expression_error
 from .addresses import input_address
 from .asking import asks
 from .claims import claim_of, stands, write_fact, write_state
-from .escalation import after_attempt, check_thresholds, climb, next_rung
+from .escalation import after_attempt, climb, next_rung
 from .items import error_of, fact_of, is_fact, run_key, step_key
 from .names import names
 from .progress import after
@@ -24,6 +24,7 @@ from .run import Run
 from .schedule import wake
 from .snapshot import snapshot
 from .stopping import stop_container, stop_run
+from .thresholds import check_thresholds
 from .tries import remembered
 from .waits import mark_people
 

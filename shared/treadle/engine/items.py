@@ -6,6 +6,7 @@ run[#loop#page] / key    STEP: absent -> claim -> fact
 run / stop#gen#container STOP: this loop or group starts nothing more
 run#join#.. / join       JOIN: which edges of a wide join have come to what
 run#failed#.. / failed   which items of a loop that tolerates many have failed, or how many
+run / tally#gen          how many failures were counted for `thresholds`, and up to how many nobody need look
 run / signal#name        MAILBOX
 plan#hash / plan         PLAN
 workflow#tenant#id / version: what is registered
@@ -54,6 +55,10 @@ def step_key(run_id: str, key: str) -> Key:
 
 def stop_key(run_id: str, generation: int, container: str) -> Key:
     return run_id, f"stop#{generation}#{container}"
+
+
+def tally_key(run_id: str, generation: int) -> Key:
+    return run_id, f"tally#{generation}"
 
 
 def mailbox_key(run_id: str, name: str) -> Key:

@@ -24,9 +24,11 @@ from ..core.durations import parse_duration
 from ..core.resources import DEFAULT_POOL, pools_of
 from ..definition.schemas import violations
 from ..engine import Engine, Settings, World
+from ..engine.items import run_key
 from ..engine.observed import Observed
 from ..inbox import submit
 from ..tasks import Registry
+from ..viewing import summary
 from ..wiring import Wiring
 from .memory import MemoryCloud
 from .queues import Received
@@ -202,7 +204,8 @@ class MemoryEngine:
         """
 
         def is_there() -> bool:
-            seen = self.show(run_id).status
+            control = self.world.raw.get(run_key(run_id))
+            seen = summary(control).status if control else self.show(run_id).status  # which says that there is no such run
             return seen in _FINAL if status is None else seen == status
 
         if not self._steps(is_there):
