@@ -15,7 +15,7 @@ from .core.plan import Plan, compile_plan
 from .deadletters import DeadLetters
 from .definition import Checker, Diagnostic
 from .engine import Engine, amending, callbacks, cancelling, checkpoints, control
-from .engine.items import decode, digest, run_key
+from .engine.items import decode, digest, run_key, told_error
 from .engine.outcome import bounded
 from .engine.run import Run
 from .engine.starting import Registered, StartRequest, latest_plan, note_unregistered, register, save_plan, start, workflow_key
@@ -282,7 +282,7 @@ class Operations:
     ) -> RunView:
         """Go on from what failed, or from `from_step`. Raises NotFound, WrongState, Rejected("invalid-input")."""
         run = self._run(tenant, run_id)
-        before = {"after": shown_status(run.status), "error": run.control.get("error"), "given": None if input is None else "input"}
+        before = {"after": shown_status(run.status), "error": told_error(run.control), "given": None if input is None else "input"}
         if input is not None:
             fits.check_input(run.plan, input)
         with self._acting(run, "retry", by, reason=reason, **{"from": from_step}, **before):

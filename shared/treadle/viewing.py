@@ -12,7 +12,7 @@ from .core.moments import rfc3339
 from .core.plan import CHOSEN, PLAIN, Plan, Step
 from .deadletters import told_to
 from .engine.addresses import input_address, input_of_cause
-from .engine.items import INLINE_LIMIT, REF, body_key, child_of, decode, encode, error_of, is_ref, output_key, run_key
+from .engine.items import INLINE_LIMIT, REF, body_key, child_of, decode, encode, error_of, is_ref, output_key, run_key, told_error
 from .engine.retention import HOLD
 from .engine.run import Run
 from .engine.snapshot import snapshot
@@ -49,7 +49,7 @@ def summary(control: Item) -> RunView:
         workflow=control["workflow"],
         version=control["version"],
         status=shown_status(RunStatus(control["status"])),
-        error=control.get("error", control.get("quarantine")) if ended_at else control.get("quarantine"),
+        error=(told_error(control) if ended_at else None) or control.get("quarantine"),
         compensated=control.get("compensated"),
         attributes=decode(control["attributes"]) if "attributes" in control else {},
         started_at=rfc3339(control["started_at"]),

@@ -531,3 +531,19 @@ def test_an_undoing_is_tried_again_in_its_time_whoever_looks_at_the_run_before(l
     engine = MemoryEngine([never])
     assert engine.run(definition(text)).compensated is False
     assert calls[1] - calls[0] == 19 * 60_000
+
+
+def test_each_undoing_tells_of_itself() -> None:
+    """By an event of its own, also where two say the same."""
+    engine = MemoryEngine()
+    undone = "compensate: {emit: {type: Undone}}"
+    text = f"""
+    errorHandling: {{onFailure: compensate}}
+    steps:
+    - {{id: a, set: 1, {undone}}}
+    - {{id: f, after: [a], forEach: "[1, 2]", group: {{steps: [{{id: b, set: 1, {undone}}}]}}}}
+    - {{id: z, after: [f], fail: {{error: Boom}}}}
+    """
+    assert engine.run(definition(text)).compensated is True
+    told = [event["detail"]["id"] for event in engine.cloud.bus.events if event["detail-type"] == "Undone"]
+    assert (len(told), len(set(told))) == (3, 3)

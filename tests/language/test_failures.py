@@ -130,6 +130,20 @@ RETRIES = [
         error="Boom",
         attempts={"a": 1},
     ),
+    *(
+        Case(
+            f"a permanent error inside of a group is not tried again with it, {mode}",
+            f"""
+            errorHandling: {{onFailure: {mode}}}
+            steps:
+            - {{id: g, retry: {{maxAttempts: 3, delay: 1s}}, group: {{steps: [{{id: f, forEach: "[1]", task: decline}}]}}}}
+            """,
+            status="failed",
+            error="CardDeclined",
+            attempts={"g": 1},
+        )
+        for mode in ("stop", "continue")
+    ),
     Case(
         "`*` does not name a permanent error",
         """

@@ -752,6 +752,27 @@ AGAIN = [
         acts=[("failed", "retry")],
         output={"f": [1, 2, 1]},
     ),
+    *(
+        Case(
+            f"an item that fails again fails the loop again, {how}",
+            f'steps: [{{id: f, forEach: "[1, 2]", {how} task: nth, with: {{key: "${{string(item)}}", fails: "${{item == 2 ? 2 : 0}}"}}}}]',
+            acts=[("failed", "retry")],
+            status="failed",
+            error="NotYet",
+            outputs={"f[0]": 1},
+            errors={"f[1]": "NotYet"},
+        )
+        for how in ("", "maxConcurrency: 1,")
+    ),
+    Case(
+        "as many items that fail again as are tolerated",
+        """
+        steps:
+        - {id: f, forEach: "[1, 2, 3]", tolerate: {failures: 1}, task: nth, with: {key: "${string(item)}", fails: "${[0, 1, 2][index]}"}}
+        """,
+        acts=[("failed", "retry")],
+        output={"f": [1, 2, None]},
+    ),
     Case(
         "a join of two of three after a retry",
         """

@@ -238,3 +238,26 @@ def test_stars_in_another_place_are_only_stars(engine: MemoryEngine) -> None:
     engine.decide(run_id, "p", "retry", input={"card": "good", "stolen": "***", "list": ["***"]})
     assert engine.wait(run_id).status == "succeeded"
     assert seen[-1] == {"card": "good", "stolen": "***", "list": ["***"]}
+
+
+# ------------------------------------------------------------------------------------------------ beside a cache
+
+KEPT = "cache: {key: \"'k'\", ttl: 1h}"
+
+
+def test_another_input_is_not_answered_from_the_cache(engine: MemoryEngine) -> None:
+    """The task is called with it, though its own input's result is kept: `output` could make nothing of that."""
+    steps = f"steps: [{{id: p, task: pay, with: {{card: good}}, {KEPT}, output: '${{result + input.more}}'}}]\n"
+    run_id = ended(engine, f"errorHandling: {{onFailure: wait}}\n{steps}", status="waiting")
+    engine.decide(run_id, "p", "retry", input={"card": "good", "mine": True})
+    engine.wait(run_id, "waiting")
+    assert seen == [{"card": "good"}, {"card": "good", "mine": True}]
+
+
+def test_what_came_of_another_input_is_kept_for_nobody(engine: MemoryEngine) -> None:
+    steps = f"steps: [{{id: p, task: pay, with: {{card: '${{input.card}}'}}, {KEPT}}}]\n"
+    run_id = ended(engine, f"errorHandling: {{onFailure: wait}}\n{steps}", {"card": "bad"}, "waiting")
+    engine.decide(run_id, "p", "retry", input={"card": "good", "mine": True})
+    assert engine.wait(run_id).status == "succeeded"
+    ended(engine, steps, {"card": "good"})
+    assert seen[-1] == {"card": "good"}

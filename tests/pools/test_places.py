@@ -9,7 +9,7 @@ from treadle import LATER, TaskContext, task, topology
 from treadle.engine.admission import give_place
 from treadle.engine.run import Run
 from treadle.engine.semaphores import Place, of_tasks
-from treadle.simulation.driver import MemoryEngine
+from treadle.simulation.driver import TENANT, MemoryEngine
 from treadle.simulation.faults import Crash
 
 LIMIT, RUNS = 2, 5
@@ -265,6 +265,10 @@ def is_cancelled(desk: Desk) -> None:
     desk.engine.cancel(desk.runs[0])
 
 
+def its_step_is_cancelled(desk: Desk) -> None:
+    desk.engine.operations.cancel_step(TENANT, desk.runs[0], "a")
+
+
 def beats(desk: Desk) -> None:
     for _ in range(4):
         desk.engine.operations.heartbeat(desk.tokens[0])
@@ -284,6 +288,7 @@ def nobody_answers(desk: Desk) -> None:
         pytest.param(fails, {}, id="fails"),
         pytest.param(fails, {"retry": {"maxAttempts": 2, "delay": "2h", "jitter": "none"}}, id="fails, and is tried again"),
         pytest.param(is_cancelled, {}, id="is cancelled"),
+        pytest.param(its_step_is_cancelled, {}, id="its step is cancelled"),
         pytest.param(nobody_answers, {}, id="times out"),
         pytest.param(nobody_answers, {"heartbeat": "90m"}, id="falls silent"),
     ],

@@ -98,7 +98,8 @@ class StepError:
     def brief(self) -> dict[str, Json]:
         """For items that must stay small: the step's own fact has the whole."""
         message = self.message if len(self.message) <= BRIEF else self.message[: BRIEF - 1] + "…"
-        return {"name": self.name[:BRIEF], "message": message}
+        shown: dict[str, Json] = {"name": self.name[:BRIEF], "message": message}
+        return shown | {"permanent": True} if self.permanent else shown
 
     def to_json(self) -> dict[str, Json]:
         shown: dict[str, Json] = {"name": self.name, "message": self.message}

@@ -132,7 +132,7 @@ def _task(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: i
     task: Task | None = run.world.tasks.find(step.spec)
     if task is None:
         return Failed(StepError("TaskNotFound", f"no task is called {step.spec}", permanent=True))
-    cached = _cached(run, step, bound)
+    cached = _cached(run, step, bound) if claim.given is None else None
     if cached is not None:
         return cached
     try:
@@ -170,7 +170,7 @@ def _task(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: i
         return larger
     if isinstance(result, Waits):
         return Failed(_NOBODY_CAN)
-    if isinstance(result, Done):
+    if isinstance(result, Done) and claim.given is None:  # what a person gave instead is not what the key stands for
         remember(run, step, bound, result.output)
     return result
 

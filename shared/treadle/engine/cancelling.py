@@ -15,11 +15,13 @@ from ..core.errors import NotFound, WrongState
 from ..core.model import Outcome, State, StepError
 from ..core.plan import Plan
 from . import amending
+from .admission import waits_no_more
 from .claims import claim_of, stands
 from .control import INVOCATION_MS, key_of
 from .items import is_fact, step_key
 from .run import Run
 from .segment import Segment
+from .waits import give_up_child
 
 
 def cancel_step(run: Run, path: str, by: str | None) -> None:
@@ -35,8 +37,11 @@ def cancel_step(run: Run, path: str, by: str | None) -> None:
     elif item["state"] == State.WAITING or (item["state"] == State.RETRY and "until" in item):
         segment = Segment(run, run.now + INVOCATION_MS)
         told = "the step was cancelled" + (f" by {by}" if by else "")
+        give_up_child(run, item)
         if not segment.failed(claim_of(item), StepError("Cancelled", told, permanent=True), stands(item)):
             raise WrongState(f"step {path} of run {run.id} has gone on meanwhile: look at it again")
+        if "wait" in item:
+            waits_no_more(run, item)
         segment.finish()
     else:
         raise WrongState(f"step {path} of run {run.id} is under way: it ends by itself, by its timeout, or with its run")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..core import paths
 from ..core.advance import Fact
 from ..core.durations import parse_duration
-from ..core.errors import ExpressionFault, Newer, NotFound, Rejected, Unavailable
+from ..core.errors import ExpressionFault, Newer, Unavailable
 from ..core.expressions import render
 from ..core.model import SCHEMA, Json, Outcome, RunStatus, State, StepError
 from ..core.plan import Step
@@ -26,7 +26,7 @@ from .actions import call, context_of, expression_error
 from .claims import Claim
 from .completion import places
 from .gauge import ran_out
-from .items import decode, digest, encode, error_text, is_fact, run_key
+from .items import decode, digest, encode, error_text, is_fact, run_key, told_error
 from .names import about, loop_names, steps_seen
 from .pending import Pending, later, look_now, look_then, looked_at
 from .progress import Ready
@@ -35,9 +35,8 @@ from .results import LOST, Done, Result
 from .run import Run
 from .secrecy import Given, fill, names_secrets
 from .snapshot import snapshot
-from .starting import StartRequest, latest_plan, start
 from .suspects import GIVEN_BACK
-from .waits import cancel_child, error_of_child, refused
+from .waits import begin_child, cancel_child, error_of_child
 
 if TYPE_CHECKING:
     from .segment import Segment
@@ -301,7 +300,7 @@ def _act(run: Run, number: int, key: str, claimed: Item, deadline: int) -> Json 
     step = run.step(key)
     undo = step.compensate or {}
     fact = run.find_facts([key])[key]
-    bound = {"input": run.input, "run": about(run), "output": run.output_of(fact), "error": run.control.get("error")}
+    bound = {"input": run.input, "run": about(run), "output": run.output_of(fact), "error": told_error(run.control)}
     bound["steps"] = steps_seen(run, paths.scope(key), step.compensate_reads, key)
     bound |= loop_names(run, key)
     try:
@@ -311,7 +310,7 @@ def _act(run: Run, number: int, key: str, claimed: Item, deadline: int) -> Json 
             return _child(run, number, claimed, render(undo["workflow"], run.world.expressions, bound), _ends(undo, claimed))
         if "wait" in undo:
             return _wait(run, undo, claimed, bound)
-        return _instant(run, undo, bound)
+        return _instant(run, number, undo, bound)
     except ExpressionFault as fault:
         return expression_error(fault)
 
@@ -343,16 +342,12 @@ def _ends(undo: Mapping[str, Any], claimed: Item) -> int:
 def _child(run: Run, number: int, claimed: Item, told: dict[str, Any], ends: int) -> Json | StepError | Pending:
     """Undoing by a child run, whose end wakes this one."""
     child = digest("undo", run.id, str(run.generation), str(number), str(claimed["attempt"]))
-    try:
-        plan = latest_plan(run.world, run.tenant, told["id"], told.get("version"))
-    except NotFound as missing:
-        return StepError("InputInvalid", missing.message, permanent=True)
-    parent = None if told.get("wait") is False else {"run": run.id, "path": "", "plan": run.control["plan"], "gen": run.generation}
-    try:
-        start(run.world, StartRequest(run.tenant, plan, told.get("input", {}), run_id=child, parent=parent))
-    except Rejected as refusal:
-        return refused(refusal)
-    return child if parent is None else Pending(ends, child)
+    wait = {"child": child, "workflow": told["id"], "version": told.get("version"), "input": told.get("input", {})}
+    is_detached = told.get("wait") is False
+    error = begin_child(run, wait | {"detached": is_detached}, "")
+    if error is not None:
+        return error
+    return child if is_detached else Pending(ends, child)
 
 
 def _wait(run: Run, undo: Mapping[str, Any], claimed: Item, bound: dict[str, Any]) -> Json | StepError | Pending:
@@ -367,13 +362,13 @@ def _wait(run: Run, undo: Mapping[str, Any], claimed: Item, bound: dict[str, Any
     return StepError("Timeout", "the undoing took too long") if is_late else None
 
 
-def _instant(run: Run, undo: Mapping[str, Any], bound: dict[str, Any]) -> Json | StepError:
+def _instant(run: Run, number: int, undo: Mapping[str, Any], bound: dict[str, Any]) -> Json | StepError:
     """`set`, `emit` and `fail`: what takes no time."""
     if "fail" in undo:
         return rendered.failure(render(undo["fail"], run.world.expressions, bound))
     if "emit" in undo:
         given = render(undo["emit"], run.world.expressions, bound)
-        identity = digest(run.id, encode(given), str(run.generation), "undo")
+        identity = digest("undo", run.id, str(run.generation), str(number), "emit")
         run.events.append(rendered.event(run, given, identity))
         return identity
     return render(undo["set"], run.world.expressions, bound)

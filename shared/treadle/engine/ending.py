@@ -17,7 +17,7 @@ from .actions import expression_error, reshape
 from .addresses import input_address, input_of_cause
 from .admission import leave
 from .claims import Claim, after_amendment, claim_of, stands, write_fact, write_failed_attempt
-from .items import encode, error_of, is_fact, output_key, run_key, step_key, stop_key
+from .items import encode, error_of, is_fact, output_key, run_key, step_key, stop_key, told_error
 from .names import about, loop_names, names, steps_seen
 from .retention import when_over
 from .run import Run
@@ -229,7 +229,8 @@ def tell(run: Run, ready: Ready) -> Ready:
 
 def tell_end(run: Run) -> None:
     control = run.control
-    told = {"error": control["error"], "input": input_of_cause(run, control["error"].get("step"))} if "error" in control else {}
+    error = told_error(control)
+    told = {"error": error, "input": input_of_cause(run, control["error"].get("step"))} if error else {}
     run.event(EVENTS[run.status], status=run.status.value, startedAt=control["started_at"], endedAt=control["ended_at"], **told)
 
 

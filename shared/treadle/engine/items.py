@@ -174,6 +174,12 @@ def error_text(error: StepError) -> str:
     return encode(shown | {"permanent": True} if error.permanent else shown)
 
 
+def told_error(control: Item) -> dict[str, Json] | None:
+    """A run's error as it is shown: whether it is permanent is only for who may try it again."""
+    error = control.get("error")
+    return None if error is None else {name: value for name, value in error.items() if name != "permanent"}
+
+
 def error_of(text: str | None) -> StepError | None:
     if text is None:
         return None

@@ -216,15 +216,18 @@ def _are_all_in(run: Run, loop: str, header: Item, members: dict[int, Edging]) -
 
 def _have_all_facts(run: Run, loop: str, count: int, first: int) -> bool:
     """A retried run's trees are new: what ended before is read, page after page from that of item `first` on, until one is not full.
-    Items are begun in order, so that this is mostly the first or the second."""
-    pages = -(-count // paths.PAGE)
+    Items are begun in order, so that this is mostly the first or the second. As in a tree a failure counts that is tolerated: by one
+    too many the loop is stopped, which ends otherwise."""
+    pages, failed = -(-count // paths.PAGE), 0
     for offset in range(pages):
         low = (first // paths.PAGE + offset) % pages * paths.PAGE
         keys = [step_key(run.id, paths.item(loop, number)) for number in range(low, min(low + paths.PAGE, count))]
         found = run.world.store.get_many(keys)
-        if not all(is_fact(found.get(key)) for key in keys):
+        ends = [Outcome(found[key]["outcome"]) for key in keys if is_fact(found.get(key))]
+        failed += ends.count(Outcome.FAILED)
+        if len(ends) < len(keys) or Outcome.CANCELLED in ends:
             return False
-    return True
+    return failed <= tolerance.most(run.step(loop), count)
 
 
 # ------------------------------------------------------------------------------------------------ repeat

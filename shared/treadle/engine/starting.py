@@ -83,8 +83,10 @@ def start(world: World, request: StartRequest) -> tuple[Item, bool]:
 
         go_on(run)
         control = run.control
-    if written.ok or _may_be_unsent(run):
+    if written.ok:
         _send_first(run)
+    else:
+        send_again(run)
     return control, written.ok
 
 
@@ -158,9 +160,10 @@ def _attributes(world: World, plan: Plan, request: StartRequest) -> dict[str, An
     return attributes
 
 
-def _may_be_unsent(run: Run) -> bool:
-    """The request is repeated within moments of the start: its first try may have died before it sent anything."""
-    return run.status in (RunStatus.RUNNING, RunStatus.PENDING) and run.now - run.control["started_at"] < FIRST_LOOK_MS
+def send_again(run: Run) -> None:
+    """The request is repeated. Within moments of the start its first try may have died before it sent anything."""
+    if run.status in (RunStatus.RUNNING, RunStatus.PENDING) and run.now - run.control["started_at"] < FIRST_LOOK_MS:
+        _send_first(run)
 
 
 def _send_first(run: Run) -> None:

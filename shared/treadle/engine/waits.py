@@ -6,6 +6,7 @@ of a result, a timeout and a cancel exactly one wins.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +128,7 @@ def _try_answer(segment: Segment, item: Item) -> bool:
         waits_no_more(run, item)
         return True
     step = run.step(claim.key)
-    if step.cache is not None:
+    if step.cache is not None and claim.given is None:
         remember(run, step, names(run, claim.key, seen=claim.saw), told["output"])
     resolve(segment, item, told["output"])
     return True
@@ -268,34 +269,40 @@ def _change_mailbox(run: Run, name: str, change: Any) -> Any:
 
 
 def _start_child(segment: Segment, item: Item) -> None:
+    wait = item["wait"]
+    error = begin_child(segment.run, wait, item["sk"][2:])
+    if error is not None:
+        segment.failed(claim_of(item), error, stands(item))
+    elif wait["detached"]:
+        resolve(segment, item, wait["child"])
+
+
+def begin_child(run: Run, wait: Mapping[str, Any], key: str) -> StepError | None:
+    """Start the run that is waited for by the step at `key` ("": that undoes one). None, or why it cannot be."""
     from .starting import StartRequest, latest_plan, start  # on demand: few runs start others
 
-    run, wait, key = segment.run, item["wait"], item["sk"][2:]
     try:
         plan = latest_plan(run.world, run.tenant, wait["workflow"], wait["version"])
     except NotFound:
         told = f"there is no workflow {wait['workflow']}" + (f" {wait['version']}" if wait["version"] else "")
-        segment.failed(claim_of(item), StepError("InputInvalid", told, permanent=True), stands(item))
-        return
+        return StepError("InputInvalid", told, permanent=True)
     faults = _misfits(run, plan, wait["input"])
     if faults:
         at, why = faults[0]
         told = f"the input does not fit the schema of {wait['workflow']}: {why}" + (f" (at {at})" if at else "")
-        error = StepError("InputInvalid", told, [{"path": at, "message": what} for at, what in faults[:5]], permanent=True)
-        segment.failed(claim_of(item), error, stands(item))
-        return
+        return StepError("InputInvalid", told, [{"path": at, "message": what} for at, what in faults[:5]], permanent=True)
     parent = None if wait["detached"] else {"run": run.id, "path": key, "plan": run.control["plan"], "gen": run.generation}
     try:
         start(run.world, StartRequest(run.tenant, plan, wait["input"], run_id=wait["child"], parent=parent))
     except Rejected as refusal:
-        segment.failed(claim_of(item), refused(refusal), stands(item))
-        return
-    if wait["detached"]:
-        resolve(segment, item, wait["child"])
+        return _refused(refusal)
+    return None
 
 
-def refused(refusal: Rejected) -> StepError:
+def _refused(refusal: Rejected) -> StepError | None:
     """Of a child run: an input that can never do, or no place for it now (`overflow: reject`)."""
+    if refusal.code == "idempotency-conflict":
+        return None  # somebody else was faster, before a newer version was registered
     if refusal.code == "concurrency-limit":
         return StepError("Throttled", refusal.message)
     return StepError("InputInvalid", refusal.message, permanent=True)
@@ -330,8 +337,9 @@ def _look_at_child(segment: Segment, item: Item) -> bool:
         return True
     status = RunStatus(control["status"])
     if not status.is_final and run.now - control["started_at"] < OPENING_MS:
-        _start_child(segment, item)  # whoever started it may have died before it sent its first messages
-        return bool(wait["detached"])
+        from .starting import send_again
+
+        send_again(Run(run.world, wait["child"], control))  # by its own plan: a newer version may have been registered since
     if wait["detached"]:
         resolve(segment, item, wait["child"])  # it was started: that is all that was waited for
         return True
