@@ -6,6 +6,7 @@ a verb's module is imported when it is called.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from types import TracebackType
 from typing import Any
 
 import click
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 # verb: (module in this package, what it does)
 VERBS: dict[str, tuple[str, str]] = {
@@ -72,6 +75,13 @@ class Verbs(click.Group):
         command.help = command.help or VERBS[cmd_name][1]
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read our output has had enough; click would end with 1, as a run that failed
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing fails at exit either
+            return 0
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
@@ -107,6 +117,8 @@ def treadle() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a verb and ends the process with its exit status. Faults become sentences on stderr, unforeseen ones too."""
     sys.excepthook = _say_what_happened
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  # None where whoever called has closed it
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: what a terminal cannot show is no reason to show nothing
     sys.exit(status_of(arguments))
@@ -127,18 +139,21 @@ def status_of(arguments: Sequence[str] | None = None) -> int:
     """Runs a verb; the exit status that it ends with."""
     from ..core.errors import TreadleError
     from .exits import Exit, of_error
+    from .output import without_colours
 
     try:
-        ended: Any = treadle.main(args=arguments, prog_name="treadle", standalone_mode=False)
+        ended: Any = treadle.main(args=arguments, prog_name="treadle", standalone_mode=False, color=False if without_colours() else None)
     except click.ClickException as wrong:
         wrong.show()
         return wrong.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo("stopped", err=True)
         return Exit.INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing fails at exit either
-        return Exit.OK
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        click.echo(f"treadle: {error.filename or 'the output'} cannot be written: {error.strerror}", err=True)
+        return Exit.FAILED
     except TreadleError as error:
         return of_error(error)
     return int(ended) if isinstance(ended, int) else Exit.OK

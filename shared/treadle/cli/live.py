@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from .output import COLOURS, duration, mark, seconds_between
+from .output import COLOURS, duration, is_dumb, mark, seconds_between, without_colours
 
 UP = "\x1b[{}F"
 CLEAR = "\x1b[K"
@@ -22,7 +22,7 @@ class Live:
 
     def __init__(self, *, is_quiet: bool = False) -> None:
         self._is_quiet = is_quiet
-        self.is_drawing = sys.stderr.isatty() and not is_quiet
+        self.is_drawing = sys.stderr.isatty() and not is_dumb() and not is_quiet
         self._seen: dict[str, tuple[str, int]] = {}
         self._advice = ""
         self._rows = 0
@@ -50,8 +50,10 @@ class Live:
         size = shutil.get_terminal_size((100, FULL))
         lines = [*_picture(view, size.lines - 2 - bool(advice)), *([advice] if advice else [])]
         begun = UP.format(self._rows) if self._rows else ""
+        if without_colours():
+            lines = [click.unstyle(line) for line in lines]
         drawn = "".join(f"{_cut(line, size.columns)}{CLEAR}\n" for line in lines)
-        click.echo(begun + drawn + CLEAR_BELOW, err=True, nl=False)
+        click.echo(begun + drawn + CLEAR_BELOW, err=True, nl=False, color=True)  # the cursor moves also without colours
         self._rows = len(lines)
 
 
