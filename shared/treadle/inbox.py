@@ -9,6 +9,7 @@ told, and leaves nothing behind.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from . import triggers
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
 
 _CODES = {"duplicate-key": "duplicate-key", "bad-value": "invalid-number", "limit-exceeded": "too-deep"}  # the reader's -> the API's
+
+
+_NO_NUMBER = re.compile(r"-?(?:NaN|Infinity)\b")
+INPUT_BYTES = 5 * 1024 * 1024  # of a run's input, as over HTTP
 
 
 def submit(wiring: Wiring, event: Any) -> None:
@@ -67,7 +72,9 @@ def _object(wiring: Wiring, event: dict[str, Any]) -> None:
     folder, _, rest = key.partition("/")
     if not rest or rest.endswith("/"):
         raise Rejected("not-found", f"{key}: put definitions under definitions/ and inputs under inputs/WORKFLOW/", status=404)
+    _bounded(key, event["detail"]["object"].get("size"))  # before it is read: an object may be larger than a worker
     content = wiring.inbox.get(key)
+    _bounded(key, len(content))
     if folder == "definitions":
         wiring.operations.register(wiring.tenant, content)
         return
@@ -75,6 +82,12 @@ def _object(wiring: Wiring, event: dict[str, Any]) -> None:
     if not slash or not workflow:
         raise Rejected("not-found", f"{key}: inputs lie under inputs/WORKFLOW/, in a folder with the workflow's id", status=404)
     wiring.operations.start(wiring.tenant, workflow, _json(content, key), key=triggers.object_identity(event), by=f"s3:{key}")
+
+
+def _bounded(key: str, size_bytes: Any) -> None:
+    """A definition's own bound is smaller, and told by those who read it."""
+    if isinstance(size_bytes, int) and size_bytes > INPUT_BYTES:
+        raise Rejected("payload-too-large", f"{key}: an object in the inbox has at most {INPUT_BYTES} bytes, not {size_bytes}", status=413)
 
 
 def _json(content: bytes, name: str) -> Any:
@@ -87,7 +100,8 @@ def _json(content: bytes, name: str) -> Any:
         raise Rejected("invalid-encoding", f"{name} is not UTF-8") from None
     if not document.is_readable or document.faults:
         fault = document.diagnose(list(document.faults))[0]
-        code = _CODES.get(fault.code, "invalid-json")
+        is_number = any(_NO_NUMBER.match(document.text or "", one.index or 0) for one in document.faults[:1])
+        code = "invalid-number" if is_number else _CODES.get(fault.code, "invalid-json")
         raise Rejected(code, f"{name}:{fault.line}:{fault.column}: {fault.message}")
     return document.value
 

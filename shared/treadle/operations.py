@@ -163,7 +163,7 @@ class Operations:
         cursor: str | None = None,
     ) -> tuple[list[RunView], str | None]:
         """Newest first. `next` is the cursor of the page behind this one."""
-        names = [workflow] if workflow else self._workflow_ids(tenant)
+        names = [workflow] if workflow is not None else self._workflow_ids(tenant)
         return listing.runs(
             self.world,
             tenant,

@@ -207,12 +207,20 @@ class LocalEngine:
 
 
 def _json(value: Any, what: str) -> Any:
-    """As it is, if JSON can hold it. Raises Rejected("invalid-input"): over HTTP nothing else comes in."""
+    """As it is, if JSON can hold it. Raises Rejected ("invalid-number", "invalid-input"): over HTTP nothing else comes in."""
     try:
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        text = json.dumps(value, ensure_ascii=False)
+        text.encode()
+        json.loads(text, parse_constant=_number, parse_int=_number, parse_float=_number)
     except (TypeError, ValueError, RecursionError) as fault:
         raise Rejected("invalid-input", f"the {what} is no JSON: {fault}", status=422) from None
     return value
+
+
+def _number(text: str) -> None:
+    """Raises Rejected for what no whole number of 64 bits, and no other number, is."""
+    if text.endswith(("NaN", "Infinity")) or (text.removeprefix("-").isdecimal() and not -(2**63) <= int(text) < 2**63):
+        raise Rejected("invalid-number", f"{text[:24]} is no JSON number, or has more than 64 bits")
 
 
 def _source(definition: Definition) -> Definition:

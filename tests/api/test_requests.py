@@ -254,6 +254,7 @@ def test_the_filters_of_a_list() -> None:
         ("/v1/runs", "limit=ten", "bad-type"),
         ("/v1/runs", "limit=1&limit=2", "bad-value"),
         ("/v1/runs", "status=done", "bad-value"),
+        ("/v1/runs", "workflow=", "bad-value"),
         ("/v1/runs", "startedAfter=yesterday", "bad-value"),
         ("/v1/runs", "startedAfter=0001-01-01T00:00:00%2B05:00", "bad-value"),
         ("/v1/runs", "startedBefore=9999-12-31T23:59:59-05:00", "bad-value"),

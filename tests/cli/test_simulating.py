@@ -188,6 +188,8 @@ def test_a_schedule_is_the_same_again(flow: str) -> None:
         (["broken.yaml", "--input", GIVEN], 1, "broken.yaml:9:"),
         (["odd.yaml", "--input", GIVEN, "--tasks", "jobs.py"], 1, "there is no task 'unpack'"),
         (["parcel.yaml", "--input", "{who"], 2, "it is not JSON"),
+        (["parcel.yaml", "--input", '{"who": 1, "who": 2}'], 2, 'the key "who" is there twice'),
+        (["parcel.yaml", "--input", '{"who": NaN}'], 2, "NaN is no JSON number"),
         (["parcel.yaml"], 1, "'who' is a required property"),
         (["parcel.yaml", "--input", GIVEN, "--seed", "x"], 2, "not a valid integer"),
         (["parcel.yaml", "--input", GIVEN, "--seed", "3", "--fault", "call=3:after"], 2, "by one of them"),

@@ -30,6 +30,20 @@ def start(engine: MemoryEngine, customer: str, total: int, **more: Any) -> str:
     return engine.operations.start(TENANT, "order", {"customer": customer, "total": total}, **more).id
 
 
+def test_of_a_workflow_without_a_name_there_are_no_runs(engine: MemoryEngine) -> None:
+    start(engine, "ann", 12)
+    assert engine.operations.runs(TENANT, workflow="") == ([], None)
+
+
+@pytest.mark.parametrize("cursor", ["abc", "9", "0000000000000-", "0000000000000-0123456789abcdefghjkmnpqrs2"])
+def test_a_cursor_of_dead_letters_that_is_none_is_refused(engine: MemoryEngine, cursor: str) -> None:
+    for ask in (engine.operations.dead_letters.page, engine.operations.dead_letters.redrive):
+        with pytest.raises(Rejected) as refused:
+            ask(TENANT, cursor=cursor)
+        assert refused.value.code == "bad-value"
+    assert engine.operations.dead_letters.page(TENANT, cursor="0000000000000-0123456789abcdefghjkmnpqrs") == ([], None)
+
+
 @pytest.mark.parametrize(
     ("wanted", "found"),
     [

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from treadle import TaskContext, TaskError, task
-from treadle.core.errors import Rejected
+from treadle.core.errors import NotFound, Rejected
 from treadle.simulation.driver import TENANT, MemoryEngine
 
 APPROVAL = "id: w\nname: W\nversion: 1.0.0\nsteps: [{id: ok, approval: {by: [ann], message: 'pay ${input.sum}?', timeout: 1h}}]\n"
@@ -145,6 +145,20 @@ def test_a_cursor_of_no_list_is_refused(engine: MemoryEngine) -> None:
     with pytest.raises(Rejected, match="no cursor of this list: %%%") as refused:
         engine.operations.approvals(TENANT, cursor="%%%")
     assert refused.value.code == "bad-value"
+
+
+@pytest.mark.parametrize("path", ["ok[x]", "ok[", "ok[1]]", "each..ok", "", "."])
+def test_what_is_no_path_is_no_step(engine: MemoryEngine, path: str) -> None:
+    run_id = started(engine, APPROVAL, {"sum": 3})
+    operations = engine.operations
+    for act in (
+        lambda: operations.approve(TENANT, run_id, path, by="ann"),
+        lambda: operations.reject(TENANT, run_id, path, by="ann"),
+        lambda: operations.decide(TENANT, run_id, path, "retry"),
+        lambda: operations.cancel_step(TENANT, run_id, path),
+    ):
+        with pytest.raises(NotFound):
+            act()
 
 
 def test_whoever_names_a_step_in_a_group_by_its_id_alone_is_told_its_path(engine: MemoryEngine) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from treadle.core.moments import from_rfc3339, rfc3339
 from treadle.engine.triggers import listed_key
-from treadle.inbox import submit
+from treadle.inbox import INPUT_BYTES, submit
 from treadle.simulation.driver import TENANT, MemoryEngine
 
 DAY_MS = 86_400_000
@@ -334,6 +334,10 @@ def test_the_same_key_put_again_is_another_run_and_told_twice_is_not(engine: Mem
         pytest.param("inputs/w/1.json", b"\xff", "invalid-encoding", id="not UTF-8"),
         pytest.param("inputs/w/1.json", b'{"a": 1, "a": 2}', "duplicate-key", id="a key twice"),
         pytest.param("inputs/w/1.json", b'{"a": 9223372036854775808}', "invalid-number", id="65 bits"),
+        pytest.param("inputs/w/1.json", b'{"a": NaN}', "invalid-number", id="NaN"),
+        pytest.param("inputs/w/1.json", b'{"a": -Infinity}', "invalid-number", id="infinity"),
+        pytest.param("inputs/w/1.json", b'{"a": Nancy}', "invalid-json", id="a word"),
+        pytest.param("inputs/w/1.json", b'"' + b"x" * (5 * 1024 * 1024) + b'"', "payload-too-large", id="5 MiB and more"),
         pytest.param("inputs/w/1.json", b"[" * 200 + b"]" * 200, "too-deep", id="lists in lists"),
     ],
 )
@@ -343,6 +347,14 @@ def test_an_object_is_refused_with_the_code_that_it_has_over_http(engine: Memory
     drop(engine, key)
     (told,) = refusals(engine)
     assert (told["code"], told["cause"]["key"], engine.runs("w")) == (code, key, [])
+
+
+def test_what_is_too_large_is_not_read(engine: MemoryEngine) -> None:
+    """The event says how large it is; there is no object here that could be read."""
+    engine.register(workflow())
+    drop(engine, "inputs/w/1.json", size=INPUT_BYTES + 1)
+    (told,) = refusals(engine)
+    assert told["code"] == "payload-too-large"
 
 
 def test_an_object_in_a_folder_without_a_name_is_told_where_inputs_lie(engine: MemoryEngine) -> None:
@@ -359,7 +371,7 @@ def test_an_object_in_a_folder_without_a_name_is_told_where_inputs_lie(engine: M
         pytest.param({"workflow": "w", "version": ""}, "bad-value", id="no version"),
         pytest.param({"workflow": "w", "version": 1}, "bad-type", id="a version that is a number"),
         pytest.param({"workflow": "w", "input": {"a": 2**63}}, "invalid-number", id="65 bits"),
-        pytest.param({"workflow": "w", "input": {"a": float("inf")}}, "invalid-json", id="too large a float"),
+        pytest.param({"workflow": "w", "input": {"a": float("inf")}}, "invalid-number", id="too large a float"),
         pytest.param({"workflow": "w", "version": None}, None, id="null is as good as nothing"),
     ],
 )

@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
 from .. import audit, auth
+from ..core import paths
 from ..core.errors import Conflict, Corrupted, Newer, Rejected, Unavailable
 from . import openapi, problems, shapes
 from .callbacks import whoever_has
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 LONGEST_NAME = 1000  # bytes
-STEP_PATH = re.compile(r"[^\[\].]+(\[\d{1,18}\])?(\.[^\[\].]+(\[\d{1,18}\])?)*")  # `group.notify[3].inner`
 TASKS = ["", *BASE.split("/")[1:], "tasks"]
 SECURITY_HEADERS = {
     "cache-control": "no-store",
@@ -120,7 +119,7 @@ def _allowed(event: Event, route: Route) -> auth.Principal:
 def _refuse_unnamed(path: Mapping[str, str]) -> None:
     """What cannot be a name is none of a thing: a key of the table has an end, and an index is a number."""
     step = path.get("step")
-    if any(len(name.encode()) > LONGEST_NAME for name in path.values()) or (step is not None and not STEP_PATH.fullmatch(step)):
+    if any(len(name.encode()) > LONGEST_NAME for name in path.values()) or (step is not None and not paths.is_path(step)):
         raise refusal("not-found", "there is nothing at this address: no name in it is so long, or a step's path is none")
 
 

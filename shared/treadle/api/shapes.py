@@ -107,7 +107,7 @@ class Page(Shape):
 class RunsQuery(Page):
     """Runs, newest first. `attribute.NAME=VALUE` chooses by search attribute."""
 
-    workflow: str | None = None
+    workflow: Annotated[str, Field(min_length=1)] | None = None
     status: Literal["pending", "running", "paused", "waiting", "compensating", "succeeded", "failed", "cancelled", "timedOut"] | None = None
     started_after: Moment | None = None
     started_before: Moment | None = None

@@ -20,7 +20,7 @@ def json_value(text: str) -> Any:
     given = _text(text)
     what = {"-": "what came on stdin"}.get(text, text[1:] if text.startswith("@") else "it")
     try:
-        return json.loads(given, parse_constant=_refuse)
+        return json.loads(given, parse_constant=_refuse, object_pairs_hook=_once)
     except json.JSONDecodeError as fault:
         hint = "" if given.strip() else "; it is empty"
         raise click.BadParameter(f"{what} is not JSON: line {fault.lineno}, column {fault.colno}: {fault.msg}{hint}") from None
@@ -39,6 +39,15 @@ def _text(given: str) -> str:
         raise click.BadParameter(f"cannot read {given[1:]}: {fault.strerror}") from None
     except UnicodeDecodeError:
         raise click.BadParameter(f"cannot read {given[1:]}: it is not UTF-8") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """As over HTTP: of a key that is twice there nobody knows which value was meant."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {json.dumps(next(key for key in keys if keys.count(key) > 1))} is there twice")
+    return value
 
 
 def _refuse(text: str) -> Any:

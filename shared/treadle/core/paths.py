@@ -18,6 +18,12 @@ PAGE = 256  # items of a loop per partition of the table
 
 _ATTEMPT = re.compile(r"~\d+")
 _INDEX = re.compile(r"\[(\d+)\]")
+_PATH = re.compile(r"[^\[\].]+(\[\d{1,18}\])?(\.[^\[\].]+(\[\d{1,18}\])?)*")  # `group.notify[3].inner`
+
+
+def is_path(text: str) -> bool:
+    """Could `text` be one, of whatever run?"""
+    return _PATH.fullmatch(text) is not None
 
 
 def step_id(key: str) -> str:

@@ -154,7 +154,9 @@ def _instead(item: Item) -> str:
 
 
 def key_of(run: Run, path: str) -> str:
-    """The key of a path users see: that of the last attempt of each group around it."""
+    """The key of a path users see: that of the last attempt of each group around it. Raises NotFound for what is no path."""
+    if not paths.is_path(path):
+        raise NotFound("step", f"{path[:100]} in {run.plan.workflow}")
     key = ""
     for part in path.split("."):
         if key:

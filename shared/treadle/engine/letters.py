@@ -11,12 +11,13 @@ why#MESSAGE / why           why the last delivery failed, said by whoever failed
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ..core import paths
-from ..core.errors import NotFound, WrongState
+from ..core.errors import NotFound, Rejected, WrongState
 from ..core.model import SCHEMA, Json
 from ..ports import Absent, Change, Event, Item, Key, Message, Present
 from ..topology import MAX_RECEIVES, OUTBOX
@@ -43,6 +44,9 @@ class Dead:
     @property
     def letter(self) -> str:
         return f"{self.sent_at:013d}-{digest(self.queue, self.id)}"
+
+
+_LETTER = re.compile(r"\d{13}-[0-9a-z]{26}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +186,9 @@ def _note(letter: str) -> str:
 
 
 def page(world: World, tenant: str, *, limit: int, cursor: str | None) -> tuple[list[Letter], str | None]:
-    """Newest first."""
+    """Newest first. Raises Rejected("bad-value") for a cursor that is none."""
+    if cursor is not None and not _LETTER.fullmatch(cursor):
+        raise Rejected("bad-value", f"this is no cursor of this list: {cursor[:100]}")
     after = (_owner(tenant), cursor) if cursor else None
     found = world.store.query(_owner(tenant), after=after, limit=limit, ascending=False)
     return [_letter(item) for item in found.items], found.after[1] if found.after else None
