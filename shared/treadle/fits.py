@@ -9,6 +9,7 @@ from .core.model import Json
 from .core.plan import Plan
 from .definition.defaults import one_at_a_time, with_error_handling, with_own_concurrency
 from .definition.schemas import violations
+from .definition.spelling import nearest
 from .engine import Settings
 from .engine.run import Run
 
@@ -33,15 +34,25 @@ def check_input(plan: Plan, given: Json) -> None:
         _refuse_unfit(violations(schema, given), f"the input does not fit the schema of {plan.workflow}")
 
 
-def check_signal(run: Run, name: str, payload: Json) -> None:
-    """Against the schema of every step that waits for a signal of this name. Raises Rejected("invalid-input"), or "bad-value" for a
-    name that no signal has."""
+def check_signal(run: Run, name: str, payload: Json) -> list[str]:
+    """Against the schema of every step that waits for a signal of this name; what the sender is to be told. Raises
+    Rejected("invalid-input"), or "bad-value" for a name that no signal has."""
     if not 0 < len(name) <= MAX_SIGNAL_NAME:
         raise Rejected("bad-value", f"a signal's name has 1 to {MAX_SIGNAL_NAME} characters, not {len(name)}")
-    for step in run.plan.steps.values():
-        if step.action == "signal" and step.spec["name"] == name and "schema" in step.spec:
+    waiting = [step for step in run.plan.steps.values() if step.action == "signal"]
+    for step in waiting:
+        if step.spec["name"] == name and "schema" in step.spec:
             told = f"the payload does not fit what step {step.id} expects of signal {name}"
             _refuse_unfit(violations(step.spec["schema"], payload), told)
+    return _unheard(name, {str(step.spec["name"]) for step in waiting})
+
+
+def _unheard(name: str, waited_for: set[str]) -> list[str]:
+    if name in waited_for:
+        return []
+    near = nearest(name, sorted(waited_for))
+    others = near or (f"its signals are {', '.join(sorted(waited_for)[:5])}" if waited_for else "it waits for no signal")
+    return [f"no step of the plan waits for the signal {name} ({others}); it is kept, should an amendment bring such a step"]
 
 
 def check_version(run: Run, expected: str | None) -> None:

@@ -191,10 +191,10 @@ class Operations:
 
     def signal(self, tenant: str, run_id: str, name: str, payload: Json = None, *, by: str | None = None) -> RunView:
         run = self._run(tenant, run_id)
-        fits.check_signal(run, name, payload)
+        warnings = fits.check_signal(run, name, payload)
         with acts.noted(run, "signal", by, name=name):  # programs send them in any number: not in the tenant's one chain of records
             control.signal(run, name, payload)
-        return view(self.world, run.control, full=False)
+        return view(self.world, run.control, full=False).model_copy(update={"warnings": warnings})
 
     def approve(self, tenant: str, run_id: str, step: str, *, by: str, comment: str | None = None) -> RunView:
         run = self._run(tenant, run_id)

@@ -43,7 +43,8 @@ class CostView(View):
 
 
 class RunView(View):
-    """`steps` maps a step's path (`group.inner`, `notify[3]`) to its state. Times are RFC 3339 in UTC."""
+    """`steps` maps a step's path (`group.inner`, `notify[3]`) to its state. Times are RFC 3339 in UTC.
+    `warnings` are about the request that this answers."""
 
     id: str
     workflow: str
@@ -62,4 +63,5 @@ class RunView(View):
     steps_cursor: str | None = None
     legal_hold: dict[str, Any] | None = None
     dead_letters: list[DeadLetterView] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
     cost: CostView = Field(default_factory=CostView)

@@ -189,6 +189,15 @@ RETRIES = [
         took=10,
     ),
     Case(
+        "a default policy that says nothing is the usual one",
+        """
+        errorHandling: {retry: {}}
+        steps:
+        - {id: a, task: flaky, with: {fails: 2}}
+        """,
+        output={"a": 3},
+    ),
+    Case(
         "a step's own policy wins",
         """
         errorHandling: {retry: {maxAttempts: 9, delay: 5s}}

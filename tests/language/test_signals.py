@@ -68,3 +68,24 @@ def test_a_step_from_which_a_run_is_retried_waits_for_its_signal_again() -> None
     engine.wait(run_id, "waiting")
     engine.signal(run_id, "go", 1)
     assert engine.wait(run_id).output == {"b": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("go", []), ("inner", []), ("gone", ["did you mean `go`?"]), ("xyz", ["its signals are go, inner"])],
+    ids=["one waits", "one in a group will wait", "mistyped", "another"],
+)
+def test_a_signal_that_no_step_waits_for_is_kept_and_told(name: str, said: list[str]) -> None:
+    engine, run_id = at_rest("steps: [{id: s, signal: {name: go}}, {id: g, after: [s], group: {steps: [{id: t, signal: {name: inner}}]}}]")
+    warnings = engine.operations.signal(TENANT, run_id, name, 1).warnings
+    assert [part for part in said if part in "".join(warnings)] == said
+    assert len(warnings) == len(said)
+    assert engine.show(run_id).warnings == []
+
+
+def test_an_amendment_finds_the_signal_that_nobody_waited_for() -> None:
+    engine, run_id = at_rest("steps: [{id: s, approval: {}}]")
+    assert "it waits for no signal" in engine.operations.signal(TENANT, run_id, "late", 7).warnings[0]
+    engine.operations.amend(TENANT, run_id, definition("steps: [{id: s, approval: {}}, {id: t, signal: {name: late}}]"))
+    engine.rest()
+    assert engine.show(run_id).steps["t"].output == 7

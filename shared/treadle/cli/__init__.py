@@ -135,11 +135,20 @@ def _say_what_happened(kind: type[BaseException], error: BaseException, trace: T
     click.echo("  set TREADLE_TRACEBACK=1 to see where it came from", err=True)
 
 
+def without_colours() -> bool:
+    """As who asks wants it (no-color.org), or his terminal needs it."""
+    return bool(os.environ.get("NO_COLOR")) or is_dumb()
+
+
+def is_dumb() -> bool:
+    """A terminal whose cursor does not move."""
+    return os.environ.get("TERM") == "dumb"
+
+
 def status_of(arguments: Sequence[str] | None = None) -> int:
     """Runs a verb; the exit status that it ends with."""
     from ..core.errors import TreadleError
     from .exits import Exit, of_error
-    from .output import without_colours
 
     try:
         ended: Any = treadle.main(args=arguments, prog_name="treadle", standalone_mode=False, color=False if without_colours() else None)

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from .output import COLOURS, duration, is_dumb, mark, seconds_between, without_colours
+from . import is_dumb, without_colours
+from .output import COLOURS, duration, mark, seconds_between
 
 UP = "\x1b[{}F"
 CLEAR = "\x1b[K"

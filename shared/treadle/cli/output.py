@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from shlex import quote
@@ -30,16 +29,6 @@ STATUSES = ("succeeded", "failed", "running", "waiting", "skipped", "cancelled",
 MARKS = dict(zip(STATUSES, "✓✗●◔–⊘○·", strict=True))
 PLAIN_MARKS = dict(zip(STATUSES, "+x*~-/o.", strict=True))
 CELL = 60
-
-
-def without_colours() -> bool:
-    """As who asks wants it (no-color.org), or his terminal needs it."""
-    return bool(os.environ.get("NO_COLOR")) or is_dumb()
-
-
-def is_dumb() -> bool:
-    """A terminal whose cursor does not move."""
-    return os.environ.get("TERM") == "dumb"
 
 
 def print_json(value: Any) -> None:

@@ -16,6 +16,8 @@ from .target import remote
 
 
 def _done(form: str, view: dict[str, Any], what: str) -> None:
+    for warning in view.get("warnings", ()):
+        click.echo(f"treadle: {warning}", err=True)
     if form == "table":
         click.echo(f"{view['id']} {what}; now {view['status']}", err=True)
     else:

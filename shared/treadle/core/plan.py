@@ -186,7 +186,7 @@ class Plan:
         """Raises Newer for a plan that says what this version does not know: what it leaves out would be left out of the run."""
         if source.get("schema", PLAN_SCHEMA) > PLAN_SCHEMA:
             raise Newer(f"a plan of version {source['schema']}; this worker knows {PLAN_SCHEMA}")
-        retry = Retry.from_json(source["retry"]) if source.get("retry") else None
+        retry = Retry.from_json(source["retry"]) if source.get("retry") is not None else None
         return cls(
             workflow=source["workflow"],
             version=source["version"],

@@ -12,7 +12,6 @@ from typing import Any
 from .diagnostics import Code, Fault, Path, shown
 from .document import MAX_DEPTH, Document, Unreadable, to_number
 from .marks import Marks
-from .slips import of_json
 
 _BLANKS = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))(\.[0-9]+)?([eE][-+]?[0-9]+)?")
@@ -162,4 +161,6 @@ class _Reader:
         return tuple(self.path)
 
     def _syntax(self, message: str, index: int) -> Unreadable:
+        from .slips import of_json  # on demand: most texts have no slip
+
         return Unreadable(Fault(Code.SYNTAX, message, self._here(), of_json(self.text, index), index=index))

@@ -16,7 +16,6 @@ from .graph import Graph, Node, Scope
 from .known import Known
 from .order import Ended, around_in
 from .places import Place, document_places, group_place, node_places, run_output_place
-from .slips import of_expression, of_name
 from .spelling import Speller
 
 MAX_EXPRESSION_BYTES = 4096
@@ -144,6 +143,8 @@ class ReferenceCheck:
 
     def _unknown_names(self, found: _Expression, parsed: References, place: Place) -> Iterator[Fault]:
         for name in sorted(parsed.roots - place.names):
+            from .slips import of_name  # on demand: most expressions have no slip
+
             hint = _WHERE.get(name) or of_name(name, self._graph.by_id) or self._names.hint(name, sorted(place.names))
             fault = Fault(Code.UNKNOWN_REFERENCE, f"there is no `{name[:60]}` here", found.path, hint)
             yield from self._at_its_place(fault, found, rf"(?<![\w.]){re.escape(name)}\b")
@@ -203,6 +204,8 @@ def _strings(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
 
 
 def _bad_expression(found: _Expression, fault: ExpressionFault, is_bare: bool) -> Fault:
+    from .slips import of_expression  # on demand, as above
+
     at = max((fault.column or 1) - 1, 0)
     hint = of_expression(found.text, at, fault.message, is_bare=is_bare)
     return Fault(Code.BAD_EXPRESSION, fault.message, found.path, hint, offset=found.offset + at)
