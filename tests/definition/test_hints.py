@@ -43,6 +43,11 @@ CASES = [
     ("steps: [{id: a, set: 1, when: len(input) > 1}]\n", (4, 31), "`size`", "another function's name"),
     ("steps: [{id: a, set: 1, when: input.s.startswith('a')}]\n", (4, 39), "`startsWith`", "a function with other capitals"),
     ('steps: [{id: a, set: "${{ input.x }}"}]\n', (4, 35), "one pair of braces", "two pairs of braces"),
+    ("steps: [{id: a, set: \"${'a' + 1}\"}]\n", (4, 29), "`string(...)`", "a text and a number"),
+    ("steps: [{id: a, set: '${now()}'}]\n", (4, 25), "`run.startedAt`", "what time it is"),
+    ("steps: [{id: a, set: '${context.id}'}]\n", (4, 25), "`run`", "a context"),
+    ("concurrency: {key: args.x, limit: 1}\nsteps: [{id: a, set: 1}]\n", (4, 20), "`input`", "arguments"),
+    ("steps:\n  - id: a\n    set: 1\n  id: b\n", (7, 3), "in the same column", "an entry without its dash"),
     ("steps: [{id: a, set: 1, when: ''}]\n", (4, 32), "leave the key out", "an expression of nothing"),
     ('steps: [{id: a, set: 1}, {id: b, after: [a], set: "${a.output}"}]\n', (4, 54), "`steps.a`", "a step without `steps.`"),
     ('steps: [{id: a, set: 1}, {id: b, after: [a], set: "1 ${ steps.a.outputs }"}]\n', (4, 65), "`output`", "a field of a step"),
@@ -78,6 +83,13 @@ def test_a_duration_that_is_too_long_is_not_told_in_another_form(check: Callable
     (told,) = check("steps: [{id: a, wait: 40000d}]\n").errors
 
     assert told.hint is None
+
+
+@pytest.mark.parametrize("action", ["signal: {name: x}", "approval: {}"])
+def test_a_compensation_that_would_wait_for_somebody_is_told_that_it_cannot(check: Callable[[Any], Checked], action: str) -> None:
+    (told,) = check(f"steps: [{{id: a, set: 1, compensate: {{{action}}}}}]\n").errors
+
+    assert (told.code, told.message) == ("no-action", f"`{action.partition(':')[0]}` is no action of a compensation, and it needs one")
 
 
 def test_a_join_that_cannot_come_about_is_told_once(check: Callable[[Any], Checked]) -> None:

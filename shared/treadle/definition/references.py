@@ -145,7 +145,7 @@ class ReferenceCheck:
         for name in sorted(parsed.roots - place.names):
             from .slips import of_name  # on demand: most expressions have no slip
 
-            hint = _WHERE.get(name) or of_name(name, self._graph.by_id) or self._names.hint(name, sorted(place.names))
+            hint = _WHERE.get(name) or of_name(name, self._graph.by_id, place.names) or self._names.hint(name, sorted(place.names))
             fault = Fault(Code.UNKNOWN_REFERENCE, f"there is no `{name[:60]}` here", found.path, hint)
             yield from self._at_its_place(fault, found, rf"(?<![\w.]){re.escape(name)}\b")
 

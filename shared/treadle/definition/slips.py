@@ -12,6 +12,15 @@ from .spelling import Speller
 
 _WORDS = {"and": "`and` is written `&&`", "or": "`or` is written `||`", "=": "`==` asks whether two values are equal"}
 _VALUES = {"None": "null", "nil": "null", "NULL": "null", "undefined": "null", "True": "true", "False": "false", "NaN": "null"}
+_NAMES = {
+    "context": "run",
+    "ctx": "run",
+    "execution": "run",
+    "workflow": "run.workflow",
+    "params": "input",
+    "args": "input",
+    "payload": "input",
+}
 _CURLY = "“”„‘’‚«»"
 _COLUMNS = "a text with `: ` in it stands in quotes; the keys of one map begin in the same column"
 _STRAIGHT = "texts stand in straight quotes: ' or \""
@@ -41,6 +50,10 @@ def of_expression(text: str, at: int, message: str, *, is_bare: bool) -> str | N
         return "leave the key out, or write an expression" if is_bare else "there is nothing between `${` and `}`"
     if not is_bare and text.startswith("{"):
         return "an expression stands in one pair of braces: `${input.x}`"
+    if message.startswith("`+` cannot be applied") and "string" in message:
+        return "`string(...)` makes a text of a value"
+    if message == "there is no function `now`":
+        return "a step begins again where it was lost, and what it reads stays: `run.startedAt` is when the run began"
     if named := re.fullmatch(r"there is no function `(\w+)`", message):
         meant = _OTHERWISE.get(named[1])
         return f"did you mean `{meant}`?" if meant else Speller(FUNCTIONS).hint(named[1])
@@ -52,10 +65,11 @@ def of_expression(text: str, at: int, message: str, *, is_bare: bool) -> str | N
     return _WORDS.get(word[0]) if word else None
 
 
-def of_name(name: str, steps: Container[str]) -> str | None:
-    """For a name that an expression uses and that does not exist there."""
-    if name in _VALUES:
-        return f"did you mean `{_VALUES[name]}`?"
+def of_name(name: str, steps: Container[str], names: Container[str]) -> str | None:
+    """For a name that an expression uses and that does not exist there, beside `names` that do."""
+    meant = _VALUES.get(name) or _NAMES.get(name)
+    if meant and (name in _VALUES or meant.partition(".")[0] in names) and name not in steps:
+        return f"did you mean `{meant}`?"
     return f"did you mean `steps.{name}`?" if name in steps else None
 
 
@@ -74,6 +88,8 @@ def of_yaml(problem: str, text: str, at: int) -> str | None:
         return "within `{}` and `[]` a text with `${...}` stands in quotes"
     if problem.startswith("mapping values are not allowed"):
         return _where_a_blank_is_missing(text, at, line) or _COLUMNS
+    if problem.startswith("did not find expected '-'"):
+        return "the entries of a list begin with `- `, all in the same column"
     if problem == "did not find expected key" and re.search(r"['\"]\s", line):
         return "a text that begins with a quote ends with it: write the whole of it in other quotes"
     return "a text that begins with `*` stands in quotes" if problem.startswith("did not find expected alphabetic") else None

@@ -55,7 +55,9 @@ def _largest(pools: Sequence[Pool]) -> str | None:
 def _action_faults(path: Path, raw: dict[str, Any], actions: tuple[str, ...], what: str) -> Iterator[Fault]:
     given = [action for action in actions if action in raw]
     if not given:
-        yield Fault(Code.NO_ACTION, f"{what} needs an action", path, f"one of {', '.join(actions)}")
+        other = next((action for action in ACTIONS if action in raw), None)
+        told = f"{what} needs an action" if other is None else f"`{other}` is no action of {what}, and it needs one"
+        yield Fault(Code.NO_ACTION, told, path, f"one of {', '.join(actions)}")
     elif len(given) > 1:
         named = " and ".join(f"`{action}`" for action in given)
         yield Fault(Code.SEVERAL_ACTIONS, f"{what} has one action, not {len(given)}: {named}", path, "several steps can stand in a `group`")
