@@ -5,13 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 from .core import paths
+from .core.errors import NotFound
 from .engine.control import key_of, open_run
 from .engine.world import World
+from .stepping import Steps
+from .viewing import Payloads
+from .views import StepView
 
 
 class Places:
     def __init__(self, world: World) -> None:
         self._world = world
+
+    def step(self, tenant: str, run_id: str, path: str, *, full: bool = True) -> StepView:
+        """Raises NotFound: no such run, or it has no such path, or that has not begun (an item of a loop)."""
+        run = open_run(self._world.lenient(), run_id, tenant)
+        shown = Steps(run).one(path, Payloads(run.world, full=full).shown)
+        if shown is None:
+            raise NotFound("task", f"{run_id}/{path}")
+        return shown
 
     def of(self, tenant: str, run_id: str, path: str) -> dict[str, Any]:
         """Of a task: `{pool, seen?: {attempts, meanMs, measured, peakMemoryMb}}`; of any other step: nothing. `attempts` are those that

@@ -24,7 +24,8 @@ from .engine.snapshot import archived, snapshot
 from .engine.tries import tries_of
 from .engine.world import World
 from .ports import Item
-from .viewing import as_kept, shown_status, step_view
+from .stepping import step_view
+from .viewing import as_kept, shown_status
 
 Entry = dict[str, Any]
 Place = tuple[int, list[int]]  # in the story: the time, and where among what happened at that time

@@ -19,6 +19,7 @@ from .core.errors import Rejected
 from .engine.items import run_key
 from .local.secrets import Values
 from .local.stack import TENANT, Config, Stack
+from .stepping import MOST_STEPS
 from .viewing import summary
 from .views import RunView
 
@@ -36,7 +37,6 @@ Definition = dict[str, Any] | str | bytes | os.PathLike[str]  # data, the text o
 
 _FILE_ENDINGS = (".yaml", ".yml", ".json")
 MAX_RUNS = 100_000
-MAX_STEPS = 1_000_000  # in one view: in the same process a run is shown whole
 _FINAL = ("succeeded", "failed", "cancelled", "timedOut")
 
 
@@ -134,7 +134,7 @@ class LocalEngine:
 
     def show(self, run_id: str) -> RunView:
         """The run as it is now."""
-        return self._stack.operations.show(TENANT, run_id, limit=MAX_STEPS)
+        return self._stack.operations.show(TENANT, run_id, limit=MOST_STEPS)
 
     def runs(self, workflow: str) -> list[RunView]:
         """All runs of a workflow, newest first: those that its triggers started as well. Each as a summary."""

@@ -218,7 +218,11 @@ class FakeOperations:
 
     @property
     def places(self) -> FakePlaces:
-        return FakePlaces()
+        return FakePlaces(self)
+
+    def definition_of(self, tenant: str, run_id: str) -> Any:
+        self._note("definition_of", tenant, run=run_id)
+        return SimpleNamespace(workflow="order")
 
     @property
     def dead_letters(self) -> FakeLetters:
@@ -256,7 +260,16 @@ class FakeProspects:
         return {"reopened": ["b"], "kept": ["a"]}
 
 
+@dataclass
 class FakePlaces:
+    of_all: FakeOperations
+
+    def step(self, tenant: str, run_id: str, path: str, **given: Any) -> Any:
+        run = self.of_all.show(tenant, run_id, **given).model_dump(mode="json", by_alias=True)
+        if path not in run["steps"]:
+            raise NotFound("task", f"{run_id}/{path}")
+        return SimpleNamespace(model_dump=lambda **how: run["steps"][path])
+
     def of(self, tenant: str, run_id: str, path: str) -> dict[str, Any]:
         return {"pool": "large", "seen": {"attempts": 7, "meanMs": 20, "measured": 7, "peakMemoryMb": 900}}
 

@@ -18,7 +18,7 @@ from .problems import as_json, refusal
 
 if TYPE_CHECKING:
     from ..operations import Operations
-    from ..views import RunView
+    from ..views import RunView, View
 
 BASE = "/v1"
 MAX_KEY = 255
@@ -223,8 +223,8 @@ def accepted(run: RunView) -> Reply:
     return Reply(as_shown(run), HTTPStatus.ACCEPTED, {"location": f"{BASE}/runs/{run.id}"})
 
 
-def as_shown(run: RunView) -> Any:
-    return run.model_dump(mode="json", by_alias=True)
+def as_shown(view: View) -> Any:
+    return view.model_dump(mode="json", by_alias=True)
 
 
 def etag_of(run: RunView) -> str:

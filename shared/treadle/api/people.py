@@ -7,14 +7,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from ..auth import Permission
-from ..core.errors import NotFound
 from . import shapes
 from .calls import BASE, Reply, Request, accepted, as_shown, etag_of, expected_version, idempotency_key, text_of
 
 if TYPE_CHECKING:
     from ..operations import Operations
-
-MOST_STEPS = 100_000  # that are looked through for one
 
 
 def amend(request: Request, operations: Operations) -> Reply:
@@ -43,11 +40,10 @@ def update(request: Request, operations: Operations) -> Reply:
 def task(request: Request, operations: Operations) -> Reply:
     """A step of a run as something by itself: `RUN/PATH` is its id."""
     run_id, path = request.path["run"], request.path["step"]
-    run = as_shown(operations.show(request.tenant, run_id, full=request.query.full, limit=MOST_STEPS))
-    if path not in run["steps"]:
-        raise NotFound("task", f"{run_id}/{path}")
+    shown = as_shown(operations.places.step(request.tenant, run_id, path, full=request.query.full))
+    workflow = operations.definition_of(request.tenant, run_id).workflow
     place = operations.places.of(request.tenant, run_id, path)
-    return Reply({"id": f"{run_id}/{path}", "run": run_id, "workflow": run["workflow"], "step": path, **run["steps"][path], **place})
+    return Reply({"id": f"{run_id}/{path}", "run": run_id, "workflow": workflow, "step": path, **shown, **place})
 
 
 def task_input(request: Request, operations: Operations) -> Reply:

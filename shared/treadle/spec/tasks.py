@@ -136,7 +136,7 @@ def _estimate(attached: Attached, run: RunView, step: Step) -> int:
     take anywhere (with `resource_optimization`); else its timeout."""
     operations, tenant = attached.operations, attached.tenant
     recent, _ = operations.runs(tenant, workflow=run.workflow, limit=RECENT)
-    ended = [operations.show(tenant, other.id).steps.get(step.id) for other in recent if other.id != run.id]
+    ended = [_standing(attached, other.id, step.id) for other in recent if other.id != run.id]
     took = [_duration_ms(shown) for shown in ended if shown is not None and shown.started_at and shown.ended_at]
     if took:
         return round(sum(took) / len(took))
@@ -145,6 +145,13 @@ def _estimate(attached: Attached, run: RunView, step: Step) -> int:
     if seen is not None and seen.mean_ms is not None:
         return seen.mean_ms
     return step.timeout or operations.world.settings.attempt_timeout_s * 1000
+
+
+def _standing(attached: Attached, run: str, path: str) -> StepView | None:
+    try:
+        return attached.operations.places.step(attached.tenant, run, path)
+    except NotFound:
+        return None
 
 
 def _duration_ms(step: StepView) -> float:

@@ -10,7 +10,7 @@ from ..core.model import Json
 from ..core.plan import Scope
 from ..definition import Diagnostic
 from ..definition.diagnostics import Severity
-from ..viewing import UNREADABLE
+from ..stepping import MOST_STEPS, UNREADABLE
 from ..views import RunView
 from .engines import Attached, current
 from .models import ParsedWorkflow, StateChange, StateManagementResult, StateMetadata, ValidationError, WorkflowParsingResult, WorkflowState
@@ -75,7 +75,7 @@ def get_workflow_state(workflow_id: str, *, engine_id: str | None = None) -> Wor
 
 
 def seen(attached: Attached, workflow_id: str) -> RunView:
-    view = attached.operations.show(attached.tenant, workflow_id)
+    view = attached.operations.show(attached.tenant, workflow_id, limit=MOST_STEPS)
     broken = [f"{path}: {step.why}" for path, step in view.steps.items() if (step.why or "").startswith(UNREADABLE)]
     if view.error is not None and view.error.get("name") == "Corrupted":  # the run was set aside
         broken.insert(0, str(view.error.get("message", "")))
