@@ -93,8 +93,8 @@ ERROR_CASES: dict[str, tuple[Effect, ...]] = {
     ),
     _STATE + "persistence failures": _spec(
         "spec/workflows",
-        "    view = attached.operations.show(attached.tenant, workflow_id)\n",
-        "    try:\n        view = attached.operations.show(attached.tenant, workflow_id)\n"
+        "    view = attached.operations.show(attached.tenant, workflow_id, limit=MOST_STEPS)\n",
+        "    try:\n        view = attached.operations.show(attached.tenant, workflow_id, limit=MOST_STEPS)\n"
         '    except Exception as lost:\n        raise Corrupted("lost") from lost\n',
         "persistence_that_fails_is_told_wherever_it_is_met",
     ),
