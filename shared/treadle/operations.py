@@ -343,7 +343,7 @@ class Operations:
         if given is not None:
             fits.check_input(old.plan, given)
         with audit.asked(self.world, old.tenant, "rerun", by, run=old.id, started=new_id, **{"from": from_step}):
-            begun = self.world.store.get(run_key(new_id))  # by the same key: the old run may have come further since
+            begun = checkpoints.begun(self.world, new_id, from_step, given)  # by the same key: the old run may have come further since
             return summary(begun or checkpoints.restore(self.world, checkpoints.copied(old), new_id, by, from_step, given))
 
     def checkpoint(self, tenant: str, run_id: str, *, by: str | None = None) -> dict[str, Any]:
@@ -368,7 +368,7 @@ class Operations:
     ) -> RunView:
         """A new run that goes on from a checkpoint; `from_step`: and runs that step, and what comes after it, again.
 
-        Raises NotFound, Rejected("invalid-input").
+        Raises NotFound, Rejected: invalid-input (422), idempotency-conflict (409).
         """
         kept = checkpoints.find(self.world, tenant, checkpoint_id)
         if input is not None:

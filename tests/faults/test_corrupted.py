@@ -125,6 +125,33 @@ def test_a_run_that_is_set_aside_says_so_and_goes_on_when_it_is_mended() -> None
     assert (run.status, run.error, run.output) == ("succeeded", None, len(LARGE))
 
 
+@pytest.mark.parametrize("gives_up", [False, True])
+def test_a_run_that_is_set_aside_while_it_is_being_retried_is_retried_once_it_is_mended(gives_up: bool) -> None:
+    stand = Stand()
+    steps = [{"id": "a", "set": "${input.x}"}, {"id": "b", "after": ["a"], "fail": {"error": "X"}, "when": "input.x == 1"}]
+    run = stand.start({**WORK, "steps": steps, "timeout": "1m", "output": "${steps.a.output}"}, {"x": 1})
+    stand.rest()
+    (whole,) = [item for item in items_of(stand, run) if item["sk"] == "s#b"]
+    broken(stand, run, "s#b", "outcome", None)
+    with suppress(TreadleError):
+        stand.operations.retry(TENANT, run, from_step="a", input={"x": 2})
+    stand.rest()
+    seen = stand.show(run)
+    assert (seen.status, seen.error and seen.error["name"]) == ("paused", "Corrupted")
+    stand.cloud.store.put(whole)
+    if gives_up:
+        stand.operations.cancel(TENANT, run)
+        stand.rest()
+        assert stand.show(run).status == "cancelled"
+        stand.operations.retry(TENANT, run)
+        stand.rest()
+        assert (stand.show(run).status, stand.show(run).output) == ("succeeded", 1), "not from `a` on: another retry was"
+        return
+    stand.operations.resume(TENANT, run)
+    stand.rest()
+    assert (stand.show(run).status, stand.show(run).output) == ("succeeded", 2)
+
+
 def test_a_run_that_is_set_aside_can_be_cancelled() -> None:
     stand, one, _ = under_way()
     broken(stand, one, "s#later", "state", "dancing")

@@ -114,7 +114,7 @@ def _signal(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline:
 def _workflow(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
     asked = render(step.spec, run.world.expressions, bound)
     child = child_of(run.id, claim.key, claim.attempt, run.generation)
-    given = asked.get("input", {}) if claim.given is None else run.world.load(decode(claim.given))
+    given = claim.given if claim.given is not None else encode(run.kept(asked.get("input", {})))
     wait = {"for": "child", "child": child, "workflow": asked["id"], "version": asked.get("version"), "input": given}
     return Waits(wait | {"detached": asked.get("wait") is False}, _earliest(claim, step.timeout, None))
 

@@ -17,7 +17,7 @@ from ..core.resources import DEFAULT
 from ..ports import Change, Equals, Item, Message
 from ..topology import MAX_DELAY_S, lane
 from . import semaphores
-from .items import encode, run_key, step_key
+from .items import digest, encode, run_key, step_key
 from .names import about
 from .run import Run
 from .semaphores import Place, Semaphore
@@ -27,6 +27,7 @@ from .world import World
 if TYPE_CHECKING:
     from .claims import Claim
 
+LONGEST_SLOT: Final = 100  # characters of a run's key in its control item, which is small
 AT_ONCE: Final = 0  # the look of a message that says that a place is free
 
 # ------------------------------------------------------------------------------------------------ runs
@@ -36,7 +37,8 @@ def slot_of(run: Run, plan: Plan, given: Json) -> str | None:
     """The key that a run of this input counts under. Raises ExpressionFault."""
     if plan.concurrency is None:
         return None
-    return encode(evaluate(plan.concurrency["key"], run.world.expressions, {"input": given, "run": about(run)}))
+    key = encode(evaluate(plan.concurrency["key"], run.world.expressions, {"input": given, "run": about(run)}))
+    return key if len(key) <= LONGEST_SLOT else f"{key[:LONGEST_SLOT]}… {digest(key)}"
 
 
 def check_room(world: World, tenant: str, plan: Plan, slot: str | None, run_id: str) -> None:

@@ -19,7 +19,7 @@ from ..core.model import Outcome, RunStatus, State
 from ..core.plan import Plan
 from ..ports import Absent, AtMost, Change, Condition, Equals, Item, OneOf, all_of, any_of, is_set
 from .checkpoints import Why
-from .claims import AMENDED, Claim, stands
+from .claims import AMENDED, Claim, as_unbegun, stands
 from .items import is_fact, run_key
 from .keeping import keep
 from .run import Run
@@ -92,23 +92,54 @@ def _drop_hold(run: Run) -> None:
 
 def _looked_at(run: Run, before: Plan, after: Plan, difference: Mapping[str, list[str]]) -> dict[str, Item]:
     """The run's items. Each that is somebody's has a mark from now on, so that he reads control before he writes what it came to:
-    what follows from that is decided by the new plan. Nothing begins meanwhile, so there is an end to it."""
+    what follows from that is decided by the new plan. So has each step whose skip somebody may have found out, and not written yet.
+    Nothing begins meanwhile, so there is an end to it."""
     while True:
         items = snapshot(run)
         _refuse_started(items, before, after, difference)
-        missed = [key for key, item in items.items() if not _marked(run, items, key, item)]
+        open_again = _open_again(before, after, items, difference)
+        missed = [key for key, item in items.items() if not _marked(run, items, key, item, open_again)]
+        missed = missed or [key for key in _unbegun(before, items, open_again) if not run.world.store.put(_barred(run, key), Absent()).ok]
         if not missed:
             return items
 
 
-def _marked(run: Run, items: Mapping[str, Item], key: str, item: Item) -> bool:
+def _barred(run: Run, key: str) -> Item:
+    return as_unbegun(run, key) | {AMENDED: run.world.new_fence()}
+
+
+def _open_again(before: Plan, after: Plan, items: Mapping[str, Item], difference: Mapping[str, list[str]]) -> set[str]:
+    """Steps that may be skipped by one plan and not by the other: what is changed, and what comes after a skip that is taken back."""
+    skipped = {paths.step_id(key) for key, item in items.items() if _is_skipped(item)}
+    taken_back = _with_what_follows(after, {name for names in difference.values() for name in names}, skipped) & skipped
+    return {*difference["changed"], *(target for name in taken_back for target in before.scope_of[name].steps[name].targets)}
+
+
+def _unbegun(plan: Plan, items: Mapping[str, Item], names: set[str]) -> Iterator[str]:
+    """The keys of those steps, in each scope that is open, of which there is no item."""
+    scopes = [("", plan.root)]
+    for key, item in items.items():
+        step = plan.steps[paths.step_id(key)]
+        if item["state"] == State.OPEN and step.inner is not None and (paths.index(key) is not None or not step.is_loop):
+            scopes.append((paths.inside(key, item["attempt"]), step.inner))
+    for scope_key, scope in scopes:
+        keys = [paths.join(scope_key, name) for name in sorted(names & scope.steps.keys())]
+        yield from (key for key in keys if key not in items)
+
+
+def _is_skipped(item: Item) -> bool:
+    return is_fact(item) and item["outcome"] in NEVER_REACHED
+
+
+def _marked(run: Run, items: Mapping[str, Item], key: str, item: Item, open_again: set[str]) -> bool:
     """False: it has gone on since it was read."""
     store, mark = run.world.store, {AMENDED: run.world.new_fence()}
     following = item.get("next") if is_fact(item) and item.get("gen", 1) == run.generation else None
     if following and following not in items:  # that claim has no item of its own
         claim = Claim(following, item["fence"], item["lease"], 1, run.now, run.now, seq=item.get("seq", 0) + 1)
         return store.put(claim.item(run) | mark, Absent()).ok
-    if item["state"] not in (State.CLAIMED, State.OPEN):
+    is_unbegun = item["state"] == State.RELEASED and paths.step_id(key) in open_again
+    if item["state"] not in (State.CLAIMED, State.OPEN) and not is_unbegun:
         return True
     return store.update((item["pk"], item["sk"]), Change(set=mark), stands(item)).ok
 
@@ -130,10 +161,12 @@ def _take_back(run: Run, after: Plan, items: Mapping[str, Item], difference: Map
     """A step that was only skipped has not started: its skip is taken back, and with it those of what was skipped after it. They are
     decided again."""
     joined = {name for names in difference.values() for name in names}
-    skipped = {key: item for key, item in items.items() if is_fact(item) and item["outcome"] in NEVER_REACHED}
+    skipped = {key: item for key, item in items.items() if _is_skipped(item)}
     again = _with_what_follows(after, joined, {paths.step_id(key) for key in skipped})
     for key, item in skipped.items():
-        if paths.step_id(key) in again:
+        if paths.step_id(key) in again & after.steps.keys():
+            run.world.store.put(_barred(run, key), Equals("fence", item["fence"]))
+        elif paths.step_id(key) in again:
             run.world.store.delete((item["pk"], item["sk"]), Equals("fence", item["fence"]))
 
 

@@ -16,13 +16,13 @@ from enum import StrEnum
 from typing import Any
 
 from ..core import paths
-from ..core.errors import NotFound
+from ..core.errors import NotFound, Rejected
 from ..core.model import SCHEMA, Json, Outcome, State
 from ..core.moments import rfc3339
 from ..core.plan import Plan, Scope, Step
 from ..ports import Absent, Item
 from . import compensation
-from .items import INLINE_LIMIT, REF, body_key, decode, digest, encode, is_fact, is_ref, step_key
+from .items import INLINE_LIMIT, REF, body_key, decode, digest, encode, is_fact, is_ref, run_key, step_key
 from .retrying import check_from
 from .run import Run, blobs_of
 from .snapshot import partitions_of, snapshot
@@ -282,9 +282,10 @@ def restore(world: World, kept: Checkpoint, run_id: str, by: str | None, from_st
     """The control item of the new run. The same id again gives the same run.
 
     `from_step`: its result, and those of all that comes after it, are left out. `given`: in place of the run's input.
-    Raises NotFound (no such step in the root scope).
+    Raises NotFound (no such step in the root scope), Rejected("idempotency-conflict").
     """
     left_out = from_on(world.plan(kept.plan), from_step) if from_step is not None else frozenset()
+    begun(world, run_id, from_step, given)
     for item in world.load(kept.facts):
         if _root_of(item) not in left_out:
             world.store.put(_own(world, kept.run_id, run_id, _placed(run_id, item)), Absent())
@@ -294,6 +295,16 @@ def restore(world: World, kept: Checkpoint, run_id: str, by: str | None, from_st
     run = Run(world, run_id, control)
     run.send([run.message("settle", "", plan=kept.plan, gen=run.generation)])
     return control
+
+
+def begun(world: World, run_id: str, from_step: str | None, given: Json) -> Item | None:
+    """The control item, where the same request has come before. Before anything is copied the id is this request's, also where one that
+    used it died: what that one had copied would be taken for results. Raises Rejected("idempotency-conflict")."""
+    same = digest(from_step or "", encode(given))
+    written = world.store.put({"pk": run_id, "sk": "restored", "schema": SCHEMA, "same": same}, Absent())
+    if not written.ok and (written.item or {})["same"] != same:
+        raise Rejected("idempotency-conflict", "this idempotency key was used with another request", status=409)
+    return world.store.get(run_key(run_id))
 
 
 def from_on(plan: Plan, step_id: str) -> frozenset[str]:

@@ -6,12 +6,12 @@ A chunk that takes longer than a second gives the rest of its range to others, s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..core import paths
 from ..core.advance import Edging, Fact
-from ..core.model import SCHEMA, Json, Outcome, State
+from ..core.model import SCHEMA, Outcome, State
 from ..core.plan import Step
 from ..core.retry import is_rung, next_attempt
 from ..ports import Absent, AtMost, Change, Equals, Item, Key, Present, all_of, is_set
@@ -20,6 +20,7 @@ from .actions import act
 from .claims import Claim, Hold, write_result
 from .groups import open_group
 from .items import chunk_key, decode, encode, fact_of, is_fact, step_key
+from .loops import Progress
 from .results import LOST, Done, Failed, Held, Result
 from .run import Gate, Run
 from .thresholds import check_thresholds
@@ -28,27 +29,6 @@ if TYPE_CHECKING:
     from .segment import Segment
 
 CONTROL_EVERY_MS = 1000
-
-
-@dataclass
-class Progress:
-    """What came of the items so far. `outputs`: from the first item of the chunk on. `open`: begun, and ending later by themselves."""
-
-    outputs: list[Json] = field(default_factory=list)
-    members: dict[int, Edging] = field(default_factory=dict)
-    open: list[int] = field(default_factory=list)
-    last: Fact | None = None
-    stopped: bool = False
-    begun: bool = False  # one of them was begun here
-
-    def took(self, number: int, fact: Fact) -> None:
-        self.outputs.append(fact.output)
-        self.members[number] = Edging.FAILED if fact.outcome is Outcome.FAILED else Edging.LIVE
-        self.last = fact
-
-    def left_open(self, number: int) -> None:
-        self.outputs.append(None)
-        self.open.append(number)
 
 
 def work(segment: Segment, body: dict[str, Any]) -> None:
@@ -105,7 +85,7 @@ def _run_chunk(segment: Segment, loop: str, header: Item, chunk: Item, standing:
     if standing and not loops.is_sync(run.step(loop)):
         run.must_settle = segment.repair = True  # items that a lost worker opened may lack what is in them
     run.read_control(keys[0])
-    progress = Progress()
+    progress = Progress(header["gen"])
     end = _run_range(segment, loop, chunk, before, progress)
     if end == chunk["low"] or (standing and end < chunk["high"] and not progress.begun):
         _give_back(segment, loop, chunk, standing)
@@ -162,7 +142,7 @@ def _run_range(segment: Segment, loop: str, chunk: Item, before: dict[str, Item]
         if run.now - read_at >= CONTROL_EVERY_MS:
             run.read_control(key)
             read_at = run.now
-        if run.gate(key) is not Gate.OPEN:
+        if run.gate(key) is not Gate.OPEN or run.generation != progress.generation:
             progress.stopped = True
             return number
         too_long = progress.begun and run.now - began >= settings.chunk_s * 1000
@@ -173,7 +153,7 @@ def _run_range(segment: Segment, loop: str, chunk: Item, before: dict[str, Item]
             goes_on = True  # begun, and ending later by itself: whatever was to take it further may be lost
             progress.left_open(number)
             run.must_settle = segment.repair = True
-        elif standing is not None:
+        elif standing is not None and not suspects.is_dropped(run, standing):
             goes_on = _met(run, run.note(standing), step, number, progress)
         else:
             claim = Claim(key, chunk["fence"], chunk["lease"], 1, run.now, run.now, is_fused=True, hold=Hold((chunk["pk"], chunk["sk"])))
@@ -187,8 +167,11 @@ def _run_range(segment: Segment, loop: str, chunk: Item, before: dict[str, Item]
 
 def _met(run: Run, fact: Fact, step: Step, number: int, progress: Progress) -> bool:
     """An item that has ended, perhaps by a lost worker, who may not have said that its failure is one too many. False: it is never
-    counted, the loop stops."""
+    counted, the loop stops, or was opened again."""
     loop = paths.whole(fact.key)
+    if run.generation != progress.generation:
+        progress.left_open(number)
+        return False
     if fact.outcome is Outcome.FAILED:
         check_thresholds(run, fact)
     is_too_many = fact.outcome is Outcome.FAILED and not tolerance.is_tolerated(run, loop, step, run.headers[loop], number, fact.error)
@@ -240,6 +223,8 @@ def _record(run: Run, claim: Claim, fact: Fact, step: Step, number: int, progres
         if not is_fact(standing):
             progress.left_open(number)
             return True
+        if suspects.is_dropped(run, standing):
+            return _record(run, claim, fact, step, number, progress)
         fact = fact_of(standing)
     run.has_ended(fact)
     return _met(run, fact, step, number, progress)
@@ -376,7 +361,9 @@ def _lane_item(segment: Segment, loop: str, header: Item, claim: Claim, losses: 
     if gate is Gate.CLOSED:
         run.must_settle = True
         return False
-    progress = Progress()
+    progress = Progress(header["gen"])
+    if run.generation != progress.generation:
+        return False
     standing = run.world.store.get(step_key(run.id, key))
     if standing is None and gate is Gate.HELD:
         loops.set_aside(run, key, segment.seq)
@@ -385,7 +372,7 @@ def _lane_item(segment: Segment, loop: str, header: Item, claim: Claim, losses: 
         run.must_settle = segment.repair = True  # whatever was to take it further may be lost
         ending.tell_again(run, standing)
         return False
-    if standing is not None:
+    if standing is not None and not suspects.is_dropped(run, standing):
         if not _met(run, fact_of(standing), run.step(loop), number, progress):
             return False
     elif segment.deadline - run.now < run.world.settings.begin_margin_s * 1000:

@@ -111,11 +111,15 @@ class Claim:
 
 
 def take(run: Run, key: str, saw: tuple[str, ...] | None = None, of: str | None = None, seq: int = 0) -> Claim | Item:
-    """Claim a step that nobody began; the item that stands if somebody did."""
+    """Claim a step that nobody began; the item that stands if somebody did, as it is to be taken over."""
     now = run.now
     claim = Claim(key, run.world.new_fence(), now + run.world.settings.lease_s * 1000, 1, now, now, seq=seq, saw=saw, of=of)
     written = run.world.store.put(claim.item(run), NOBODY_BEGAN_IT)
-    return claim if written.ok else written.item or {}
+    standing = written.item or {}
+    if standing.get("state") == State.RELEASED:  # nobody may have had it before, though it has an item
+        known: Item = {"seq": seq, **({"saw": [*saw]} if saw else {})}
+        standing = known | standing | ({"of": of} if of else {})
+    return claim if written.ok else standing
 
 
 def take_over(run: Run, standing: Item, *, attempt: int, losses: int = 0) -> Claim | Item:
@@ -135,8 +139,17 @@ def take_over(run: Run, standing: Item, *, attempt: int, losses: int = 0) -> Cla
     as_it_was: list[Condition] = [Equals("state", standing["state"]), Equals("fence", standing["fence"])]
     if standing["state"] == State.CLAIMED:
         as_it_was.append(AtMost("lease", now))
-    written = run.world.store.put(claim.item(run), all_of(*as_it_was))
+    marked = {AMENDED: claim.amended} if claim.amended else {}
+    written = run.world.store.put(claim.item(run) | marked, all_of(*as_it_was))
     return claim if written.ok else written.item or {}
+
+
+def as_unbegun(run: Run, key: str) -> Item:
+    """In the place of no item: nobody has begun the step. Who decided before a retry, or an amendment, that it is skipped, or held it
+    through the `next` of the one before it, would need nothing but that there is none."""
+    pk, sk = step_key(run.id, key)
+    item: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "state": State.RELEASED.value, "fence": run.world.new_fence(), "attempt": 1}
+    return item | {"gen": run.generation} | ({"expires": run.control["expires"]} if "expires" in run.control else {})
 
 
 def fused(previous: Claim, key: str, now: int, seq: int) -> Claim:
@@ -182,6 +195,7 @@ def write_state(
 ) -> Written:
     """The step's item in a state on the way to its fact. `until`: when something is to happen to it (ms)."""
     told = {**more, "until": until, **due_at(run, until)}
+    told |= {AMENDED: claim.amended} if state is State.RELEASED and claim.amended else {}  # else it may be skipped by a plan of before
     item = claim.item(run) | {"state": state.value} | {name: value for name, value in told.items() if value is not None}
     item.pop("lease", None)
     written = run.world.store.put(item, condition or claim.is_mine)

@@ -7,13 +7,13 @@ from dataclasses import replace
 from ..core import paths
 from ..core.errors import NotFound, Rejected, WrongState
 from ..core.model import Json, Outcome, RunStatus, State, StepError
-from ..ports import Change, Item, OneOf, is_set
+from ..ports import Absent, Change, Item, OneOf, Present, all_of, is_set
 from . import retrying
 from .branches import step_message
 from .claims import claim_of, stands, write_state
 from .failures import write_end
 from .items import encode, error_of, is_fact, run_key, step_key
-from .quarantine import fault_in, set_aside
+from .quarantine import REOPENING, fault_in, set_aside
 from .reading import Unreadable
 from .retention import MARK
 from .run import Run
@@ -50,7 +50,7 @@ def pause(run: Run) -> None:
 
 
 def resume(run: Run) -> None:
-    _change(run, RunStatus.RUNNING, (RunStatus.PAUSED,), "resumed")
+    _change(run, RunStatus.RETRYING if REOPENING in run.control else RunStatus.RUNNING, (RunStatus.PAUSED,), "resumed")
     put_in_order(run)
 
 
@@ -83,8 +83,9 @@ def retry(run: Run, from_step: str | None, given: Json) -> None:
 
 
 def _change(run: Run, wanted: RunStatus, allowed: tuple[RunStatus, ...], done: str) -> None:
-    condition = OneOf("status", tuple(status.value for status in allowed))
-    change = Change(set={"status": wanted.value, **soon(run)}, add={"rev": 1}, remove=("quarantine",))
+    as_it_was = Present(REOPENING) if wanted is RunStatus.RETRYING else Absent(REOPENING)
+    condition = all_of(OneOf("status", tuple(status.value for status in allowed)), as_it_was)
+    change = Change(set={"status": wanted.value, **soon(run)}, add={"rev": 1}, remove=("quarantine", REOPENING))
     written = run.world.store.update(run_key(run.id), change, condition)
     run.control = written.item or run.control
     if not written.ok and not is_set(change, written.item):

@@ -14,9 +14,9 @@ from .run import Run
 
 def successor(run: Run, fact: Fact, may_run: Callable[[str], bool]) -> str | None:
     """A step with this one as its only source goes on in the same hands, if it belongs in the same lane. Not where leases are
-    renewed: a claim has to have an item for that; nor in a run that was retried, whose steps may have one (`retrying`).
+    renewed: a claim has to have an item for that; nor in a run that was retried or amended, whose steps may have one (`as_unbegun`).
     `may_run`: whether this worker may do what the step of a key does."""
-    if run.world.keeper is not None or run.generation > 1:
+    if run.world.keeper is not None or run.generation > 1 or "amended" in run.control:
         return None
     step = run.step(fact.key)
     if paths.index(fact.key) is not None:

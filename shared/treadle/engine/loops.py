@@ -7,6 +7,7 @@ of the index range, or by lanes that take one after another where `maxConcurrenc
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..core import paths
@@ -17,7 +18,7 @@ from ..core.expressions import evaluate
 from ..core.model import Json, Outcome, State, StepError
 from ..core.plan import INSTANT, Step
 from ..ports import Absent, Item, Key, Message
-from . import ending, joins, outputs, tolerance
+from . import ending, joins, outputs, suspects, tolerance
 from .actions import boolean, expression_error
 from .claims import Claim, claim_of, stands, write_state
 from .items import cursor_key, encode, is_fact, step_key
@@ -32,6 +33,29 @@ MAX_ITEMS = 1_000_000
 LIST_IN_HEADER = 4 * 1024  # bytes; a longer list lies in pages beside the items
 ITEMS = "$items"  # the join of a loop's items
 MAX_LANES = 64  # of one cursor item
+
+
+@dataclass
+class Progress:
+    """What came of the items so far. `outputs`: from the first item of the chunk on. `open`: begun, and ending later by themselves.
+    `generation`: of the run, when the loop was opened."""
+
+    generation: int
+    outputs: list[Json] = field(default_factory=list)
+    members: dict[int, Edging] = field(default_factory=dict)
+    open: list[int] = field(default_factory=list)
+    last: Fact | None = None
+    stopped: bool = False
+    begun: bool = False  # one of them was begun here
+
+    def took(self, number: int, fact: Fact) -> None:
+        self.outputs.append(fact.output)
+        self.members[number] = Edging.FAILED if fact.outcome is Outcome.FAILED else Edging.LIVE
+        self.last = fact
+
+    def left_open(self, number: int) -> None:
+        self.outputs.append(None)
+        self.open.append(number)
 
 
 def is_sync(step: Step) -> bool:
@@ -223,9 +247,9 @@ def _have_all_facts(run: Run, loop: str, count: int, first: int) -> bool:
         low = (first // paths.PAGE + offset) % pages * paths.PAGE
         keys = [step_key(run.id, paths.item(loop, number)) for number in range(low, min(low + paths.PAGE, count))]
         found = run.world.store.get_many(keys)
-        ends = [Outcome(found[key]["outcome"]) for key in keys if is_fact(found.get(key))]
-        failed += ends.count(Outcome.FAILED)
-        if len(ends) < len(keys) or Outcome.CANCELLED in ends:
+        ends = [found[key] for key in keys if is_fact(found.get(key))]
+        failed += sum(Outcome(end["outcome"]) is Outcome.FAILED for end in ends)
+        if len(ends) < len(keys) or not all(suspects.counts(run, end) for end in ends):
             return False
     return failed <= tolerance.most(run.step(loop), count)
 

@@ -65,7 +65,7 @@ def bounded(raised: TaskError, permanent: tuple[str, ...] = (), mask: Mask | Non
     name, message, details = raised.name, raised.message, raised.details
     if mask:
         name, message, details = mask.text(name), mask.text(message), mask.json(_plain(details))
-    return StepError(name[:MAX_MESSAGE], _short(message), _details(details), is_permanent)
+    return StepError(_short(name), _short(message), _details(details), is_permanent)
 
 
 def _short(text: str) -> str:

@@ -13,9 +13,10 @@ from ..core import paths
 from ..core.advance import Edging, Fact, Verdict, decide, edging, verdict
 from ..core.model import Outcome, State
 from ..core.plan import CHOSEN, Step
-from ..ports import Absent, Equals, Message, any_of
+from ..ports import Absent, AtMost, Equals, Item, Message, all_of, any_of
 from . import ending, joins, loops
-from .items import fact_item, is_fact, step_key
+from .claims import AMENDED, stands
+from .items import fact_item, is_fact, run_key, step_key
 from .run import Run
 
 READ_SIBLINGS = 5  # joins of up to this many sources read them; wider ones are counted in a tree
@@ -155,9 +156,11 @@ def _has_begun(run: Run, key: str, by: str) -> bool:
 
 def _skip(run: Run, key: str, target: Step, never: Verdict, because: Fact) -> list[Fact]:
     fact = Fact(key, never.outcome, ended_at=max(run.now, because.ended_at), why=_why(target, never, because), seq=because.seq + 1)
-    nobody_began_it = any_of(Absent(), Equals("state", State.RELEASED.value))
+    given_back = all_of(Equals("state", State.RELEASED.value), AtMost("gen", run.generation), Absent(AMENDED))
     item = fact_item(run.id, fact, fence=run.world.new_fence(), generation=run.generation, expires=run.control.get("expires"))
-    written = run.world.store.put(item, nobody_began_it)
+    written = run.world.store.put(item, any_of(Absent(), given_back))
+    if not written.ok and _knows_the_amendment(run, written.item or {}):
+        written = run.world.store.put(item, stands(written.item or {}))
     if not written.ok:
         # somebody wrote it already and may have died before what follows from it
         standing = written.item or {}
@@ -166,6 +169,15 @@ def _skip(run: Run, key: str, target: Step, never: Verdict, because: Fact) -> li
         fact = run.note(standing)
     run.has_ended(fact)
     return [fact]
+
+
+def _knows_the_amendment(run: Run, standing: Item) -> bool:
+    """What an amendment may have changed bears a mark: it is skipped by whoever has read control since. Others leave it to him who
+    amends: he has the run put in order."""
+    if AMENDED not in standing or standing["state"] != State.RELEASED:
+        return False
+    control = run.world.store.get(run_key(run.id)) or {}
+    return "hold" not in control and all(control.get(name) == run.control[name] for name in ("plan", "gen"))
 
 
 def _why(target: Step, never: Verdict, because: Fact) -> str:

@@ -18,6 +18,7 @@ ALIVE = tuple(status.value for status in RunStatus if not status.is_final)
 # These are stopping already: they end as they were to end, without what cannot be read.
 _GIVEN_UP = {"cancel": RunStatus.CANCELLED, "timeout": RunStatus.TIMED_OUT}
 EVENT = "RunQuarantined"
+REOPENING = "reopening"  # of a run that was being retried as it was set aside: that is gone on with once it is resumed
 _GONE = ("object", "plan", "body of run")
 
 
@@ -44,11 +45,13 @@ def set_aside(world: World, run_id: str, fault: str, *due: Key) -> None:
         return
     told = {"name": "Corrupted", "message": fault[:400]}
     wanted: dict[str, Any] = {"quarantine": told} | ({} if status == RunStatus.STOPPING else {"status": RunStatus.PAUSED.value})
+    wanted |= {REOPENING: True} if status == RunStatus.RETRYING else {}
     ended = _GIVEN_UP.get(str(control.get("stop"))) if status == RunStatus.STOPPING else None
     if ended is not None:
         wanted |= {"status": ended.value, "ended_at": now}
     condition = OneOf("status", ALIVE) if status in ALIVE else Present()
-    store.update(run_key(run_id), Change(set=wanted, add={"rev": 1} if type(control.get("rev")) is int else {}, remove=_UNDUE), condition)
+    gone = (*_UNDUE, *(_OF_ITS_END if status == RunStatus.RETRYING else ()))
+    store.update(run_key(run_id), Change(set=wanted, add={"rev": 1} if type(control.get("rev")) is int else {}, remove=gone), condition)
     data = {"run": run_id, "workflow": control.get("workflow"), "tenant": control.get("tenant"), "error": told}
     world.tell([Event(EVENT, digest("quarantine", run_id, fault), run_id, now, data)])
     if ended is not None:
@@ -67,3 +70,4 @@ def set_aside(world: World, run_id: str, fault: str, *due: Key) -> None:
 
 
 _UNDUE = ("due", "due_shard")
+_OF_ITS_END = ("ended_at", "timeout_at")  # before it was retried

@@ -11,7 +11,7 @@ from typing import Any
 from ..core.errors import ExpressionFault
 from ..core.expressions import as_text
 from ..core.model import Json, StepError
-from ..core.moments import from_rfc3339
+from ..core.moments import from_rfc3339, rfc3339
 from ..ports import Event
 from ..topology import EVENT_SOURCE
 from .items import encode
@@ -20,6 +20,7 @@ from .run import Run
 MAX_MESSAGE = 4096  # characters
 MAX_NAME = 128  # EventBridge: of a detail-type
 MAX_SOURCE = 256
+MAX_ASKED = 64 * 1024  # bytes of all names together; an item has at most 400 KB
 MAX_EVENT = 200 * 1024  # bytes of a detail; EventBridge takes 256 KB with what stands around it
 
 
@@ -50,7 +51,9 @@ def event(run: Run, told: Mapping[str, Any], identity: str) -> Event:
 def moment(value: Json) -> int:
     """Of `wait.until`: ms."""
     try:
-        return from_rfc3339(value)
+        until = from_rfc3339(value)
+        rfc3339(until)  # in UTC the last hours of the year 9999 may be those of a year that no timestamp can name
+        return until
     except (TypeError, ValueError, OverflowError):
         raise ExpressionFault(f"wait.until must give a timestamp, not {encode(value)[:100]}") from None
 
@@ -60,6 +63,8 @@ def question(told: Mapping[str, Any]) -> dict[str, Json]:
     asked: dict[str, Json] = {}
     if "by" in told:
         asked["by"] = [_text(who, "approval.by", MAX_SOURCE) for who in told["by"]]
+        if (size := len(encode(asked["by"]).encode())) > MAX_ASKED:
+            raise ExpressionFault(f"approval.by names people in {size} bytes: it has at most {MAX_ASKED}")
     if "message" in told:
         asked["message"] = as_text(told["message"])[:MAX_MESSAGE]
     return asked

@@ -37,13 +37,15 @@ def hold(run: Run, by: str | None, reason: str) -> bool:
 
 
 def release(run: Run) -> bool:
-    """A run that has ended goes when its time is over, or at once if it is over already. False: nobody holds it."""
+    """A run that has ended goes when its time is over, or at once if it is over already. False: nobody holds it, or it ended meanwhile."""
+    was_held = HOLD in run.control
     kept_ms = run.world.settings.kept_ms(run.control["workflow"])
     goes: dict[str, Any] = {}
     if run.status.is_final and kept_ms is not None:
         goes = {"due": run.control["ended_at"] + kept_ms, "due_shard": DUE_SHARDS + shard_of(run.id)}
     change = Change(set=goes, add={"rev": 1}, remove=(HOLD,))
-    return _changed(run, change, all_of(Present(HOLD), Equals("status", run.control["status"])))
+    is_mine = _changed(run, change, all_of(Present(HOLD), Equals("status", run.control["status"])))
+    return is_mine or (was_held and HOLD not in run.control)  # by this very write, whose answer was lost, or by somebody else
 
 
 def _changed(run: Run, change: Change, condition: Condition) -> bool:

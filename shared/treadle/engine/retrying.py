@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..core import paths
+from ..core.advance import Verdict, verdict
 from ..core.errors import NotFound, WrongState
-from ..core.model import SCHEMA, Json, Outcome, RunStatus, State
+from ..core.model import Json, Outcome, RunStatus, State
 from ..core.plan import Plan, Scope, Step
 from ..ports import Absent, AtMost, Change, Equals, Item, OneOf, Present, all_of, any_of, is_set
 from . import compensation, waits
-from .items import body_key, decode, encode, is_fact, run_key, shard_of, step_key, stop_key
+from .claims import as_unbegun
+from .items import body_key, decode, encode, fact_of, is_fact, run_key, shard_of, stop_key
+from .quarantine import REOPENING
 from .retention import MARK
 from .run import Run
 from .snapshot import failures, snapshot
@@ -34,7 +37,7 @@ def retry(run: Run, from_step: str | None, given: Json) -> None:
         set={"status": RunStatus.RETRYING.value, "due": run.now + LOOK_AGAIN_MS, "due_shard": shard_of(run.id)}
         | {name: value for name, value in told.items() if value},
         add={"rev": 1, "gen": 1},
-        remove=() if offered else ("given",),
+        remove=(REOPENING, *(name for name, value in told.items() if not value)),
     )
     is_over = OneOf("status", tuple(status.value for status in RETRIABLE))
     written = run.world.store.update(run_key(run.id), change, all_of(is_over, Equals("gen", run.generation), Absent(MARK)))
@@ -53,16 +56,20 @@ def _offer(run: Run, given: Json) -> str:
     return name
 
 
-def as_offered(run: Run, given: Json) -> Item:
-    """What is another one in the control item of a new run whose input is to take the place of the one that was found there."""
-    return {"status": RunStatus.RETRYING.value, "given": _offer(run, given)}
+def as_offered(run: Run, given: Json, by: str | None) -> Item:
+    """What is another one in the control item of a new run whose input is to take the place of the one that was found there. `by`: who
+    starts it."""
+    return {"status": RunStatus.RETRYING.value, "given": _offer(run, given), "given_by": by}
 
 
 def _take_input(run: Run) -> None:
     """Once in a generation: whoever is late, or does it again, finds it taken."""
     offered, before = run.control["given"], run.generation - 1
     first = all_of(Present(offered), any_of(Absent("gen"), AtMost("gen", before)))
-    change = Change(set={"gen": run.generation}, copy={"input": offered}, remove=(offered,))
+    by = run.control.get("given_by")
+    of_start = {"by": by} if by is not None else {}
+    nobody = ("by",) if by is None and "given_by" in run.control else ()
+    change = Change(set={"gen": run.generation, **of_start}, copy={"input": offered}, remove=(offered, *nobody))
     run.world.store.update(body_key(run.id), change, first)
 
 
@@ -92,7 +99,7 @@ def go_on(run: Run) -> None:
     change = Change(
         set={"status": (RunStatus.PENDING if run.control.keys() & {"slot", "counted"} else RunStatus.RUNNING).value, **anew, **counted},
         add={"rev": 1},
-        remove=("ended_at", "error", "stop", "compensated", "output", "from", "given", *(() if anew else ("timeout_at",))),
+        remove=("ended_at", "error", "stop", "compensated", "output", "from", "given", "given_by", *(() if anew else ("timeout_at",))),
     )
     still = all_of(Equals("status", RunStatus.RETRYING.value), Equals("gen", run.generation))
     written = run.world.store.update(run_key(run.id), change, still)
@@ -109,7 +116,8 @@ class Reopening:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.items = {key: item for key, item in snapshot(run).items() if self._is_of_before(item)}
+        known = run.plan.steps  # what was skipped late may have been amended away
+        self.items = {key: it for key, it in snapshot(run).items() if self._is_of_before(it) and paths.step_id(key) in known}
         self.undone = self._undone()
 
     def _is_of_before(self, item: Item) -> bool:
@@ -126,24 +134,30 @@ class Reopening:
     def work(self) -> None:
         self.scope("", self.run.plan.root)
 
-    def _given_back(self, key: str) -> Item:
-        """In place of a fact that the one before it may have held for its worker (`next`), who may still be at it: his write would need
-        nothing but that there is no item. While `next` is open no run ends, so each such step has one to be replaced."""
-        pk, sk = step_key(self.run.id, key)
-        item: Item = {"pk": pk, "sk": sk, "schema": SCHEMA, "state": State.RELEASED.value, "fence": self.run.world.new_fence()}
-        kept = {"expires": self.run.control["expires"]} if "expires" in self.run.control else {}
-        return item | {"attempt": 1, "gen": self.run.generation} | kept
-
     def scope(self, scope_key: str, scope: Scope) -> None:
         """Reopen what must be run again in the scope, whole or only where it failed inside."""
         again = {step.id for step in scope.steps.values() if self._is_cause(paths.join(scope_key, step.id), scope, step)}
         after = self._descendants(scope_key, scope, again)
         for step in scope.steps.values():
             key = paths.join(scope_key, step.id)
-            if step.id in after or key in self.undone or (not scope_key and step.id == self.run.control.get("from")):
+            if key not in self.items:
+                if step.id in after and self._may_be_skipped(scope_key, scope, step):
+                    self.bar(key)
+            elif step.id in after or key in self.undone or (not scope_key and step.id == self.run.control.get("from")):
                 self.drop(key)
-            elif step.id in again and key in self.items:
+            elif step.id in again:
                 self.reopen(key, step)
+
+    def _may_be_skipped(self, scope_key: str, scope: Scope, step: Step) -> bool:
+        """By what had ended before: whoever has found that out may not have written it yet."""
+        goes_on = self.run.plan.on_failure in ("continue", "wait")
+        found = {edge.source: self.items.get(paths.join(scope_key, edge.source)) for edge in step.edges}
+        facts = {name: fact_of(item) for name, item in found.items() if item is not None and is_fact(item)}
+        told = {name: fact for name, fact in facts.items() if fact.outcome is not Outcome.FAILED or goes_on or name in scope.handled}
+        return verdict(step, told) in (Verdict.DEAD, Verdict.BLOCKED)
+
+    def bar(self, key: str) -> None:
+        self.run.world.store.put(as_unbegun(self.run, key), Absent())
 
     def _is_cause(self, key: str, scope: Scope, step: Step) -> bool:
         item = self.items.get(key)
@@ -191,8 +205,6 @@ class Reopening:
 
     def drop(self, key: str) -> None:
         """The step and everything inside of it."""
-        if key not in self.items:
-            return
         step = self.run.step(key)
         if step.is_loop:
             self._drop_chunks(key, self.items[key])
@@ -217,9 +229,8 @@ class Reopening:
         generation = self.run.generation - 1
         self.run.world.store.put({**item, "sk": f"a#{generation}#{key}", "archived": generation})
         as_it_was = Equals("fence", item["fence"])
-        sources = {edge.source for edge in self.run.step(key).edges}
-        if paths.index(key) is None and len(sources) == 1:  # it may have been held by the fact before it
-            self.run.world.store.put(self._given_back(key), as_it_was)
+        if paths.index(key) is None and self.run.step(key).edges:
+            self.run.world.store.put(as_unbegun(self.run, key), as_it_was)
         else:
             self.run.world.store.delete((item["pk"], item["sk"]), as_it_was)
 
@@ -310,6 +321,9 @@ class Prospect(Reopening):
 
     def archive(self, key: str) -> None:
         self.reopened.add(key)
+
+    def bar(self, key: str) -> None:
+        """It did not run before."""
 
     def _drop_chunks(self, key: str, item: Item) -> None:
         """They go with the loop that they are of."""

@@ -122,11 +122,12 @@ class Run:
 
     def read_control(self, *keys: str) -> None:
         """RUN, and the STOP items of everything around the keys, strongly consistent. Raises NotFound."""
+        known = self.control.get("gen", 1)
         around = {container for key in keys for container in paths.containers(key)}
         if not around:
             control = self.world.store.get(run_key(self.id))
         else:
-            stops = {container: stop_key(self.id, self.control.get("gen", 1), container) for container in around}
+            stops = {container: stop_key(self.id, known, container) for container in around}
             found = self.world.store.get_many([run_key(self.id), *stops.values()])
             control = found.get(run_key(self.id))
             self.stops |= {container: found[stop] for container, stop in stops.items() if stop in found}
@@ -135,6 +136,15 @@ class Run:
         if self.control and control["plan"] != self.control.get("plan"):
             self._plan = None
         self.control = control
+        if control["gen"] != known:
+            self._forget()
+            if around:
+                self.read_control(*keys)
+
+    def _forget(self) -> None:
+        """The run has been retried: what stopped before goes on, and what had ended may run again."""
+        for known in (self.stops, self.facts, self.headers, self.loop_items):
+            known.clear()
 
     @property
     def is_over(self) -> bool:

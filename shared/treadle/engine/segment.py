@@ -20,7 +20,7 @@ from ..core.model import Json, Outcome, State, StepError
 from ..core.plan import INSTANT
 from ..core.retry import MAX_LOSSES
 from ..ports import Condition, Item
-from . import branches, ending, hooking, looks, opening, outgrown, stale, waits
+from . import branches, ending, hooking, looks, opening, outgrown, stale, suspects, waits
 from .actions import act, boolean, expression_error
 from .admission import give_place
 from .claims import Claim, fused, given_back, take, take_over, write_result, write_state
@@ -75,7 +75,7 @@ class Segment:
             if isinstance(claim, Claim):
                 self.chain(claim)
             else:
-                self.meet(key, {**claim, "of": of} if of and claim["state"] == State.RELEASED else claim)
+                self.meet(key, claim)
 
     def _seen(self, key: str) -> tuple[str, ...] | None:
         step = self.run.step(key)
@@ -156,7 +156,7 @@ class Segment:
         self.run.read_control()
         if self.run.is_over:
             self.send(ending.tell(self.run, Ready()))
-        if self.run.is_over or not self.run.still_stands(item):
+        if self.run.is_over or not self.run.still_stands(item) or suspects.is_sent_again(self.run, item):
             return
         while True:
             fact = self.run.note(item)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..core import paths
 from ..core.advance import Verdict, verdict
 from ..core.model import State
-from .claims import Claim, write_state
+from .claims import AMENDED, Claim, as_unbegun, write_state
 from .items import fact_of, is_fact, step_key
 from .run import Run
 
@@ -23,7 +23,11 @@ def given_up(run: Run, claim: Claim) -> bool:
     """Whether it was not its turn."""
     if _is_due(run, claim.key):
         return False
-    run.world.store.delete(step_key(run.id, claim.key), claim.is_mine_still)
+    if paths.index(claim.key) is not None:
+        run.world.store.delete(step_key(run.id, claim.key), claim.is_mine_still)
+    else:  # what stood there may have barred the step from being skipped
+        marked = {AMENDED: claim.amended} if claim.amended else {}
+        run.world.store.put(as_unbegun(run, claim.key) | marked, claim.is_mine_still)
     return True
 
 
@@ -35,11 +39,17 @@ def given_back(segment: Segment, *claims: Claim) -> bool:
     segment.plan = plan
     segment.local.clear()
     segment.run.must_settle = segment.repair = True
-    if any(claim.attempt > 1 or claim.losses or claim.is_fused or paths.index(claim.key) is not None for claim in claims):
+    if any(claim.attempt > 1 or claim.losses or paths.index(claim.key) is not None or _is_marked(segment.run, claim) for claim in claims):
         return False
     for claim in claims:
         write_state(segment.run, claim, State.RELEASED)
     return True
+
+
+def _is_marked(run: Run, claim: Claim) -> bool:
+    """It is held by the fact before it, and whoever amended the plan has seen that. Where he came first he has barred the step."""
+    item = run.world.store.get(step_key(run.id, claim.key)) if claim.is_fused else None
+    return item is not None and bool(item.get("fence") == claim.fence)
 
 
 def _is_due(run: Run, key: str) -> bool:

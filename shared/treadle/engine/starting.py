@@ -70,7 +70,7 @@ def start(world: World, request: StartRequest) -> tuple[Item, bool]:
     if is_anothers:
         from .retrying import as_offered  # on demand: few starts meet another one
 
-        control |= as_offered(Run(world, request.run_id, control), request.input)
+        control |= as_offered(Run(world, request.run_id, control), request.input, request.by)
     written = world.store.put(control, Absent())
     if not written.ok:
         standing = written.item or {}

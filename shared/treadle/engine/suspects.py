@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from ..core import paths
 from ..core.advance import Fact
 from ..core.errors import Newer, Unavailable
 from ..core.model import Outcome
@@ -53,8 +54,8 @@ def was_cancelled(run: Run, fact: Fact) -> bool:
     if fact.outcome is not Outcome.CANCELLED:
         return False
     run.read_control(fact.key)
-    run.must_settle = run.must_settle or run.gate(fact.key) is Gate.CLOSED
-    return run.gate(fact.key) is not Gate.OPEN
+    run.must_settle = True
+    return True
 
 
 def is_given_up(run: Run, step: Step, losses: int) -> bool:
@@ -62,3 +63,37 @@ def is_given_up(run: Run, step: Step, losses: int) -> bool:
     if run.world.settings.recovery == "none" or is_at_most_once(step):
         return losses > 0
     return losses > MAX_LOSSES
+
+
+# ------------------------------------------------------------------------------------------------ who comes late
+
+# Items of chunks and lanes have no claims of their own, and an iteration may be held by the one before it: their facts are written where
+# there is no item. Whoever was taken for lost may do that after the run was retried, and so may whoever ends an item in his place. All
+# that a retry leaves has succeeded: so a failure of an earlier generation is late, and so is a cancel in a loop that goes on.
+
+
+def counts(run: Run, fact: Item) -> bool:
+    """Of an item or iteration of a loop that goes on."""
+    outcome = Outcome(fact["outcome"])
+    return outcome is not Outcome.CANCELLED and (outcome is not Outcome.FAILED or fact.get("gen", 1) == run.generation)
+
+
+def is_dropped(run: Run, fact: Item) -> bool:
+    """Whether it was late, and is there no more: the item is to be run."""
+    if counts(run, fact):
+        return False
+    key, generation = fact["sk"][2:], run.generation
+    run.read_control(key)
+    if run.generation != generation or run.gate(key) is Gate.CLOSED:
+        return False  # who is late himself does not know; what stops was cancelled for that
+    run.world.store.delete((fact["pk"], fact["sk"]), Equals("fence", fact["fence"]))
+    return True
+
+
+def is_sent_again(run: Run, fact: Item) -> bool:
+    """Of any step's fact: whether it was late, and its item's message is on its way."""
+    key = fact["sk"][2:]
+    if paths.index(key) is None or not is_dropped(run, fact):
+        return False
+    run.send([run.message("step", key, plan=run.control["plan"], gen=run.generation, seq=fact.get("seq", 0))])
+    return True

@@ -14,7 +14,7 @@ from itertools import groupby
 from ..core import paths
 from ..core.model import State, StepError
 from ..core.plan import Step
-from ..ports import Absent, AtMost, Change, Equals, Item, Key, any_of
+from ..ports import Absent, AtMost, Change, Equals, Item, Key, all_of, any_of
 from .items import step_key
 from .run import Run
 from .stopping import stop_container
@@ -57,7 +57,8 @@ def _together(run: Run, numbers: Sequence[int], allowed: int) -> Iterator[list[i
 def _is_within(run: Run, loop: str, header: Item, numbers: list[int], allowed: int) -> bool:
     if allowed > run.world.settings.tally:
         return _count_of_many(run, loop, header, numbers) <= allowed
-    written = run.world.store.update(step_key(run.id, loop), Change(add={"failures": {*numbers}}), Equals("state", State.OPEN.value))
+    as_it_was = all_of(Equals("state", State.OPEN.value), Equals("fence", header["fence"]))
+    written = run.world.store.update(step_key(run.id, loop), Change(add={"failures": {*numbers}}), as_it_was)
     return written.ok and len((written.item or {}).get("failures", ())) <= allowed
 
 

@@ -11,16 +11,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..core import paths
-from ..core.errors import ExpressionFault, NotFound, Rejected, Unavailable
+from ..core.errors import ExpressionFault, NotFound, Rejected, Unavailable, WrongState
 from ..core.model import SCHEMA, Json, Outcome, RunStatus, State, StepError
-from ..ports import Absent, Change, Equals, Item, OneOf
+from ..ports import Absent, Change, Equals, Item, OneOf, all_of
 from . import ending
 from .actions import expression_error, remember, reshape
 from .admission import waits_no_more
 from .asking import asks
 from .callbacks import answer_to
 from .claims import Claim, claim_of, stands, write_state
-from .items import decode, encode, error_of, is_fact, mailbox_key, output_key, run_key
+from .items import INLINE_LIMIT, decode, encode, error_of, is_fact, mailbox_key, output_key, run_key, step_key
 from .names import names
 from .results import Waits
 from .run import Run
@@ -36,6 +36,11 @@ OPENING_MS = 60_000  # after its start a child may still lack its first messages
 MAX_TRIES = 20  # of a write that lost to another one
 KNOWN_POSTS = 8  # signals of a name that are known by their numbers: so many may come while one is being written
 _OF_MAILBOX = ("queue", "taken", "by", "waiters")
+CROWDED = 64 * 1024  # bytes of a mailbox: from there on what comes is kept beside it, and what has reached its step is let go
+IN_A_CROWD = 256  # bytes of a payload that lies in a crowded one
+MOST_BYTES = 300 * 1024  # an item has at most 400 KB
+NOTHING = "null"
+MOST_LET_GO = 200  # at a time
 
 __all__ = ["enter", "look", "resolve", "wake"]
 
@@ -90,12 +95,22 @@ def look(segment: Segment, item: Item) -> None:
         resolve(segment, item, None)
     elif wait.get("ends", until) > run.now:
         told = f"nobody who has the callback's token was heard of for {wait['heartbeat'] / 1000:g} s"
-        segment.failed(claim_of(item), StepError("HeartbeatTimeout", told), stands(item))
-        waits_no_more(run, item)
+        nobody_was_heard_of = all_of(stands(item), Equals("until", until))
+        if segment.failed(claim_of(item), StepError("HeartbeatTimeout", told), nobody_was_heard_of):
+            waits_no_more(run, item)
+        else:
+            _comes_by_later(run, item)
     else:
         give_up_child(run, item)
         segment.failed(claim_of(item), StepError("Timeout", f"the {wait['for']} did not come in time"), stands(item))
         waits_no_more(run, item)
+
+
+def _comes_by_later(run: Run, item: Item) -> None:
+    """Somebody was heard of meanwhile: the message that would have looked then is this one."""
+    standing = run.world.store.get((item["pk"], item["sk"])) or {}
+    if standing.get("state") == State.WAITING and "until" in standing:
+        run.send(wake(run, item["sk"][2:], standing["until"]))
 
 
 def resolve(segment: Segment, item: Item, result: Json) -> bool:
@@ -238,9 +253,12 @@ def post(run: Run, name: str, payload: Json) -> list[str]:
     number = run.world.new_fence()
 
     def put(box: Item) -> list[str]:
-        posts = box.get("posts", [])
+        posts, size = box.get("posts", []), len(_text_of(box).encode())
         if number not in posts:
-            box["queue"].append(encode(run.kept(payload)))
+            if size > MOST_BYTES:
+                told = f"run {run.id} keeps {len(box['queue'])} signals {name}: there is room for more once steps have taken some"
+                raise WrongState(told)
+            box["queue"].append(encode(run.kept(payload, IN_A_CROWD if size > CROWDED else INLINE_LIMIT)))
             box["posts"] = [*posts, number][-KNOWN_POSTS:]
         return list(box["waiters"])
 
@@ -255,14 +273,28 @@ def _change_mailbox(run: Run, name: str, change: Any) -> Any:
         standing = run.world.store.get((pk, sk))
         box = standing or {"pk": pk, "sk": sk, "schema": SCHEMA, "rev": 0, "queue": [], "taken": {}, "waiters": []}
         box.setdefault("by", {})  # the fences of those who took
-        before = encode({name: box[name] for name in _OF_MAILBOX})
+        before = _text_of(box)
         result = change(box)
-        if encode({name: box[name] for name in _OF_MAILBOX}) == before:
+        if (after := _text_of(box)) == before:
             return result
+        if len(after) > CROWDED:
+            _let_go(run, box)
         condition = Equals("rev", box["rev"]) if standing else Absent()
         if run.world.store.put({**box, "rev": box["rev"] + 1}, condition).ok:
             return result
     raise Unavailable(f"the mailbox of signal {name} is changing too fast")
+
+
+def _text_of(box: Item) -> str:
+    return encode({name: box[name] for name in _OF_MAILBOX})
+
+
+def _let_go(run: Run, box: Item) -> None:
+    """Of a step that has ended with what it took nobody asks for that any more, only that it took something."""
+    keys = {step_key(run.id, key): key for key, payload in box["taken"].items() if payload != NOTHING}
+    for at, item in run.world.store.get_many([*keys][:MOST_LET_GO]).items():
+        if is_fact(item) and _came(item) and box["by"].get(keys[at]) == item["fence"]:
+            box["taken"][keys[at]] = NOTHING
 
 
 # ------------------------------------------------------------------------------------------------ children
@@ -270,7 +302,8 @@ def _change_mailbox(run: Run, name: str, change: Any) -> Any:
 
 def _start_child(segment: Segment, item: Item) -> None:
     wait = item["wait"]
-    error = begin_child(segment.run, wait, item["sk"][2:])
+    given = segment.run.world.load(decode(wait["input"]))
+    error = begin_child(segment.run, {**wait, "input": given}, item["sk"][2:])
     if error is not None:
         segment.failed(claim_of(item), error, stands(item))
     elif wait["detached"]:

@@ -10,7 +10,7 @@ from ..core.advance import Edging, Fact
 from ..core.model import Outcome, State, StepError
 from ..core.plan import Step
 from ..ports import Absent, Change, Equals, Item, all_of
-from . import loops, tolerance
+from . import loops, suspects, tolerance
 from .claims import is_unbegun
 from .items import fact_of, is_fact
 from .progress import after
@@ -53,7 +53,7 @@ class LoopWalk:
     def _look(self, key: str, step: Step, inner: str | None, pulse: Pulse) -> int:
         """At one item or iteration."""
         child = self.walk.item(key)
-        if child is None:
+        if child is None or (inner is None and is_fact(child) and not suspects.counts(self.walk.run, child)):
             return UNBEGUN
         if is_fact(child):
             if not is_failure(child):
@@ -258,6 +258,8 @@ class LoopWalk:
             return
         elif last.next is not None:
             self.walk.ready.starts.append((last.next, last.seq + 1))
+        elif not suspects.counts(self.walk.run, self.walk.item(last.key) or {}):
+            self.walk.ready.starts.append((last.key, last.seq))
         else:
             found = loops.iteration_ended(self.walk.run, key, step, number, last, self.walk.ready)
             self.walk.take(after(self.walk.run, *found))

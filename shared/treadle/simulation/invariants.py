@@ -148,7 +148,7 @@ class Watch:
             self._fact_is_final(simulation, key, old, new)
         if new is None:
             return
-        begins = old is None or old["state"] == State.RELEASED
+        begins = (old is None or old["state"] == State.RELEASED) and new["state"] != State.RELEASED
         control = simulation.cloud.store.peek(run_key(new["pk"].partition("#")[0]))
         if control is None:
             return
@@ -181,7 +181,7 @@ class Watch:
         is_amended = simulation.current is not None and simulation.current.act is not None and simulation.current.act.verb == "amend"
         is_taken_back = is_amended and Outcome(old["outcome"]).is_skip  # what was only skipped has not begun, and is decided again
         is_open_again = archived and (new is None or new["state"] == State.RELEASED)
-        if not (is_open_again or (is_taken_back and new is None)):
+        if not (is_open_again or (is_taken_back and (new is None or new["state"] == State.RELEASED))):
             self.violated("I1", f"the fact of {key} ({old['outcome']}) became {new and (new['state'], new.get('outcome'))}")
 
     def _may_begin(self, simulation: Simulation, plan: Plan, control: Item, key: str) -> None:
