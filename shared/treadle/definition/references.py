@@ -95,7 +95,7 @@ class ReferenceCheck:
             if parsed is None:
                 continue
             if isinstance(parsed, ExpressionFault):
-                yield _bad_expression(found, parsed, place.is_bare)
+                yield self._bad_expression(found, parsed, place.is_bare)
                 continue
             yield from self._unknown_names(found, parsed, place)
             if "secrets" in place.names:
@@ -140,6 +140,13 @@ class ReferenceCheck:
         except RegexFault as too_many:
             raise ExpressionFault(str(too_many), 1) from None
         return found
+
+    def _bad_expression(self, found: _Expression, fault: ExpressionFault, is_bare: bool) -> Fault:
+        from .slips import of_expression  # on demand, as above
+
+        at = max((fault.column or 1) - 1, 0)
+        hint = of_expression(found.text, at, fault.message, self._names, is_bare=is_bare)
+        return Fault(Code.BAD_EXPRESSION, fault.message, found.path, hint, offset=found.offset + at)
 
     def _unknown_names(self, found: _Expression, parsed: References, place: Place) -> Iterator[Fault]:
         for name in sorted(parsed.roots - place.names):
@@ -201,14 +208,6 @@ def _strings(path: Path, value: Any) -> Iterator[tuple[Path, str]]:
             todo += [((*path, key), inner) for key, inner in reversed(value.items())]
         elif isinstance(value, list):
             todo += [((*path, number), inner) for number, inner in reversed(list(enumerate(value)))]
-
-
-def _bad_expression(found: _Expression, fault: ExpressionFault, is_bare: bool) -> Fault:
-    from .slips import of_expression  # on demand, as above
-
-    at = max((fault.column or 1) - 1, 0)
-    hint = of_expression(found.text, at, fault.message, is_bare=is_bare)
-    return Fault(Code.BAD_EXPRESSION, fault.message, found.path, hint, offset=found.offset + at)
 
 
 def _bad_secrets(found: _Expression, parsed: References) -> Iterator[Fault]:

@@ -42,7 +42,7 @@ _OTHERWISE = {
 }
 
 
-def of_expression(text: str, at: int, message: str, *, is_bare: bool) -> str | None:
+def of_expression(text: str, at: int, message: str, speller: Speller, *, is_bare: bool) -> str | None:
     """For an expression that cannot be parsed at the index `at`. `is_bare`: it is the whole value, not `${...}` in a template."""
     if is_bare and "${" in text:
         return "here the value is one expression, without `${` and `}`"
@@ -56,7 +56,7 @@ def of_expression(text: str, at: int, message: str, *, is_bare: bool) -> str | N
         return "a step begins again where it was lost, and what it reads stays: `run.startedAt` is when the run began"
     if named := re.fullmatch(r"there is no function `(\w+)`", message):
         meant = _OTHERWISE.get(named[1])
-        return f"did you mean `{meant}`?" if meant else Speller(FUNCTIONS).hint(named[1])
+        return f"did you mean `{meant}`?" if meant else speller.hint(named[1], FUNCTIONS)
     if any(char in _CURLY for char in text[at : at + 1]):
         return _STRAIGHT
     if re.search(r"\bnot\s+$", text[:at]):
