@@ -13,8 +13,9 @@ STEP = "steps: [{id: a, set: 1}]\n"
 CASES = [
     # code, text, (line, column) or None, part of the hint or None, id
     ("syntax", "steps:\n\t- {id: a, set: 1}\n", (5, 1), "with spaces", "a tab as indentation"),
-    ("syntax", "steps: [{id: a, set: 1}\n", (5, 1), "it began in line 4, column 8", "a list that never ends"),
-    ("syntax", 'steps:\n  - {id: a, set: "open}\n', (6, 1), "it began in line 5, column 18", "a string that never ends"),
+    ("syntax", "steps: [{id: a, set: 1}\n", (4, 8), "what begins here does not end", "a list that never ends"),
+    ("syntax", 'steps:\n  - {id: a, set: "open}\n', (5, 18), "what begins here does not end", "a string that never ends"),
+    ("syntax", "steps: [{id: a, set: 1}\nname: X\n", (5, 1), "it began in line 4, column 8", "a list that is not ended"),
     ("syntax", "steps: [{id: a, set: @home}]\n", (4, 22), "begins with `@`", "a text that needs quotes"),
     ("syntax", "steps:\n  - id: a\n    set: a: b\n", (6, 11), "in quotes", "a colon in a text"),
     ("syntax", "steps: [{id: a, set: .nan}]\n", (4, 22), None, "NaN in YAML"),

@@ -58,6 +58,8 @@ CASES = [
     ("steps: [{id: a, task: echo, retry: {on: [*]}}]\n", (4, 43), "begins with `*` stands in quotes", "a star by itself"),
     ("steps: [{id: a, task: echo, retry: {on: [*Card]}}]\n", (4, 42), "begins with `*` stands in quotes", "a star before a name"),
     ("steps:\n  - id: a\n    set: 1\n    when: 'a' == input.x\n", (7, 15), "in other quotes", "a text, and more behind it"),
+    ("steps:\n  - id: a\n    set: 1\n    task\n", (7, 5), "a key ends with `:`", "a key without its colon, at the end"),
+    ("steps:\n  - id: a\n    task\n    set: 1\n", (6, 5), "a key ends with `:`", "a key without its colon"),
     ("steps:\n  -id: a\n   set: 1\n", (6, 7), "in line 5 a blank is missing behind `-`", "no blank behind a dash"),
     ("steps:\n  - id:a\n    set: 1\n", (6, 8), "in line 5 a blank is missing behind `id:`", "no blank behind a colon"),
     ("steps:\n\u00a0\u00a0- {id: a, set: 1}\n", (5, 16), "a blank that is no space", "blanks that are no spaces"),

@@ -88,6 +88,8 @@ def of_yaml(problem: str, text: str, at: int) -> str | None:
         return "within `{}` and `[]` a text with `${...}` stands in quotes"
     if problem.startswith("mapping values are not allowed"):
         return _where_a_blank_is_missing(text, at, line) or _COLUMNS
+    if problem == "could not find expected ':'":
+        return "a key ends with `:`, and a blank stands between it and its value"
     if problem.startswith("did not find expected '-'"):
         return "the entries of a list begin with `- `, all in the same column"
     if problem == "did not find expected key" and re.search(r"['\"]\s", line):

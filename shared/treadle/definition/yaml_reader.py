@@ -194,8 +194,14 @@ def _syntax(error: yaml.YAMLError, text: str) -> Fault:
     if mark is not None:
         problem = getattr(error, "problem", None) or "cannot be read as YAML"
         context = getattr(error, "context", None)
-        hint = of_yaml(str(problem), text, mark.index) or _beginning(mark, getattr(error, "context_mark", None))
-        return Fault(Code.SYNTAX, f"{context}: {problem}" if context else str(problem), hint=hint, index=mark.index)
+        began = getattr(error, "context_mark", None)
+        message = f"{context}: {problem}" if context else str(problem)
+        is_noticed_late = not text[mark.index :].strip() or problem == "could not find expected ':'"
+        if began is not None and is_noticed_late:  # at the end of the text, or in a line below, there is nothing to see
+            hint = of_yaml(str(problem), text, mark.index) or "what begins here does not end"
+            return Fault(Code.SYNTAX, message, hint=hint, index=began.index)
+        hint = of_yaml(str(problem), text, mark.index) or _beginning(mark, began)
+        return Fault(Code.SYNTAX, message, hint=hint, index=mark.index)
     # A character that YAML does not allow: the reader knows its position only.
     position = getattr(error, "position", 0)
     return Fault(Code.SYNTAX, str(getattr(error, "reason", "cannot be read as YAML")), index=position if isinstance(position, int) else 0)
