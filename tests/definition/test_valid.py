@@ -264,6 +264,10 @@ def test_the_schema_describes_each_key_and_shows_each_map() -> None:
 
     keys = [(f"{title}.{name}", key) for title, model in models.items() for name, key in model["properties"].items()]
     assert [name for name, key in keys if not is_described(key)] == []
+    shown = [(shape, example) for _, shape in keys for example in shape.get("examples", ())]
+    assert len(shown) > 50
+    for shape, example in shown:
+        assert Draft202012Validator({"$defs": schema()["$defs"], **shape}).is_valid(example), (shape, example)
     for title, model in models.items():
         validator = Draft202012Validator({"$defs": schema()["$defs"], **({"$ref": f"#/$defs/{title}"} if title != "Workflow" else model)})
         assert model["examples"]

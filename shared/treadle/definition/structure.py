@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
@@ -157,6 +157,8 @@ def _generated() -> dict[str, Any]:
     generated = Workflow.model_json_schema(by_alias=True, schema_generator=_Generator)
     for name, model in generated["$defs"].items():
         model["examples"] = [EXAMPLES[name]]
+        _show_keys(model, EXAMPLES[name])
+    _show_keys(generated, examples()[0])
     generated["$defs"]["JsonSchema"] = {"description": "JSON Schema 2020-12.", **as_schema("#/$defs/JsonSchema")}
     generated["properties"]["input"]["$ref"] = generated["$defs"]["Signal"]["properties"]["schema"]["$ref"] = "#/$defs/JsonSchema"
     return {
@@ -165,6 +167,13 @@ def _generated() -> dict[str, Any]:
         **{key: value for key, value in generated.items() if key != "title"},
         "examples": examples(),
     }
+
+
+def _show_keys(model: dict[str, Any], example: Mapping[str, Any]) -> None:
+    """Each key by itself, as the map's example has it: what an editor offers behind a key."""
+    for key, shape in model["properties"].items():
+        if key in example and not shape.keys() & {"$ref", "examples", "enum", "items"}:
+            shape["examples"] = [example[key]]
 
 
 def schema() -> dict[str, Any]:

@@ -198,8 +198,8 @@ def _syntax(error: yaml.YAMLError, text: str) -> Fault:
         message = f"{context}: {problem}" if context else str(problem)
         is_noticed_late = not text[mark.index :].strip() or problem == "could not find expected ':'"
         if began is not None and is_noticed_late:  # at the end of the text, or in a line below, there is nothing to see
-            hint = of_yaml(str(problem), text, mark.index) or "what begins here does not end"
-            return Fault(Code.SYNTAX, message, hint=hint, index=began.index)
+            late = of_yaml(str(problem), text, mark.index) or "what begins here does not end"
+            return Fault(Code.SYNTAX, message, hint=late, index=began.index)
         hint = of_yaml(str(problem), text, mark.index) or _beginning(mark, began)
         return Fault(Code.SYNTAX, message, hint=hint, index=mark.index)
     # A character that YAML does not allow: the reader knows its position only.
