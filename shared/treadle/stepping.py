@@ -18,6 +18,7 @@ from .core.moments import rfc3339
 from .core.plan import CHOSEN, PLAIN, Plan, Scope, Step
 from .engine.addresses import input_address
 from .engine.items import child_of, decode, error_of, run_key, step_key
+from .engine.names import tries
 from .engine.run import Run
 from .engine.snapshot import read_partition
 from .engine.stopping import WHY, WHY_INSIDE
@@ -195,7 +196,7 @@ def _shown_error(run: Run, item: Item, error: StepError) -> dict[str, Json]:
         return told
     step = run.plan.steps.get(paths.step_id(key))
     if step is not None and step.action == "workflow":
-        child = child_of(run.id, key, item["attempt"], item.get("gen", 1))
+        child = child_of(run.id, key, item["attempt"], item.get("gen", 1), tries(run, key))
         told |= {"run": child} if run.world.store.get(run_key(child)) else {}
     address = input_address(run, key)
     return told | ({"input": address} if address else {})

@@ -752,6 +752,22 @@ AGAIN = [
         acts=[("failed", "retry")],
         output={"f": [1, 2, 1]},
     ),
+    Case(
+        "an item of which something was undone runs again, though it had succeeded",
+        """
+        errorHandling: {onFailure: compensate}
+        steps:
+        - id: f
+          forEach: "[1, 2]"
+          maxConcurrency: 1
+          group:
+            steps:
+            - {id: x, task: note, with: {label: "${item}"}, compensate: {task: note, with: {label: "undo ${item}"}}}
+            - {id: y, after: [x], task: nth, with: {key: "${string(item)}", fails: "${item - 1}"}}
+        """,
+        acts=[("failed", "retry")],
+        log=[1, 2, "undo 2", "undo 1", 1, 2],
+    ),
     *(
         Case(
             f"an item that fails again fails the loop again, {how}",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from treadle import TaskContext, TaskError, task
 from treadle.core.errors import Rejected
-from treadle.engine import retrying
+from treadle.engine import anew, retrying
 from treadle.engine.control import open_run, waiting_item
 from treadle.simulation.driver import TENANT, MemoryEngine
 
@@ -106,7 +106,7 @@ def test_of_groups_in_a_loop_each_step_asks_for_itself(engine: MemoryEngine, ban
 def test_who_dies_before_the_loop_is_let_go_leaves_it_waiting(engine: MemoryEngine, bank: Bank) -> None:
     run_id = waiting(engine, EACH % "", GIVEN)
     run = open_run(engine.world, run_id, TENANT)
-    retrying.reopen_loop(run, waiting_item(run, "f", "person"))
+    anew.begin(run, waiting_item(run, "f", "person"))
     engine.rest()
     assert engine.show(run_id).steps["f"].why == "waits for a person's decision"
     bank.is_away = False

@@ -20,7 +20,7 @@ from .caches import RESULT_HITS, RESULT_MISSES
 from .callbacks import Tokens
 from .claims import Claim, renew
 from .items import INLINE_LIMIT, cache_key, child_of, decode, digest, encode
-from .names import names
+from .names import names, tries
 from .rates import wait_for_turn
 from .results import Done, Failed, Held, Result, Waits
 from .run import Gate, Run
@@ -86,7 +86,7 @@ def _switch(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline:
 
 
 def _emit(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
-    identity = digest(run.id, claim.key, str(run.generation), "emit")
+    identity = digest(run.id, claim.key, str(run.generation), "emit", *filter(None, [tries(run, claim.key)]))
     run.events.append(rendered.event(run, render(step.spec, run.world.expressions, bound), identity))
     return Done(identity)
 
@@ -113,7 +113,7 @@ def _signal(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline:
 
 def _workflow(run: Run, step: Step, claim: Claim, bound: dict[str, Any], deadline: int) -> Result:
     asked = render(step.spec, run.world.expressions, bound)
-    child = child_of(run.id, claim.key, claim.attempt, run.generation)
+    child = child_of(run.id, claim.key, claim.attempt, run.generation, tries(run, claim.key))
     given = claim.given if claim.given is not None else encode(run.kept(asked.get("input", {})))
     wait = {"for": "child", "child": child, "workflow": asked["id"], "version": asked.get("version"), "input": given}
     return Waits(wait | {"detached": asked.get("wait") is False}, _earliest(claim, step.timeout, None))

@@ -13,6 +13,7 @@ import hashlib
 import json
 import secrets
 from dataclasses import dataclass
+from functools import cached_property
 from hmac import compare_digest
 from typing import Any
 
@@ -23,6 +24,7 @@ from ..ports import Absent, Item, Key
 from ..tasks.later import Answered, Callback
 from .claims import Claim, claim_of, stands, write_state
 from .items import decode, encode, step_key
+from .names import tries
 from .results import Waits
 from .run import Run
 from .semaphores import Place
@@ -57,10 +59,11 @@ class Tokens:
         url = run.world.url
         return Callback(token, url and f"{url}/v1/callbacks/{token}")
 
-    @property
+    @cached_property
     def _answer(self) -> Key:
         pk, _ = step_key(self.run.id, self.claim.key)
-        return pk, f"answer#{self.run.generation}#{self.claim.attempt}#{self.claim.key}"
+        of = ".".join(filter(None, [str(self.claim.attempt), tries(self.run, self.claim.key)]))
+        return pk, f"answer#{self.run.generation}#{of}#{self.claim.key}"
 
     @property
     def _ends_at(self) -> int:

@@ -217,7 +217,9 @@ def decide(run: Run, path: str, choice: str, given: Json, output: Json) -> None:
         kind = "loop" if step.is_loop else step.action
         raise Rejected("bad-value", f"another input is for a task or a child run: step {path} is a {kind}, and can only be tried as it is")
     if choice == "retry" and step.is_loop:
-        retrying.reopen_loop(run, item)
+        from .anew import begin  # on demand: nobody else needs it
+
+        begin(run, item)
     _hint(run, item["sk"][2:])
     _moves_again(run)
     segment = Segment(run, run.now + INVOCATION_MS)

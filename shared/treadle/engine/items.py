@@ -99,9 +99,10 @@ def digest(*parts: str) -> str:
     return base64.b32encode(hashed[:17])[:26].translate(_CROCKFORD).decode()
 
 
-def child_of(run_id: str, key: str, attempt: int, generation: int) -> str:
-    """The run that an attempt of a `workflow` step starts: made of its own, so that starting it again starts the same one."""
-    return digest("child", run_id, key, str(attempt), str(generation))
+def child_of(run_id: str, key: str, attempt: int, generation: int, tries: str = "") -> str:
+    """The run that an attempt of a `workflow` step starts: made of its own, so that starting it again starts the same one. `tries`: of
+    the loops around it."""
+    return digest("child", run_id, key, str(attempt), str(generation), *filter(None, [tries]))
 
 
 def encode(value: Json) -> str:

@@ -22,7 +22,7 @@ from . import ending, joins, outputs, suspects, tolerance
 from .actions import boolean, expression_error
 from .claims import Claim, claim_of, stands, write_state
 from .items import cursor_key, encode, is_fact, step_key
-from .names import names
+from .names import names, tries
 from .run import Gate, Run
 from .schedule import wake
 
@@ -64,8 +64,8 @@ def is_sync(step: Step) -> bool:
 
 
 def is_tried_anew(run: Run, header: Item) -> bool:
-    """The run was retried, or a person had the loop tried again: some of its items may have ended before."""
-    return run.generation > 1 or header.get("attempt", 1) > 1
+    """The run was retried, or a person had the loop, or one around it, tried again: some of its items may have ended before."""
+    return run.generation > 1 or header.get("attempt", 1) > 1 or bool(tries(run, header["sk"][2:]))
 
 
 # ------------------------------------------------------------------------------------------------ opening

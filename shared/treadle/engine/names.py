@@ -18,6 +18,8 @@ from ..ports import Item
 from .items import decode, is_ref, step_key
 from .run import Run
 
+ANEW = "anew"  # on the run: a person had one of its loops tried anew
+
 
 def names(run: Run, key: str, *, seen: Iterable[str] | None = None) -> dict[str, Any]:
     """For the expressions of the step at `key`. `seen`: the sources that its join `any` or N saw; None: as its item says."""
@@ -125,6 +127,14 @@ def loop_instances(key: str) -> list[str]:
             found.append(without_attempt)
         at = paths.scope(at)
     return found
+
+
+def tries(run: Run, key: str) -> str:
+    """Which try it is of the loops around, such as `2.1`, innermost first; "" where a person had none of them tried anew."""
+    if ANEW not in run.control:
+        return ""
+    found = [int(_header(run, paths.whole(instance)).get("attempt", 1)) for instance in loop_instances(key)]
+    return ".".join(map(str, found)) if any(number > 1 for number in found) else ""
 
 
 def _previous(run: Run, instance: str, number: int) -> Json:

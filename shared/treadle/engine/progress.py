@@ -17,6 +17,7 @@ from ..ports import Absent, AtMost, Equals, Item, Message, all_of, any_of
 from . import ending, joins, loops
 from .claims import AMENDED, stands
 from .items import fact_item, is_fact, run_key, step_key
+from .names import tries
 from .run import Run
 
 READ_SIBLINGS = 5  # joins of up to this many sources read them; wider ones are counted in a tree
@@ -83,7 +84,7 @@ class _Advancing:
         sources = {edge.source for edge in target.edges}
         if len(sources) == 1:
             self._decided(scope_key, target, verdict(target, {step.id: fact}), fact)
-        elif len(sources) <= READ_SIBLINGS or _must_read(self.run):
+        elif len(sources) <= READ_SIBLINGS or _must_read(self.run, scope_key):
             facts = {**self.run.sources(scope_key, target), step.id: fact}
             latest = replace(fact, seq=max(source.seq for source in facts.values()))
             self._decided(scope_key, target, verdict(target, facts), latest)
@@ -95,7 +96,7 @@ class _Advancing:
         """Everything in the scope has ended: a join over its last steps that waits for all of them, whatever the outcomes."""
         if len(last) == 1:
             self._over(scope_key, fact)
-        elif len(last) <= READ_SIBLINGS or _must_read(self.run):
+        elif len(last) <= READ_SIBLINGS or _must_read(self.run, scope_key):
             if len(self.run.find_facts(paths.join(scope_key, name) for name in last)) == len(last):
                 self._over(scope_key, fact)
         else:
@@ -142,9 +143,10 @@ def is_decided_early(step: Step) -> bool:
     return step.join not in ("all", "done")
 
 
-def _must_read(run: Run) -> bool:
-    """The trees of a retried run are new, those of an amended one may be of other edges: their joins read the facts."""
-    return run.generation > 1 or "amended" in run.control
+def _must_read(run: Run, scope_key: str) -> bool:
+    """The trees of a retried run are new, those of an amended one may be of other edges, and in a loop that is tried anew they have what
+    ended before: their joins read the facts."""
+    return run.generation > 1 or "amended" in run.control or bool(tries(run, scope_key))
 
 
 def _has_begun(run: Run, key: str, by: str) -> bool:

@@ -77,6 +77,7 @@ _RUN: Mapping[str, Check] = {
     "status": _one_of(*(each.value for each in RunStatus)), "gen": _INT, "rev": _INT, "plan": _TEXT, "tenant": _TEXT, "workflow": _TEXT,
     "version": _TEXT, "started_at": _INT, "ended_at": _INT, "due": _INT, "timeout_at": _INT, "attributes": _json, "output": _json,
     "error": _error, "parent": _MAP, "stop": _one_of("stop", "cancel", "timeout"), "priority": _TEXT, "exceeded": _INT,
+    "anew": _of(bool, "true or false"),
 }  # fmt: skip
 _OF_RUN = ("status", "gen", "rev", "plan", "tenant", "workflow", "version", "started_at")
 _CHUNK: Mapping[str, Check] = {"state": _STATE, "low": _INT, "high": _INT, "fence": _INT, "lease": _INT, "outputs": _json}

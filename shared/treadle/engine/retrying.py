@@ -163,7 +163,7 @@ class Reopening:
         item = self.items.get(key)
         if item is None:
             return True  # it runs for the first time: what cleaned up without it does so again
-        if key in self.undone or any(undone.startswith((f"{key}.", f"{key}[", f"{key}~")) for undone in self.undone):
+        if self._is_undone(key):
             return True
         if "." not in key and step.id == self.run.control.get("from"):
             return True
@@ -171,6 +171,10 @@ class Reopening:
             return bool(item["state"] != State.CLAIMED or item["lease"] <= self.run.now)
         outcome = Outcome(item["outcome"])
         return outcome is Outcome.CANCELLED or (outcome is Outcome.FAILED and step.id not in scope.handled)
+
+    def _is_undone(self, key: str) -> bool:
+        """It, or something inside of it."""
+        return any(undone == key or undone.startswith((f"{key}.", f"{key}[", f"{key}~")) for undone in self.undone)
 
     def reopen(self, key: str, step: Step) -> None:
         """The step failed: what succeeded inside of it stays. The step itself is begun again and finds it."""
@@ -191,7 +195,8 @@ class Reopening:
 
     def _reopen_instance(self, key: str, step: Step) -> None:
         item = self.items.get(key)
-        if item is not None and not (is_fact(item) and item["outcome"] == Outcome.SUCCEEDED):
+        stands = item is not None and is_fact(item) and item["outcome"] == Outcome.SUCCEEDED and not self._is_undone(key)
+        if item is not None and not stands:
             if step.inner is not None:
                 self._reopen_inside(key, step, item)
             self.archive(key)
@@ -262,16 +267,11 @@ class Reopening:
 # ------------------------------------------------------------------------------------------------ one loop
 
 
-def reopen_loop(run: Run, standing: Item) -> None:
+class LoopAnew(Reopening):
     """A loop that failed and waits for a person, who has it tried again: what did not succeed inside of it is open again.
 
     In the same generation, since everything else goes on. Safe to repeat: the loop itself waits until all of it is done.
-    """
-    LoopAnew(run, standing).work()
-
-
-class LoopAnew(Reopening):
-    """`standing`: the loop's item. Trees and cursors of its next attempt are new (`loops.is_tried_anew`); its STOP is taken back."""
+    `standing`: the loop's item. Trees and cursors of its next attempt are new (`loops.is_tried_anew`); its STOP is taken back."""
 
     def __init__(self, run: Run, standing: Item) -> None:
         self.run = run
