@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from treadle import TaskContext, TaskError, task
 from treadle.core.errors import Rejected
-from treadle.engine import anew, retrying
+from treadle.engine import Settings, anew, retrying
 from treadle.engine.control import open_run, waiting_item
 from treadle.simulation.driver import TENANT, MemoryEngine
 
@@ -179,3 +179,33 @@ def test_one_goes_on_from_whole_steps_and_is_told_which(engine: MemoryEngine, st
         with pytest.raises(Rejected) as refused:
             go_on(TENANT, run.id, from_step=step)
         assert refused.value.message == told
+
+
+class Gone(BaseException):
+    """The worker is, in the midst of its work."""
+
+
+@pytest.mark.parametrize("loop", ["forEach: '[1]'", "repeat: {until: 'true', max: 1}"])
+@pytest.mark.parametrize("given", [None, "other"])
+def test_an_item_that_was_lost_with_its_worker_is_tried_again_by_itself(loop: str, given: Any) -> None:
+    """`recovery_strategy: manual`: somebody looks first whether it had an effect."""
+
+    @task
+    def dies(given: Any, context: TaskContext) -> Any:
+        seen.append(given)
+        if len(seen) == 1:
+            raise TaskError("Away")
+        if len(seen) == 2:
+            raise Gone
+        return given
+
+    seen: list[Any] = []
+    engine = MemoryEngine([dies], settings=Settings(recovery="manual"))
+    retry = "retry: {maxAttempts: 3, delay: 0s}"
+    run_id = engine.start(HEAD % f"{{id: f, {loop}, {retry}, task: dies, with: own}}")
+    with pytest.raises(Gone):
+        engine.wait(run_id)
+    engine.wait(run_id, "waiting")
+    engine.decide(run_id, "f[0]", "retry", input=given)
+    assert engine.wait(run_id).status == "succeeded"
+    assert seen == ["own", "own", given or "own"]

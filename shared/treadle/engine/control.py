@@ -213,10 +213,11 @@ def decide(run: Run, path: str, choice: str, given: Json, output: Json) -> None:
         raise Rejected("bad-value", f"an output is what a skipped step gives (skip): with {choice} nothing would become of it")
     item = waiting_item(run, path, "person")
     step = run.step(item["sk"][2:])
-    if given is not None and (step.action not in ("task", "workflow") or step.is_loop):
-        kind = "loop" if step.is_loop else step.action
+    is_loop = step.is_loop and paths.index(item["sk"][2:]) is None  # an item that was lost may wait by itself
+    if given is not None and (step.action not in ("task", "workflow") or is_loop):
+        kind = "loop" if is_loop else step.action
         raise Rejected("bad-value", f"another input is for a task or a child run: step {path} is a {kind}, and can only be tried as it is")
-    if choice == "retry" and step.is_loop:
+    if choice == "retry" and is_loop:
         from .anew import begin  # on demand: nobody else needs it
 
         begin(run, item)
