@@ -21,6 +21,8 @@ EXEMPT: Mapping[str, str] = {
     "engine/starting.py:_is_anothers store.get": "two requests with one key and two inputs; the same",
     "engine/retrying.py:_offer store.update": "a run that is tried again with another input; the same",
     "engine/retrying.py:_take_input store.update": "the same",
+    "engine/anew.py:begin store.get_many": "loops within a loop that a person has tried anew; tests/people/test_loops_anew.py",
+    "engine/anew.py:begin store.delete": "the same",
     "engine/amending.py:_marked store.put": "an amendment meets a worker on its way to its next step; tests/people/test_amending.py",
     "engine/amending.py:_take_back store.delete": "one takes out a step that was skipped; the same",
     "engine/progress.py:_knows_the_amendment store.get": "one changes what is skipped then; tests/faults/test_late.py",
