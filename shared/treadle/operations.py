@@ -331,7 +331,7 @@ class Operations:
         old = self._run(tenant, run_id)
         if from_step is not None:
             return self._fork(old, from_step, input, self._run_id(tenant, f"{run_id}#rerun", key), by)
-        attributes = decode(old.control["attributes"]) if "attributes" in old.control else {}
+        attributes = checkpoints.attributes_of(old, input)
         new_id = self._run_id(tenant, f"{run_id}#rerun", key)
         with audit.asked(self.world, tenant, "rerun", by, run=run_id, started=new_id):
             given = old.input if input is None else input

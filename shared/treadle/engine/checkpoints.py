@@ -26,7 +26,7 @@ from .items import INLINE_LIMIT, REF, body_key, decode, digest, encode, is_fact,
 from .retrying import check_from
 from .run import Run, blobs_of
 from .snapshot import partitions_of, snapshot
-from .starting import StartRequest, start
+from .starting import StartRequest, given_attributes, start
 from .world import World
 
 LINE = "checkpoint#"  # in the run's own partition
@@ -290,7 +290,9 @@ def restore(world: World, kept: Checkpoint, run_id: str, by: str | None, from_st
         if _root_of(item) not in left_out:
             world.store.put(_own(world, kept.run_id, run_id, _placed(run_id, item)), Absent())
     attributes = decode(kept.attributes) if kept.attributes else {}
-    value = world.load(kept.input) if given is None else given
+    value = world.load(kept.input)
+    if given is not None:
+        attributes, value = given_attributes(world, world.plan(kept.plan), attributes, value), given
     control, _ = start(world, StartRequest(kept.tenant, kept.plan, value, run_id, attributes, kept.priority, by=by))
     run = Run(world, run_id, control)
     run.send([run.message("settle", "", plan=kept.plan, gen=run.generation)])
@@ -305,6 +307,12 @@ def begun(world: World, run_id: str, from_step: str | None, given: Json) -> Item
     if not written.ok and (written.item or {})["same"] != same:
         raise Rejected("idempotency-conflict", "this idempotency key was used with another request", status=409)
     return world.store.get(run_key(run_id))
+
+
+def attributes_of(run: Run, given: Json) -> dict[str, Json]:
+    """The search attributes that a new run takes from this one; what came of its input is left out where another one is given."""
+    known: dict[str, Json] = decode(run.control["attributes"]) if "attributes" in run.control else {}
+    return known if given is None else given_attributes(run.world, run.plan, known, run.input)
 
 
 def from_on(plan: Plan, step_id: str) -> frozenset[str]:

@@ -15,12 +15,14 @@ from ..core.model import Json, Outcome, RunStatus, State
 from ..core.plan import Plan, Scope, Step
 from ..ports import Absent, AtMost, Change, Equals, Item, OneOf, Present, all_of, any_of, is_set
 from . import compensation, waits
+from .admission import leave
 from .claims import as_unbegun
 from .items import body_key, decode, encode, fact_of, is_fact, run_key, shard_of, stop_key
 from .quarantine import REOPENING
 from .retention import MARK
 from .run import Run
 from .snapshot import failures, snapshot
+from .starting import with_another_input
 from .stopping import EXCEEDED
 
 RETRIABLE = (RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.TIMED_OUT)
@@ -31,8 +33,9 @@ def retry(run: Run, from_step: str | None, given: Json) -> None:
     """Raises WrongState, NotFound (no such step in the root scope)."""
     if from_step is not None:
         check_from(run.plan, from_step)
+    before, anew = run.control, {} if given is None else _of_another_input(run, given)
     offered = None if given is None else _offer(run, given)
-    told = {"from": from_step, "given": offered}
+    told = {"from": from_step, "given": offered, **anew}
     change = Change(
         set={"status": RunStatus.RETRYING.value, "due": run.now + LOOK_AGAIN_MS, "due_shard": shard_of(run.id)}
         | {name: value for name, value in told.items() if value},
@@ -46,7 +49,15 @@ def retry(run: Run, from_step: str | None, given: Json) -> None:
         if offered is not None:
             run.world.store.update(body_key(run.id), Change(remove=(offered,)), Present())
         raise _not_now(run)
+    if run.control.get("slot") != before.get("slot"):
+        run.send(leave(Run(run.world, run.id, before)))  # whoever ended it may have died before
     go_on(run)
+
+
+def _of_another_input(run: Run, given: Json) -> dict[str, Json]:
+    """What is said of the input in the control item; None: nothing any more. Raises Rejected("invalid-input")."""
+    slot, attributes = with_another_input(run, given)
+    return {"slot": slot, "attributes": encode(attributes) if attributes else None}
 
 
 def _offer(run: Run, given: Json) -> str:

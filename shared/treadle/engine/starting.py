@@ -145,11 +145,33 @@ def _of_input(where: str, evaluated: Callable[[], T]) -> T:
         raise Rejected("invalid-input", f"{where} fails for this input: {fault.message}", status=422) from None
 
 
-def _attributes(world: World, plan: Plan, request: StartRequest) -> dict[str, Any]:
-    """`metadata.attributes`, templates over the input, and those of the request. Raises Rejected("invalid-input")."""
-    written, names = plan.metadata.get("attributes", {}), {"input": request.input}
+def with_another_input(run: Run, given: Json) -> tuple[str | None, dict[str, Any]]:
+    """(the key that the run counts under, its search attributes), where this is its input from now on. Raises Rejected("invalid-input")."""
+    slot = _of_input("concurrency.key", lambda: slot_of(run, run.plan, given))
+    known = decode(run.control["attributes"]) if "attributes" in run.control else {}
+    attributes = given_attributes(run.world, run.plan, known, run.input)
+    return slot, _attributes(run.world, run.plan, StartRequest(run.tenant, run.control["plan"], given, run.id, attributes))
+
+
+def given_attributes(world: World, plan: Plan, known: Mapping[str, Any], given: Json) -> dict[str, Any]:
+    """Of a run's search attributes those that did not come of its input: who started it, or has patched it, said so."""
+    try:
+        own = _own_attributes(world, plan, given)
+    except Rejected:  # by another plan, before it was amended
+        own = {}
+    return {name: value for name, value in known.items() if name not in own or own[name] != value}
+
+
+def _own_attributes(world: World, plan: Plan, given: Json) -> dict[str, Any]:
+    """`metadata.attributes`, templates over the input."""
+    written, names = plan.metadata.get("attributes", {}), {"input": given}
     own: dict[str, Any] = _of_input("metadata.attributes", lambda: render(written, world.expressions, names))
-    attributes = {**own, **request.attributes}
+    return own
+
+
+def _attributes(world: World, plan: Plan, request: StartRequest) -> dict[str, Any]:
+    """Of the input, and those of the request. Raises Rejected("invalid-input")."""
+    attributes = {**_own_attributes(world, plan, request.input), **request.attributes}
     for name, value in attributes.items():
         if isinstance(value, list | dict):
             told = f"metadata.attributes.{name} gives a {'list' if isinstance(value, list) else 'map'} for this input"
