@@ -770,6 +770,23 @@ AGAIN = [
     ),
     *(
         Case(
+            f"attempts inside of {what} are made again as well",
+            f"""
+            steps:
+            - {{id: f, {around} {{id: x, task: nth, with: {{key: k, fails: 3}}, retry: {{maxAttempts: 2, delay: 1s, jitter: none}}}}]}}}}
+            """,
+            acts=[("failed", "retry")],
+            attempts={path: 2},
+            outputs={path: 4},
+        )
+        for what, around, path in (
+            ("a group", "group: {steps: [", "f.x"),
+            ("an item", "forEach: [1], group: {steps: [", "f[0].x"),
+            ("an iteration", "repeat: {until: 'true', max: 1}, group: {steps: [", "f[0].x"),
+        )
+    ),
+    *(
+        Case(
             f"an item that fails again fails the loop again, {how}",
             f'steps: [{{id: f, forEach: "[1, 2]", {how} task: nth, with: {{key: "${{string(item)}}", fails: "${{item == 2 ? 2 : 0}}"}}}}]',
             acts=[("failed", "retry")],
