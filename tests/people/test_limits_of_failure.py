@@ -194,3 +194,17 @@ def test_an_attempt_that_took_long_reaches_its_rung_as_well(seed: int) -> None:
     run_id = engine.start(f"id: w\nname: W\nversion: 1.0.0\n{handling}\nsteps:\n- {step}\n")
     engine.pass_time("90m")
     assert engine.show(run_id).status == "paused"
+
+
+@pytest.mark.parametrize("rung", ["afterAttempts: 1", "afterFailure: 10m"])
+def test_a_rung_that_is_reached_again_after_a_persons_retry_is_another_event(rung: str) -> None:
+    """Under the same id whoever sends notifications would take it for one that came twice."""
+    engine = MemoryEngine([odd])
+    handling = f"errorHandling: {{onFailure: wait, escalation: [{{{rung}, notify: boss}}]}}"
+    run_id = engine.start(f"id: w\nname: W\nversion: 1.0.0\n{handling}\nsteps:\n- {{id: a, task: odd, with: 1}}\n")
+    engine.pass_time("1h")
+    engine.decide(run_id, "a", "retry")
+    engine.pass_time("1h")
+    raised = [event["detail"]["id"] for event in engine.cloud.bus.events if event["detail-type"] == "EscalationRaised"]
+    assert len(raised) == len(set(raised)) == 2
+    assert [entry["what"] for entry in engine.history(run_id)].count("Escalated") == 2

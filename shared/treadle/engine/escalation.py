@@ -24,14 +24,18 @@ Rung = Mapping[str, Any]
 UNDER_WAY = (RunStatus.RUNNING.value, RunStatus.WAITING.value, RunStatus.PAUSED.value)
 
 
-def raise_rung(run: Run, key: str, number: int, rung: Rung, error: StepError, attempt: int, at: int) -> None:
-    """`at`: ms, when it was due: it is in the run's history then, once however often it is raised. Raises Unavailable."""
+def raise_rung(run: Run, item: Item, number: int, rung: Rung, error: StepError, attempt: int, at: int) -> None:
+    """`attempt`: as it is told. `at`: ms, when it was due: it is in the run's history then, once however often it is raised.
+
+    Raises Unavailable.
+    """
+    key = item["sk"][2:]
     told = {
         "run": run.id, "workflow": run.control["workflow"], "tenant": run.tenant, "path": paths.shown(key), "attempt": attempt,
         "rung": number, "level": number + 1, "notify": rung.get("notify"), "severity": rung.get("severity", "error"),
         "action": rung.get("action"), "error": error.to_json(), "input": input_address(run, key),
     }  # fmt: skip
-    identity = digest(run.id, key, str(run.generation), "rung", str(number))
+    identity = digest(run.id, key, str(run.generation), "rung", str(number), str(item["attempt"]))  # a person may have it tried again
     run.world.tell([Event("EscalationRaised", identity, run.id, run.now, told)])
     note(run, "escalate", identity, at, **{name: told[name] for name in ("path", "level", "notify", "severity", "action")})
 
@@ -45,11 +49,11 @@ def note(run: Run, verb: str, identity: str, at: int, **told: Any) -> None:
 
 def after_attempt(run: Run, item: Item, error: StepError) -> None:
     """Rungs by number of attempts: raised by the attempt that reaches them. One that says `fail` made it the last one."""
-    key, attempt, failed_at = item["sk"][2:], claim_of(item).number, item.get("failed_at", run.now)
+    attempt, failed_at = claim_of(item).number, item.get("failed_at", run.now)
     for number, rung in enumerate(run.plan.escalation):
         if rung.get("afterAttempts") != attempt:
             continue
-        raise_rung(run, key, number, rung, error, attempt, failed_at)
+        raise_rung(run, item, number, rung, error, attempt, failed_at)
         match rung.get("action"):
             case "pause":
                 _pause_for(run, item, number)
@@ -80,7 +84,7 @@ def climb(run: Run, item: Item, error: StepError) -> tuple[Item, str | None]:
     while due is not None and due[1] <= run.now:
         number, _ = due
         rung = run.plan.escalation[number]
-        raise_rung(run, item["sk"][2:], number, rung, error, item["attempt"], due[1])
+        raise_rung(run, item, number, rung, error, item["attempt"], due[1])
         action = rung.get("action")
         if action in ("fail", "cancel"):
             return item, action  # the rung stays until that is done: it ends the step
