@@ -50,6 +50,7 @@ TRIES = 5  # of a measure that is worse than it may be
 _AROUND = """
 import os, sys, time
 began = time.process_time()
+interpreter = set(sys.modules)  # what it loads by itself, a `sitecustomize` of the system's included
 sys.path[:0] = {paths}
 out, sys.stdout = sys.stdout, open(os.devnull, "w")
 {program}
@@ -61,7 +62,7 @@ import json
 ours = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in ("treadle", "functions")}
 classes = {kind for name, module in ours.items() for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == name}
 made = [kind.__dataclass_params__ for kind in classes if "__dataclass_params__" in vars(kind)]
-others = {name.partition(".")[0] for name, module in sys.modules.items() if getattr(module, "__spec__", None)}
+others = {name.partition(".")[0] for name, module in sys.modules.items() if name not in interpreter and getattr(module, "__spec__", None)}
 counted = {
     "modules": len(ours),
     "methods": sum(of.init + of.repr + of.eq + 2 * of.frozen + (of.eq and of.frozen) for of in made),

@@ -27,6 +27,7 @@ EXEMPT: Mapping[str, str] = {
     "Workflow.triggers": "starts runs, and nothing in a run sees it; tests/triggers",
     "Trigger": "as triggers",
     "S3Trigger": "as triggers",
+    "JsonSchema": "the words of JSON Schema, not of this language; tests/definition",
     "Retry.jitter=full": "a random time: the back-off itself is held by tests/core/test_retry.py",
     "Compensation.signal": "refused: undoing waits for nobody",
     "Compensation.approval": "refused: undoing waits for nobody",
