@@ -28,13 +28,17 @@ def test_a_full_disk_is_told_as_what_it_is() -> None:
     assert (ended.returncode, ended.stderr) == (1, "treadle: the output cannot be written: No space left on device\n")
 
 
-def test_who_has_read_enough_is_no_failure() -> None:
+@pytest.mark.parametrize("verb", ["openapi", "validate"])
+def test_who_has_read_enough_is_told_neither_of_success_nor_of_failure(verb: str, bad: Path) -> None:
+    """An invalid definition is not fine because nobody read why; a list of which the first line was wanted has not failed."""
     reading, writing = os.pipe()
     os.close(reading)
-    ended = subprocess.run([*TREADLE, "openapi"], stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    arguments = [verb, str(bad)] if verb == "validate" else [verb]
+    ended = subprocess.run([*TREADLE, *arguments], stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
 
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.returncode == 141
+    assert "should not have happened" not in ended.stderr
 
 
 def test_without_a_stdout_the_exit_status_says_it(bad: Path) -> None:

@@ -79,8 +79,10 @@ class Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:  # whoever read our output has had enough; click would end with 1, as a run that failed
+            from .exits import Exit
+
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that nothing fails at exit either
-            return 0
+            return Exit.UNREAD
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
@@ -110,7 +112,8 @@ def treadle() -> None:
     """Workflows on this machine or on AWS.
 
     Exit status: 0 fine, 1 the run failed or the definition is invalid, 2 wrong usage, 3 not found, 4 conflict,
-    5 cancelled, 6 the back end cannot be reached, 124 --timeout was reached, 130 stopped by Ctrl-C.
+    5 cancelled, 6 the back end cannot be reached, 124 --timeout was reached, 130 stopped by Ctrl-C,
+    141 nobody reads the output any more.
     """
 
 

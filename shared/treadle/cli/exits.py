@@ -20,6 +20,7 @@ class Exit(IntEnum):
     UNAVAILABLE = 6
     TIMEOUT = 124
     INTERRUPTED = 130
+    UNREAD = 141  # a closed pipe, as a shell tells SIGPIPE: neither fine nor failed
 
 
 _OF_STATUS = {404: Exit.NOT_FOUND, 409: Exit.CONFLICT, 412: Exit.CONFLICT, 422: Exit.FAILED, 429: Exit.UNAVAILABLE}
