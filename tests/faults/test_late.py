@@ -363,3 +363,19 @@ def test_signals_that_nobody_takes_are_kept_until_there_is_no_more_room(monkeypa
     engine.advance(engine.now())
     engine.approve(run, "w", by="ann")
     assert engine.wait(run).steps["a"].output == [0, "x" * 8000]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_items_that_a_stopped_loop_cancels_stay_so_where_the_run_is_paused(seed: int) -> None:
+    """A cancel that comes late is dropped where the loop goes on, which a run that is paused does not say."""
+    engine = MemoryEngine(seed=seed)
+    handling = "errorHandling: {onFailure: continue, thresholds: {maxFailedSteps: 0, action: pause}}\n"
+    loop = "{id: f, forEach: [1, 2, 3, 4], wait: 13m, timeout: 5m}"
+    run = engine.start(f"{HEAD}{handling}steps: [{loop}, {{id: z, wait: 9h}}]\n")
+    engine.pass_time("1h")
+    assert engine.show(run).status == "paused"
+    engine.resume(run)
+    engine.pass_time("1h")
+    steps = engine.show(run).steps
+    assert {steps[f"f[{n}]"].status for n in range(4)} <= {"failed", "cancelled"}
+    assert steps["f"].status == "failed"

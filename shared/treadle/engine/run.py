@@ -173,11 +173,15 @@ class Run:
                 return Gate.HELD
             case _:
                 return Gate.CLOSED
+        return Gate.CLOSED if self.is_stopped_around(key) else Gate.OPEN
+
+    def is_stopped_around(self, key: str) -> bool:
+        """Whether a loop or group that the step is in starts it no more, whatever the run itself does: it may be paused."""
         for container in paths.containers(key):
             kind = self.stops[container]["kind"] if container in self.stops else "continue"
             if kind == "cancel" or (kind == "stop" and not self._is_cleanup(key, container)):
-                return Gate.CLOSED
-        return Gate.OPEN
+                return True
+        return False
 
     def _is_cleanup(self, key: str, container: str) -> bool:
         """The ancestor (or itself) of `key` that stands directly in `container` is a clean-up step."""

@@ -84,7 +84,7 @@ def is_dropped(run: Run, fact: Item) -> bool:
         return False
     key, generation = fact["sk"][2:], run.generation
     run.read_control(key)
-    if run.generation != generation or run.gate(key) is Gate.CLOSED:
+    if run.generation != generation or run.gate(key) is Gate.CLOSED or run.is_stopped_around(key):
         return False  # who is late himself does not know; what stops was cancelled for that
     run.world.store.delete((fact["pk"], fact["sk"]), Equals("fence", fact["fence"]))
     return True
