@@ -218,7 +218,8 @@ def test_a_release_whose_answer_was_lost_is_not_refused() -> None:
         engine.operations.holds.release(TENANT, run)
 
 
-def test_who_was_heard_of_in_time_is_not_taken_for_silent() -> None:
+def heard_of() -> tuple[MemoryEngine, str, list[str]]:
+    """A run whose step ends later, and is silent for as long as nobody has its token (the list, once it has begun)."""
     tokens: list[str] = []
 
     @task
@@ -227,7 +228,11 @@ def test_who_was_heard_of_in_time_is_not_taken_for_silent() -> None:
         return LATER
 
     engine = MemoryEngine([begins])
-    run = engine.start(HEAD + "steps: [{id: p, task: begins, heartbeat: 1m}]\n")
+    return engine, engine.start(HEAD + "steps: [{id: p, task: begins, heartbeat: 1m}]\n"), tokens
+
+
+def test_who_was_heard_of_in_time_is_not_taken_for_silent() -> None:
+    engine, run, tokens = heard_of()
     meeting = Meeting(engine, "put", put_of("s#p", "retry"), lambda: engine.operations.heartbeat(tokens[0]))
     engine.pass_time("70s")
     assert meeting.happened
@@ -237,15 +242,8 @@ def test_who_was_heard_of_in_time_is_not_taken_for_silent() -> None:
 
 
 def test_who_was_heard_of_and_then_is_silent_fails_at_that_time() -> None:
-    tokens: list[str] = []
-
-    @task
-    def begins(given: Any, context: TaskContext) -> Any:
-        tokens.append(context.callback().token)
-        return LATER
-
-    engine = MemoryEngine([begins])
-    run, began = engine.start(HEAD + "steps: [{id: p, task: begins, heartbeat: 1m}]\n"), engine.now()
+    engine, run, tokens = heard_of()
+    began = engine.now()
     Meeting(engine, "put", put_of("s#p", "retry"), lambda: engine.operations.heartbeat(tokens[0]))
     assert engine.wait(run).status == "failed"
     assert engine.now() - began < 121_000

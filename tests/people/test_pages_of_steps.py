@@ -21,7 +21,7 @@ def same(given: Any) -> Any:
 
 
 @task
-def slow(given: Any) -> Any:
+def busy(given: Any) -> Any:
     raise ValueError("not now")
 
 
@@ -132,10 +132,10 @@ def test_the_cost_of_a_run_does_not_depend_on_the_page() -> None:
 
 def test_items_that_have_not_begun_do_not_keep_a_page_waiting() -> None:
     """Of a loop of very many of which few have begun: a short page, and a cursor to go on from."""
-    engine = MemoryEngine([same, slow])
+    engine = MemoryEngine([same, busy])
     text = (
         HEAD
-        + "steps: [{id: f, forEach: input, maxConcurrency: 1, task: slow, with: 1, retry: {maxAttempts: 2, delay: 1h, jitter: none}}]\n"
+        + "steps: [{id: f, forEach: input, maxConcurrency: 1, task: busy, with: 1, retry: {maxAttempts: 2, delay: 1h, jitter: none}}]\n"
     )
     run = engine.start(text, [0] * (PARTITIONS * 256 * 2))
     engine.pass_time("1m")
@@ -144,7 +144,7 @@ def test_items_that_have_not_begun_do_not_keep_a_page_waiting() -> None:
 
 
 def test_the_error_of_a_run_is_whole_on_each_page() -> None:
-    engine = MemoryEngine([slow])
+    engine = MemoryEngine([busy])
     text = HEAD + "steps: [{id: f, forEach: input, set: 1}, {id: z, after: [f], fail: {error: Bad, message: '%s'}}]\n"
     run = engine.run(text % ("long " * 200), list(range(50))).id
     view = engine.operations.show(TENANT, run, limit=10)
